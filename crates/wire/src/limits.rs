@@ -1,0 +1,87 @@
+//! Every named limit of the protocol, in one place; the unit is the last or next to last word of the name.
+//!
+//! A limit is checked by whoever takes bytes from outside, before it allocates for them, and by whoever makes such
+//! bytes, so that nothing is produced that a peer refuses. Changing one changes the protocol.
+
+/// One kibibyte, in bytes.
+const KIB: usize = 1024;
+/// One mebibyte, in bytes.
+const MIB: usize = 1024 * KIB;
+
+/// Bytes of one sealed envelope: 64 KiB of padded content and 1 KiB of room for its header.
+pub const ENVELOPE_BYTES_MAX: usize = 65 * KIB;
+/// Bytes of the body of one message before sealing: 60 KiB of text and 1 KiB of room for its framing.
+pub const MESSAGE_BODY_BYTES_MAX: usize = 61 * KIB;
+/// Seconds between the sealing of an envelope and its expiry: 30 days.
+pub const ENVELOPE_LIFETIME_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
+/// Bytes of the public key of an envelope suite (X-Wing, the longest: 1,184 + 32).
+pub const ENVELOPE_KEY_BYTES_MAX: usize = 1216;
+
+/// Seconds by which two honest clocks may differ.
+pub const CLOCK_SKEW_SECONDS_MAX: u64 = 120;
+/// Seconds between now and the expiry that a capability request may name.
+pub const REQUEST_LIFETIME_SECONDS_MAX: u64 = 300;
+
+/// Bytes of the body of one stream frame: a block and 64 KiB around it.
+pub const FRAME_BYTES_MAX: usize = MIB + 64 * KIB;
+
+/// Bytes of one encoded block.
+pub const BLOCK_BYTES_MAX: usize = MIB;
+/// Transactions in one block.
+pub const BLOCK_TRANSACTIONS_MAX: usize = 4096;
+/// Bytes of one encoded transaction.
+pub const TRANSACTION_BYTES_MAX: usize = 64 * KIB;
+/// Quorum receipts committed by one anchor transaction.
+pub const ANCHOR_LEAVES_MAX: usize = 1024;
+/// Transactions of one sponsor in one block.
+pub const SPONSOR_TRANSACTIONS_PER_BLOCK_MAX: usize = 16;
+/// Heights between now and the last height at which a transaction may be included.
+pub const TRANSACTION_LIFETIME_HEIGHTS_MAX: u64 = 1024;
+
+/// Devices that an identity has ever had, revoked ones included.
+pub const DEVICES_PER_IDENTITY_MAX: usize = 64;
+/// Records in the chain of one identity, its genesis not counted: the highest sequence number.
+pub const RECORDS_PER_IDENTITY_MAX: u64 = 1024;
+/// Bytes of one encoded signed record.
+pub const RECORD_BYTES_MAX: usize = 2 * KIB;
+/// Bytes of the encoded state of one identity.
+pub const IDENTITY_STATE_BYTES_MAX: usize = 96 * KIB;
+
+/// Registered nodes in a node set.
+pub const NODES_MAX: usize = 1024;
+/// Validators in a validator set.
+pub const VALIDATORS_MAX: usize = 128;
+/// Nodes that keep one tag.
+pub const REPLICAS_MAX: usize = 5;
+/// Bytes of a node's address in text.
+pub const ADDRESS_BYTES_MAX: usize = 128;
+
+/// Bytes of one finality certificate.
+pub const CERTIFICATE_BYTES_MAX: usize = 16 * KIB;
+/// Headers in one proof of finality, from its subject to the certified descendant.
+pub const FINALITY_CHAIN_MAX: usize = 64;
+
+/// Transactions waiting in a mempool.
+pub const MEMPOOL_TRANSACTIONS_MAX: usize = 4096;
+/// Bytes of the transactions waiting in a mempool.
+pub const MEMPOOL_BYTES_MAX: usize = 8 * MIB;
+/// Transactions of one sponsor waiting in a mempool.
+pub const MEMPOOL_TRANSACTIONS_PER_SPONSOR_MAX: usize = 16;
+
+/// Envelopes in the answer to one read.
+pub const READ_ITEMS_MAX: usize = 64;
+/// Bytes of the envelopes in the answer to one read.
+pub const READ_BYTES_MAX: usize = 512 * KIB;
+/// Envelopes that one node keeps for one tag.
+pub const MAILBOX_ENVELOPES_MAX: u64 = 65_536;
+/// Bytes of the envelopes that one node keeps for one tag.
+pub const MAILBOX_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Bytes of the secret in one keystore.
+pub const KEYSTORE_SECRET_BYTES_MAX: usize = 4 * KIB;
+/// Kibibytes of memory that opening a keystore may use.
+pub const KEYSTORE_MEMORY_KIB_MAX: u32 = 1024 * 1024;
+/// Passes over that memory.
+pub const KEYSTORE_PASSES_MAX: u32 = 16;
+/// Lanes of that memory.
+pub const KEYSTORE_LANES_MAX: u32 = 16;
