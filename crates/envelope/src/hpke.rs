@@ -76,8 +76,8 @@ const MODE_BASE: u8 = 0;
 
 /// `LabeledExtract("", "psk_id_hash", "")`, the same for every message in base mode.
 const PSK_ID_HASH: [u8; HASH_BYTES] = [
-    0x4c, 0xe5, 0x47, 0x2e, 0xcd, 0xd5, 0x09, 0x3b, 0xa0, 0xae, 0xcb, 0x8f, 0x87, 0x1f, 0xf1, 0x3f,
-    0x1f, 0xbc, 0x90, 0xee, 0x76, 0xf0, 0xe1, 0x8a, 0xce, 0x1a, 0x1b, 0x7e, 0x56, 0x5b, 0xaf, 0xa3,
+    0x4c, 0xe5, 0x47, 0x2e, 0xcd, 0xd5, 0x09, 0x3b, 0xa0, 0xae, 0xcb, 0x8f, 0x87, 0x1f, 0xf1, 0x3f, 0x1f, 0xbc, 0x90,
+    0xee, 0x76, 0xf0, 0xe1, 0x8a, 0xce, 0x1a, 0x1b, 0x7e, 0x56, 0x5b, 0xaf, 0xa3,
 ];
 
 /// Why sealing failed.
@@ -203,7 +203,7 @@ impl SecretKey {
 
     /// A fresh key pair: [`SecretKey::derive`] over 32 bytes drawn from `rng` in one call.
     #[must_use]
-    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+    pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         let mut ikm = Zeroizing::new([0; SECRET_KEY_BYTES]);
         rng.fill_bytes(ikm.as_mut_slice());
         Self::derive(ikm.as_slice())
@@ -223,9 +223,7 @@ impl SecretKey {
 
     /// X25519; `None` if the other key is of small order (RFC 9180, section 7.1.4).
     fn diffie_hellman(&self, other: &[u8; 32]) -> Option<x25519_dalek::SharedSecret> {
-        let shared = self
-            .secret
-            .diffie_hellman(&x25519_dalek::PublicKey::from(*other));
+        let shared = self.secret.diffie_hellman(&x25519_dalek::PublicKey::from(*other));
         shared.was_contributory().then_some(shared)
     }
 }
@@ -251,7 +249,7 @@ pub fn seal(
     info: &[u8],
     aad: &[u8],
     plaintext: &[u8],
-    rng: &mut impl CryptoRng,
+    rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<(Encapsulated, Vec<u8>), SealError> {
     let mut buffer = Vec::with_capacity(plaintext.len().saturating_add(TAG_BYTES));
     buffer.extend_from_slice(plaintext);
@@ -271,7 +269,7 @@ pub fn seal_in_place(
     info: &[u8],
     aad: &[u8],
     buffer: &mut Vec<u8>,
-    rng: &mut impl CryptoRng,
+    rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<Encapsulated, SealError> {
     Encapsulation::new(to, rng)?.seal_in_place(info, aad, buffer)
 }
@@ -286,11 +284,9 @@ pub(crate) struct Encapsulation {
 
 impl Encapsulation {
     /// `Encap` of RFC 9180, section 4.1.
-    pub(crate) fn new(to: &PublicKey, rng: &mut impl CryptoRng) -> Result<Self, SealError> {
+    pub(crate) fn new(to: &PublicKey, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Self, SealError> {
         let ephemeral = SecretKey::generate(rng);
-        let dh = ephemeral
-            .diffie_hellman(to.as_bytes())
-            .ok_or(SealError::PublicKey)?;
+        let dh = ephemeral.diffie_hellman(to.as_bytes()).ok_or(SealError::PublicKey)?;
         let enc = Encapsulated(ephemeral.public.0);
         let shared_secret = shared_secret(&dh, &enc, to);
         Ok(Self { enc, shared_secret })
@@ -331,9 +327,7 @@ pub fn open(
     aad: &[u8],
     ciphertext: &[u8],
 ) -> Result<Vec<u8>, OpenError> {
-    let (body, tag) = ciphertext
-        .split_last_chunk::<TAG_BYTES>()
-        .ok_or(OpenError::Refused)?;
+    let (body, tag) = ciphertext.split_last_chunk::<TAG_BYTES>().ok_or(OpenError::Refused)?;
     let mut plaintext = body.to_vec();
     open_detached(key, enc, info, aad, &mut plaintext, tag)?;
     Ok(plaintext)
@@ -352,9 +346,7 @@ pub fn open_in_place(
     aad: &[u8],
     buffer: &mut Vec<u8>,
 ) -> Result<(), OpenError> {
-    let (body, tag) = buffer
-        .split_last_chunk_mut::<TAG_BYTES>()
-        .ok_or(OpenError::Refused)?;
+    let (body, tag) = buffer.split_last_chunk_mut::<TAG_BYTES>().ok_or(OpenError::Refused)?;
     let tag = *tag;
     let plaintext_bytes = body.len();
     open_detached(key, enc, info, aad, body, &tag)?;
@@ -371,19 +363,12 @@ fn open_detached(
     buffer: &mut [u8],
     tag: &[u8; TAG_BYTES],
 ) -> Result<(), OpenError> {
-    let dh = key
-        .diffie_hellman(enc.as_bytes())
-        .ok_or(OpenError::Refused)?;
+    let dh = key.diffie_hellman(enc.as_bytes()).ok_or(OpenError::Refused)?;
     let shared_secret = shared_secret(&dh, enc, &key.public);
     let schedule = KeySchedule::new(&shared_secret, info);
     schedule
         .cipher()
-        .decrypt_inout_detached(
-            schedule.nonce(),
-            aad,
-            buffer.into(),
-            <&Tag>::from(tag),
-        )
+        .decrypt_inout_detached(schedule.nonce(), aad, buffer.into(), <&Tag>::from(tag))
         .map_err(|_| OpenError::Refused)
 }
 

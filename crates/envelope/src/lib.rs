@@ -9,4 +9,23 @@ extern crate alloc;
 
 pub mod hpke;
 
+mod content;
+mod error;
+mod key;
+mod lifetime;
+mod open;
+mod padding;
+mod payload;
+mod replay;
+mod seal;
+mod sealed;
+
+pub use content::{Content, ContentKind, MessageId};
+pub use error::{OpenError, SealError};
+pub use key::EnvelopeSecretKey;
+pub use lifetime::LIFETIME_MAX;
+pub use open::{Message, Opened, Opener, open};
 pub use rand_core::{self, CryptoRng};
+pub use replay::{ReplayCache, ReplayError};
+pub use seal::{Recipient, Sender, seal};
+pub use sealed::SealedEnvelope;

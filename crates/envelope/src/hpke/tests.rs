@@ -68,7 +68,14 @@ fn the_published_vector_is_reproduced_byte_for_byte() {
     assert_eq!(recipient.public_key().as_bytes().to_vec(), hex(&v.pkRm));
 
     let mut rng = Fixed(hex(&v.ikmE));
-    let (enc, ct) = seal(recipient.public_key(), &hex(&v.info), &hex(&v.aad), &hex(&v.pt), &mut rng).unwrap();
+    let (enc, ct) = seal(
+        recipient.public_key(),
+        &hex(&v.info),
+        &hex(&v.aad),
+        &hex(&v.pt),
+        &mut rng,
+    )
+    .unwrap();
     assert!(rng.0.is_empty(), "exactly one key is drawn");
     assert_eq!(enc.as_bytes().to_vec(), hex(&v.enc));
     assert_eq!(ct, hex(&v.ct));
@@ -89,7 +96,10 @@ fn every_step_of_the_published_key_schedule_is_reproduced() {
     let dh = ephemeral.diffie_hellman(recipient.public_key().as_bytes()).unwrap();
     let shared = shared_secret(&dh, &enc, recipient.public_key());
     assert_eq!(shared.to_vec(), hex(&v.shared_secret));
-    assert_eq!(key_schedule_context(&hex(&v.info)).to_vec(), hex(&v.key_schedule_context));
+    assert_eq!(
+        key_schedule_context(&hex(&v.info)).to_vec(),
+        hex(&v.key_schedule_context)
+    );
 
     let schedule = KeySchedule::new(&shared, &hex(&v.info));
     assert_eq!(schedule.key.to_vec(), hex(&v.key));
@@ -122,7 +132,10 @@ fn a_refused_buffer_is_left_alone() {
     let (enc, mut ct) = seal(recipient.public_key(), b"i", b"a", b"text", &mut rng(2)).unwrap();
     ct[1] ^= 1;
     let before = ct.clone();
-    assert_eq!(open_in_place(&recipient, &enc, b"i", b"a", &mut ct), Err(OpenError::Refused));
+    assert_eq!(
+        open_in_place(&recipient, &enc, b"i", b"a", &mut ct),
+        Err(OpenError::Refused)
+    );
     assert_eq!(ct, before);
 }
 
@@ -138,7 +151,11 @@ fn every_input_is_bound() {
     assert_eq!(open(&recipient, &enc, b"info!", b"aad", &ct), refused);
     assert_eq!(open(&recipient, &enc, b"info", b"", &ct), refused);
     for length in 0..ct.len() {
-        assert_eq!(open(&recipient, &enc, b"info", b"aad", &ct[..length]), refused, "{length}");
+        assert_eq!(
+            open(&recipient, &enc, b"info", b"aad", &ct[..length]),
+            refused,
+            "{length}"
+        );
     }
     for position in 0..ct.len() {
         let mut flipped = ct.clone();
@@ -164,7 +181,11 @@ fn points_of_small_order_are_refused_on_both_sides() {
         let sealed = seal(&PublicKey::from_bytes(point), b"", b"", b"text", &mut rng(2));
         assert_eq!(sealed, Err(SealError::PublicKey), "{text}");
         let enc = Encapsulated::from_bytes(point);
-        assert_eq!(open(&recipient, &enc, b"", b"", &[0; 64]), Err(OpenError::Refused), "{text}");
+        assert_eq!(
+            open(&recipient, &enc, b"", b"", &[0; 64]),
+            Err(OpenError::Refused),
+            "{text}"
+        );
     }
 }
 
@@ -236,13 +257,17 @@ pub(crate) fn ciphertext_for_two(
     let schedules = [schedule(first), schedule(second)];
     let keystream = |s: &KeySchedule| {
         let mut zeroes = vec![0; 16 * blocks];
-        let _ = s.cipher().encrypt_inout_detached(s.nonce(), aad, zeroes.as_mut_slice().into());
+        let _ = s
+            .cipher()
+            .encrypt_inout_detached(s.nonce(), aad, zeroes.as_mut_slice().into());
         zeroes
     };
     // The tag that a key gives to a ciphertext, by encrypting what decrypts to it.
     let tag = |s: &KeySchedule, ciphertext: &[u8]| {
         let mut buffer: Vec<u8> = keystream(s).iter().zip(ciphertext).map(|(a, b)| a ^ b).collect();
-        let tag = s.cipher().encrypt_inout_detached(s.nonce(), aad, buffer.as_mut_slice().into());
+        let tag = s
+            .cipher()
+            .encrypt_inout_detached(s.nonce(), aad, buffer.as_mut_slice().into());
         assert_eq!(buffer, ciphertext);
         u128::from_be_bytes(tag.unwrap().into())
     };
@@ -256,7 +281,10 @@ pub(crate) fn ciphertext_for_two(
     // Tags are affine in the free block: solve for the value at which both agree.
     let (zero, one) = (set(0), set(1 << 127));
     let at_zero = [tag(&schedules[0], &zero), tag(&schedules[1], &zero)];
-    let slope = [at_zero[0] ^ tag(&schedules[0], &one), at_zero[1] ^ tag(&schedules[1], &one)];
+    let slope = [
+        at_zero[0] ^ tag(&schedules[0], &one),
+        at_zero[1] ^ tag(&schedules[1], &one),
+    ];
     let mut sealed = set(multiply(at_zero[0] ^ at_zero[1], invert(slope[0] ^ slope[1])));
     let common = tag(&schedules[0], &sealed);
     assert_eq!(common, tag(&schedules[1], &sealed));

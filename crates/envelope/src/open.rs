@@ -1,0 +1,219 @@
+//! Opening, in two steps that are two types: [`Opened`] is decrypted, [`Message`] is the sender's.
+
+use core::fmt;
+
+use tokenim_identity::{DeviceId, DeviceKey, EnvelopeKey, IdentityId, IdentityState, Signature, SuiteId};
+use tokenim_wire::{DecodeError, Digest, Height, NetworkId, Object, UnixSeconds, decode};
+use zeroize::Zeroizing;
+
+use crate::hpke::{self, Encapsulated};
+use crate::lifetime::check_lifetime;
+use crate::padding;
+use crate::payload::{Borrowed, OwnedBody, Payload, SignedContent, header_digest, info, info_digest, is_committed};
+use crate::sealed::Sealed;
+use crate::{Content, EnvelopeSecretKey, MessageId, OpenError};
+
+/// The device that opens.
+#[derive(Clone, Copy, Debug)]
+pub struct Opener<'a> {
+    /// The network that the envelope came from.
+    pub network: NetworkId,
+    /// The receiving identity.
+    pub identity: IdentityId,
+    /// The receiving device.
+    pub device: DeviceId,
+    /// Its envelope key.
+    pub key: &'a EnvelopeSecretKey,
+}
+
+/// Decrypts an envelope for this device. What comes out is not yet anybody's message: see [`Opened`].
+///
+/// # Errors
+/// What the outer header shows has errors of its own; everything behind it is [`OpenError::Refused`].
+pub fn open(opener: &Opener<'_>, bytes: &[u8], now: UnixSeconds) -> Result<Opened, OpenError> {
+    let Sealed { header, ciphertext } = Sealed::from_bytes(bytes)?;
+    if header.suite != SuiteId::X25519 {
+        return Err(OpenError::UnsupportedSuite(header.suite));
+    }
+    let enc: [u8; hpke::ENCAPSULATED_BYTES] = header.enc.as_slice().try_into().map_err(|_| DecodeError::Malformed)?;
+    check_lifetime(header.expiry, now)?;
+
+    let aad = header.aad().map_err(|_| OpenError::Refused)?;
+    let info = info(&opener.network, header.suite);
+    let mut plaintext = Zeroizing::new(ciphertext.into_inner());
+    hpke::open_in_place(
+        opener.key.hpke(),
+        &Encapsulated::from_bytes(enc),
+        &info,
+        &aad,
+        &mut plaintext,
+    )
+    .map_err(|_| OpenError::Refused)?;
+
+    let (payload, signature) = read(&plaintext).ok_or(OpenError::Refused)?;
+    let for_this_device = payload.recipient == opener.identity && payload.recipient_device == opener.device;
+    if !for_this_device || payload.expiry != header.expiry {
+        return Err(OpenError::Refused);
+    }
+    Ok(Opened {
+        network: opener.network,
+        info: info_digest(&info),
+        header: header_digest(&aad),
+        enc,
+        recipient_key: opener.key.public().clone(),
+        signature,
+        content: Content {
+            kind: payload.kind,
+            body: payload.body.into_inner(),
+        },
+        payload: Payload {
+            commitment: payload.commitment,
+            sender: payload.sender,
+            sender_device: payload.sender_device,
+            recipient: payload.recipient,
+            recipient_device: payload.recipient_device,
+            id: payload.id,
+            expiry: payload.expiry,
+            kind: payload.kind,
+            body: (),
+        },
+    })
+}
+
+/// Commitment first, then padding, then the payload.
+fn read(plaintext: &[u8]) -> Option<(Payload<OwnedBody>, Signature)> {
+    if !is_committed(plaintext) {
+        return None;
+    }
+    let (payload, signature) = padding::unpad(plaintext)?;
+    let payload = decode(payload, plaintext.len()).ok()?;
+    Some((payload, Signature::from_bytes(*signature)))
+}
+
+/// A decrypted envelope whose sender is only claimed. Its content can't be reached.
+///
+/// Look the claimed sender up, with proof, and go on with [`Opened::verify_for`] (or [`Opened::verify`] with a key
+/// that is known to belong to that identity's device).
+pub struct Opened {
+    network: NetworkId,
+    info: Digest,
+    header: Digest,
+    enc: [u8; hpke::ENCAPSULATED_BYTES],
+    recipient_key: EnvelopeKey,
+    signature: Signature,
+    payload: Payload<()>,
+    content: Content,
+}
+
+impl Opened {
+    /// Who claims to have sent it: identity and device. Not authenticated.
+    #[must_use]
+    pub const fn sender(&self) -> (IdentityId, DeviceId) {
+        (self.payload.sender, self.payload.sender_device)
+    }
+
+    /// The message's id. Not authenticated.
+    #[must_use]
+    pub const fn message_id(&self) -> MessageId {
+        self.payload.id
+    }
+
+    /// The expiry, which inner and outer header agree on.
+    #[must_use]
+    pub const fn expiry(&self) -> UnixSeconds {
+        self.payload.expiry
+    }
+
+    /// Makes a message of it if the claimed device's key signed it.
+    ///
+    /// `key` must come from the state of the claimed *identity*, since this only checks that the key is the claimed
+    /// *device*'s; [`Opened::verify_for`] checks both.
+    ///
+    /// # Errors
+    /// [`OpenError::Refused`] if the key is another device's or the signature is not strictly valid.
+    pub fn verify(self, key: &DeviceKey) -> Result<Message, OpenError> {
+        let Payload {
+            commitment,
+            sender,
+            sender_device,
+            recipient,
+            recipient_device,
+            id,
+            expiry,
+            kind,
+            body: (),
+        } = self.payload;
+        if DeviceId::of(key) != sender_device {
+            return Err(OpenError::Refused);
+        }
+        let payload = Payload {
+            commitment,
+            sender,
+            sender_device,
+            recipient,
+            recipient_device,
+            id,
+            expiry,
+            kind,
+            body: Borrowed(&self.content.body),
+        };
+        let statement = SignedContent {
+            info: self.info,
+            header: self.header,
+            enc: Borrowed(&self.enc),
+            recipient_key: &self.recipient_key,
+            payload: &payload,
+        };
+        key.verify_strict(&self.network, &statement, &self.signature)
+            .map_err(|_| OpenError::Refused)?;
+        Ok(Message {
+            sender,
+            sender_device,
+            id,
+            expiry,
+            content: self.content,
+        })
+    }
+
+    /// [`Opened::verify`] with the key that the claimed sender's state has for the claimed device, if that device was
+    /// live at `at`.
+    ///
+    /// The height is that of the message's receipts (the lowest that f+1 of their issuers signed), never the sender's
+    /// claim: so a revoked device can't date a message back.
+    ///
+    /// # Errors
+    /// [`OpenError::Refused`] if the state is another identity's, or the device unknown, not yet added or already
+    /// revoked at that height, or the signature is not its.
+    pub fn verify_for(self, sender: &IdentityState, at: Height) -> Result<Message, OpenError> {
+        let (identity, device) = self.sender();
+        if sender.id != identity {
+            return Err(OpenError::Refused);
+        }
+        let entry = sender.device_live_at(&device, at).ok_or(OpenError::Refused)?;
+        self.verify(&entry.keys.signing)
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opened([redacted])")
+    }
+}
+
+/// A message whose sender is authenticated. Only [`Opened::verify`] makes one.
+///
+/// It may still be a repetition: give it to [`ReplayCache::admit`](crate::ReplayCache::admit) before it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// The identity that sent it.
+    pub sender: IdentityId,
+    /// The device that signed it.
+    pub sender_device: DeviceId,
+    /// Its id, unique per sender if the sender is honest.
+    pub id: MessageId,
+    /// Its expiry.
+    pub expiry: UnixSeconds,
+    /// What it carries.
+    pub content: Content,
+}

@@ -1,0 +1,108 @@
+//! What is inside: the payload, and what its signature covers.
+
+use serde::{Deserialize, Serialize, Serializer};
+use subtle::ConstantTimeEq;
+use tokenim_identity::{Device, DeviceId, EnvelopeKey, IdentityId, Statement, SuiteId};
+use tokenim_wire::limits::MESSAGE_BODY_BYTES_MAX;
+use tokenim_wire::{BoundedBytes, Digest, Label, NetworkId, UnixSeconds, hash};
+
+use crate::{ContentKind, MessageId};
+
+const INFO_LABEL: Label = Label::new("tokenim/envelope/v1");
+const INFO_HASH_LABEL: Label = Label::new("tokenim/envelope-info/v1");
+const AAD_HASH_LABEL: Label = Label::new("tokenim/envelope-header/v1");
+
+/// Bytes of the key commitment at the start of the payload, all zero.
+pub(crate) const COMMITMENT_BYTES: usize = 32;
+
+tokenim_wire::bytes_newtype! {
+    /// The key commitment: zeros.
+    ///
+    /// AES-GCM does not commit to its key: one ciphertext can be made to open under two. With 32 known bytes in front,
+    /// whoever tries needs a collision over 256 bits of key stream (Albertini and others, "How to Abuse and Fix
+    /// Authenticated Encryption Without Key Commitment", USENIX Security 2022, padding fix).
+    pub(crate) struct Commitment([u8; COMMITMENT_BYTES]);
+}
+
+/// The commitment that an honest sender writes.
+pub(crate) const COMMITMENT: Commitment = Commitment::from_bytes([0; COMMITMENT_BYTES]);
+
+/// Whether the plaintext begins with the commitment; in constant time.
+pub(crate) fn is_committed(plaintext: &[u8]) -> bool {
+    plaintext
+        .first_chunk::<COMMITMENT_BYTES>()
+        .is_some_and(|start| start.ct_eq(COMMITMENT.as_bytes()).into())
+}
+
+/// The payload in its order on the wire. `B` is the body: borrowed to seal, owned when opened.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Payload<B> {
+    pub(crate) commitment: Commitment,
+    pub(crate) sender: IdentityId,
+    pub(crate) sender_device: DeviceId,
+    pub(crate) recipient: IdentityId,
+    pub(crate) recipient_device: DeviceId,
+    pub(crate) id: MessageId,
+    pub(crate) expiry: UnixSeconds,
+    pub(crate) kind: ContentKind,
+    pub(crate) body: B,
+}
+
+/// The body as received.
+pub(crate) type OwnedBody = BoundedBytes<MESSAGE_BODY_BYTES_MAX>;
+
+/// Bytes with their length in front, encoded like a `BoundedBytes` without being copied into one.
+pub(crate) struct Borrowed<'a>(pub(crate) &'a [u8]);
+
+impl Serialize for Borrowed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+/// What the sending device signs: where the envelope goes and what is in it.
+///
+/// The payload alone would not do: a recipient could then seal it again to someone else, and a formal model of the
+/// protocol finds no authentication. With encapsulated key and recipient key covered, it does.
+#[derive(Serialize)]
+pub(crate) struct SignedContent<'a> {
+    pub(crate) info: Digest,
+    pub(crate) header: Digest,
+    pub(crate) enc: Borrowed<'a>,
+    pub(crate) recipient_key: &'a EnvelopeKey,
+    pub(crate) payload: &'a Payload<Borrowed<'a>>,
+}
+
+impl Statement for SignedContent<'_> {
+    type Signer = Device;
+    const LABEL: Label = Label::new("tokenim/envelope-signature/v1");
+}
+
+/// HPKE's `info`: length of the label, label, network id, suite.
+pub(crate) fn info(network: &NetworkId, suite: SuiteId) -> [u8; INFO_BYTES] {
+    let mut info = [0; INFO_BYTES];
+    let suite = suite.get().to_be_bytes();
+    let length = [INFO_LABEL.length_byte()];
+    let parts = length
+        .iter()
+        .chain(INFO_LABEL.as_str().as_bytes())
+        .chain(network.as_bytes())
+        .chain(&suite);
+    for (to, from) in info.iter_mut().zip(parts) {
+        *to = *from;
+    }
+    info
+}
+
+/// Bytes of `info`.
+pub(crate) const INFO_BYTES: usize = 1 + INFO_LABEL.as_str().len() + NetworkId::LENGTH + 2;
+
+/// H(info), as the signature has it.
+pub(crate) fn info_digest(info: &[u8]) -> Digest {
+    hash(INFO_HASH_LABEL, &[info])
+}
+
+/// H(aad), as the signature has it.
+pub(crate) fn header_digest(header: &[u8]) -> Digest {
+    hash(AAD_HASH_LABEL, &[header])
+}
