@@ -1,0 +1,185 @@
+//! What became of a transaction.
+
+use serde::{Deserialize, Serialize};
+use tokenim_identity::RecordError;
+
+/// Why a transaction changed nothing. Part of what all nodes agree on: the same transaction on the same state gets the
+/// same rejection everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// 0: its last valid height has passed.
+    #[error("the transaction has expired: make it anew")]
+    Expired,
+    /// 1: it would be valid for longer than the network allows.
+    #[error("the transaction is valid for too long: name a lower last height")]
+    ValidTooLong,
+    /// 2: it was applied before.
+    #[error("the transaction was applied before")]
+    Replayed,
+    /// 3: its sponsor is not a registered node.
+    #[error("the sponsor of the transaction is not a registered node")]
+    UnknownSponsor,
+    /// 4: the identity does not exist, and its genesis was not given.
+    #[error("the identity does not exist and its genesis was not given")]
+    GenesisMissing,
+    /// 5: the identity exists already, yet its genesis was given.
+    #[error("the identity exists already")]
+    GenesisRepeated,
+    /// 6: the genesis is that of another identity.
+    #[error("the genesis is that of another identity")]
+    GenesisForeign,
+    /// 7: the record is of another network.
+    #[error("the record is for another network")]
+    RecordNetwork,
+    /// 8: the record is for another identity than its chain's.
+    #[error("the record is for another identity")]
+    RecordIdentity,
+    /// 9: the record is not the next one.
+    #[error("the record has number {actual}, next is {expected}: look the identity up again")]
+    RecordSequence {
+        /// The number of the next record.
+        expected: u64,
+        /// The number of this one.
+        actual: u64,
+    },
+    /// 10: the record follows another one than the last.
+    #[error("the record follows another record than the last one: look the identity up again")]
+    RecordPrevious,
+    /// 11: the signer may not do this.
+    #[error("the signer of the record may not do this")]
+    RecordSigner,
+    /// 12: the device was there before.
+    #[error("the device was added before")]
+    DeviceExists,
+    /// 13: there is no such device.
+    #[error("the identity has no such device")]
+    DeviceUnknown,
+    /// 14: the device is revoked.
+    #[error("the device is revoked")]
+    DeviceRevoked,
+    /// 15: the identity has as many records as it may have.
+    #[error("the identity has as many records as it may have")]
+    RecordsFull,
+    /// 16: the identity has had as many devices as it may have.
+    #[error("the identity has had as many devices as it may have")]
+    DevicesFull,
+    /// 17: the new device did not sign that it agrees.
+    #[error("the new device has not agreed to be added")]
+    DeviceConsent,
+    /// 18: the signature of the record does not hold.
+    #[error("the signature of the record does not hold")]
+    RecordSignature,
+    /// 19: the record cannot be applied for another reason.
+    #[error("the record cannot be applied")]
+    Record,
+    /// 20: an anchor without leaves, or with leaves that don't strictly ascend.
+    #[error("the leaves of the anchor are none or not strictly ascending")]
+    Anchor,
+    /// 21: the node is registered, or waits to be.
+    #[error("the node is registered already")]
+    NodeExists,
+    /// 22: the node set and those who wait to be in it are as many as there may be.
+    #[error("no more nodes can be registered")]
+    NodesFull,
+    /// 23: too many nodes wait for their placement; try again later.
+    #[error("too many nodes wait for their placement: try again later")]
+    NodeQueueFull,
+    /// 24: the node did not sign that it agrees, or gives no address.
+    #[error("the node has not agreed to be registered")]
+    Consent,
+    /// 25: an admission is not that of the validator named, or they are not in order.
+    #[error("an admission is not that of the validator it names, or they are not in order")]
+    Admission,
+    /// 26: fewer validators than a quorum admit the node.
+    #[error("fewer validators than a quorum admit the node")]
+    NotAdmitted,
+    /// 27: somebody else than the node itself registers its incarnation.
+    #[error("a node's incarnation can be registered by the node alone")]
+    IncarnationForeign,
+    /// 28: the incarnation is not higher than the last.
+    #[error("the incarnation is not higher than the last one")]
+    IncarnationNotHigher,
+    /// 29: the transaction is of a kind that this version does not apply.
+    #[error("this version does not apply transactions of this kind")]
+    Unsupported,
+}
+
+impl Rejection {
+    /// A number for machines; it never changes its meaning.
+    #[must_use]
+    pub const fn code(&self) -> u16 {
+        match self {
+            Self::Expired => 0,
+            Self::ValidTooLong => 1,
+            Self::Replayed => 2,
+            Self::UnknownSponsor => 3,
+            Self::GenesisMissing => 4,
+            Self::GenesisRepeated => 5,
+            Self::GenesisForeign => 6,
+            Self::RecordNetwork => 7,
+            Self::RecordIdentity => 8,
+            Self::RecordSequence { .. } => 9,
+            Self::RecordPrevious => 10,
+            Self::RecordSigner => 11,
+            Self::DeviceExists => 12,
+            Self::DeviceUnknown => 13,
+            Self::DeviceRevoked => 14,
+            Self::RecordsFull => 15,
+            Self::DevicesFull => 16,
+            Self::DeviceConsent => 17,
+            Self::RecordSignature => 18,
+            Self::Record => 19,
+            Self::Anchor => 20,
+            Self::NodeExists => 21,
+            Self::NodesFull => 22,
+            Self::NodeQueueFull => 23,
+            Self::Consent => 24,
+            Self::Admission => 25,
+            Self::NotAdmitted => 26,
+            Self::IncarnationForeign => 27,
+            Self::IncarnationNotHigher => 28,
+            Self::Unsupported => 29,
+        }
+    }
+
+    /// Whether the very same transaction may be applied on a later state, so that it is worth keeping until it
+    /// expires: it came before another one that it follows, or there was no room.
+    #[must_use]
+    pub const fn may_pass_later(&self) -> bool {
+        match self {
+            Self::ValidTooLong | Self::NodeQueueFull | Self::GenesisMissing | Self::UnknownSponsor => true,
+            Self::RecordSequence { expected, actual } => *actual > *expected,
+            _ => false,
+        }
+    }
+}
+
+impl From<RecordError> for Rejection {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::WrongNetwork => Self::RecordNetwork,
+            RecordError::WrongIdentity => Self::RecordIdentity,
+            RecordError::WrongSequence { expected, actual } => Self::RecordSequence { expected, actual },
+            RecordError::WrongPrevious => Self::RecordPrevious,
+            RecordError::NotAllowed => Self::RecordSigner,
+            RecordError::DeviceExists => Self::DeviceExists,
+            RecordError::UnknownDevice => Self::DeviceUnknown,
+            RecordError::DeviceRevoked => Self::DeviceRevoked,
+            RecordError::RecordsFull => Self::RecordsFull,
+            RecordError::DevicesFull => Self::DevicesFull,
+            RecordError::Consent => Self::DeviceConsent,
+            RecordError::Signature => Self::RecordSignature,
+            _ => Self::Record,
+        }
+    }
+}
+
+/// What became of a transaction in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Number 0: it changed the state as it says.
+    Applied,
+    /// Number 1: it changed nothing, for this reason.
+    Rejected(Rejection),
+}
