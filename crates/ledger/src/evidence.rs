@@ -1,6 +1,5 @@
 //! Evidence that convicts a node by verification alone.
 
-use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 use tokenim_consensus::{Misbehaviour, MisbehaviourError, ValidatorSet};
 use tokenim_identity::NodeKey;
@@ -10,9 +9,10 @@ use tokenim_wire::{NetworkId, Object};
 /// What a node or validator signed that an honest one never signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "one at a time, and rarely")]
 pub enum Evidence {
     /// Number 0: a node contradicted its own mailbox log or receipt.
-    Storage(Box<Misconduct>),
+    Storage(Misconduct),
     /// Number 1: a validator voted for two blocks.
     Consensus(Misbehaviour),
 }

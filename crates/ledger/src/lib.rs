@@ -28,6 +28,7 @@ pub use lookup::{AncestryProof, LookupProof, STATE_VALUE_BYTES_MAX, header_leaf}
 pub use outcome::{Outcome, Rejection};
 pub use registration::{Address, Admission, NodeRegistration};
 pub use set::{NODES_WAITING_MAX, NodeQueue, NodeSetCommitment, SetSummary, WaitingNode, members_tree};
+pub use tokenim_consensus::{FinalHeader, FinalityProof};
 pub use transaction::{
     Anchor, Body, IdentityUpdate, IncarnationRegistration, PAYLOAD_BYTES_MAX, Payload, Transaction, TransactionError,
     TransactionId, VerifiedTransaction,
