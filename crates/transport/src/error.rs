@@ -1,6 +1,7 @@
 //! What can go wrong, by whose doing.
 
 use alloc::string::String;
+use core::convert::Infallible;
 use tokenim_wire::frame::FrameError;
 
 /// Codes with which a connection is closed, or a stream reset or stopped. They cross the network as they are.
@@ -176,6 +177,12 @@ impl TransportError {
             Self::StreamClosed | Self::WriteInterrupted | Self::Closed => Blame::Misuse,
             Self::AddressInUse { .. } | Self::TooManyConnections { .. } | Self::Io(_) => Blame::Local,
         }
+    }
+}
+
+impl From<Infallible> for TransportError {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who is at the other end.
 
 use core::fmt;
+use tokenim_identity::{KeyError, NodeKey};
 
 /// The Ed25519 public key that the other end of a connection has proved to hold, as 32 bytes.
 ///
@@ -25,6 +26,26 @@ impl PeerId {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// The same bytes as the key of a node.
+    ///
+    /// # Errors
+    /// If they are not a canonical point, or one of small order.
+    pub fn node_key(&self) -> Result<NodeKey, KeyError> {
+        NodeKey::from_bytes(self.0)
+    }
+}
+
+impl From<NodeKey> for PeerId {
+    fn from(key: NodeKey) -> Self {
+        Self(key.to_bytes())
+    }
+}
+
+impl From<&NodeKey> for PeerId {
+    fn from(key: &NodeKey) -> Self {
+        Self(key.to_bytes())
     }
 }
 
