@@ -80,7 +80,7 @@ pub const MAILBOX_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Bytes of the secret in one keystore.
 pub const KEYSTORE_SECRET_BYTES_MAX: usize = 4 * KIB;
 /// Kibibytes of memory that opening a keystore may use.
-pub const KEYSTORE_MEMORY_KIB_MAX: u32 = 1024 * 1024;
+pub const KEYSTORE_MEMORY_KIB_MAX: u32 = 256 * 1024;
 /// Passes over that memory.
 pub const KEYSTORE_PASSES_MAX: u32 = 16;
 /// Lanes of that memory.
