@@ -14,6 +14,8 @@ mod maybe_send;
 #[cfg(feature = "std")]
 pub mod memory;
 mod state;
+#[cfg(feature = "test-suite")]
+pub mod test_suite;
 
 pub use blob::{BlobStore, SHARD_BYTES_MAX, ShardId, check_shard};
 pub use error::StoreError;

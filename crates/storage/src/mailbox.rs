@@ -292,8 +292,11 @@ pub trait MailboxStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError`].
-    fn head(&self, tag: &MailboxTag, at: Height)
-    -> impl Future<Output = Result<Option<LogHead>, StoreError>> + MaybeSend;
+    fn head(
+        &self,
+        tag: &MailboxTag,
+        at: Height,
+    ) -> impl Future<Output = Result<Option<LogHead>, StoreError>> + MaybeSend;
 
     /// How much it holds.
     ///

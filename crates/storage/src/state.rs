@@ -141,7 +141,10 @@ pub fn scan_range(from: &[u8], prefix: &[u8], reverse: bool) -> Option<KeyRange>
         };
         (prefix.to_vec(), end)
     } else {
-        (from.max(prefix).to_vec(), after.map_or(Bound::Unbounded, Bound::Excluded))
+        (
+            from.max(prefix).to_vec(),
+            after.map_or(Bound::Unbounded, Bound::Excluded),
+        )
     };
     let holds_none = match &end {
         Bound::Included(end) => start > *end,

@@ -29,10 +29,7 @@ impl MemoryStateStore {
 
 impl StateStore for MemoryStateStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(lock(&self.tables)?
-            .get(&table)
-            .and_then(|rows| rows.get(key))
-            .cloned())
+        Ok(lock(&self.tables)?.get(&table).and_then(|rows| rows.get(key)).cloned())
     }
 
     fn scan(
