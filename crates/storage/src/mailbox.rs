@@ -2,15 +2,15 @@
 
 use crate::{error::StoreError, maybe_send::MaybeSend};
 use alloc::{sync::Arc, vec::Vec};
-use core::future::Future;
+use core::{fmt, future::Future};
 use tokenim_mailbox::{Incarnation, LogEntry, LogId, LogPosition, MailboxTag, mmr::Accumulator};
 use tokenim_wire::{
     Digest, EnvelopeId, Height, SetEpoch, UnixSeconds,
     limits::{MAILBOX_BYTES_MAX, MAILBOX_ENVELOPES_MAX},
 };
 
-/// An envelope to be kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An envelope to be kept. Its `Debug` shows only the envelope's length.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Put {
     /// The mailbox.
     pub tag: MailboxTag,
@@ -133,8 +133,8 @@ pub struct Logged {
     pub entry: LogEntry,
 }
 
-/// A line of one of a mailbox's logs, with its envelope.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A line of one of a mailbox's logs, with its envelope. Its `Debug` shows only the envelope's length.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Its arrival number: counts the lines of all logs of the mailbox from zero, without gaps. Equal to the line's
     /// index as long as the mailbox has one log.
@@ -145,6 +145,31 @@ pub struct Stored {
     pub entry: LogEntry,
     /// The envelope; `None` once it has expired and was deleted.
     pub bytes: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Put {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Put")
+            .field("tag", &self.tag)
+            .field("envelope", &self.envelope)
+            .field("expiry", &self.expiry)
+            .field("bytes", &self.bytes.len())
+            .field("set_epoch", &self.set_epoch)
+            .field("incarnation", &self.incarnation)
+            .field("height", &self.height)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stored")
+            .field("sequence", &self.sequence)
+            .field("log", &self.log)
+            .field("entry", &self.entry)
+            .field("bytes", &self.bytes.as_ref().map(Vec::len))
+            .finish()
+    }
 }
 
 /// The answer to one read, all of one moment.
@@ -221,10 +246,10 @@ pub trait MailboxStore: Send + Sync + 'static {
     /// others.
     fn put(&self, put: Put) -> impl Future<Output = Result<PutOutcome, StoreError>> + MaybeSend;
 
-    /// Lines of a mailbox from arrival number `from`, with their envelopes: at most `items_max` of them, and as many as
-    /// have together at most `bytes_max` bytes of envelopes; but at least one, if there is one and `items_max` is not
-    /// zero, so that every reader gets on. Reads no envelope that it doesn't return. `at` is the ledger height that the
-    /// node has seen.
+    /// Lines of a mailbox from arrival number `from`, with their envelopes: at most `items_max` of them, and as long as
+    /// their envelopes have together at most `bytes_max` bytes; but at least one, if there is one and `items_max` is
+    /// not zero, so that every reader gets on. Reads no envelope that it doesn't return. `at` is the ledger height that
+    /// the node has seen.
     ///
     /// A node that lost its store numbers from zero again; the head's incarnation tells.
     ///

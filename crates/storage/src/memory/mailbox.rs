@@ -219,16 +219,16 @@ impl MailboxStore for MemoryMailboxStore {
             });
         };
         let mut entries: Vec<Stored> = Vec::new();
-        let mut room = bytes_max;
+        let mut used = 0_usize;
         for (sequence, line) in lines_from(&mailbox.lines, from).take(items_max) {
             let size = mailbox
                 .envelopes
                 .get(&line.entry.envelope)
                 .map_or(0, |(_, bytes)| bytes.len());
-            if size > room && !entries.is_empty() {
+            used = used.saturating_add(size);
+            if used > bytes_max && !entries.is_empty() {
                 break;
             }
-            room = room.saturating_sub(size);
             entries.push(mailbox.stored(sequence, line));
         }
         let end = u64::try_from(mailbox.lines.len()).unwrap_or(u64::MAX);
