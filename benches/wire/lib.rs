@@ -1,0 +1,1 @@
+//! Benches of `tokenim-wire`; run them with `cargo bench -p tokenim-bench-wire`.
