@@ -454,4 +454,4 @@ fn labeled_expand<const N: usize>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

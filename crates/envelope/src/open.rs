@@ -217,3 +217,47 @@ pub struct Message {
     /// What it carries.
     pub content: Content,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hpke::tests::ciphertext_for_two;
+    use crate::sealed::Header;
+    use tokenim_wire::BoundedBytes;
+
+    #[test]
+    fn a_ciphertext_for_two_keys_is_refused_by_one() {
+        let keys = [[1; 32], [2; 32]].map(|seed| EnvelopeSecretKey::from_seed(&seed));
+        let publics = [&keys[0], &keys[1]].map(|key| *key.hpke().public_key());
+        let network = NetworkId::from_bytes([3; 32]);
+        let now = UnixSeconds::new(1_000_000_000);
+        let mut header = Header {
+            suite: SuiteId::X25519,
+            expiry: now,
+            enc: BoundedBytes::empty(),
+        };
+        let info = info(&network, header.suite);
+        // the encapsulated key is the same for any header, which then names it
+        let (enc, _) = ciphertext_for_two(&publics[0], &publics[1], &info, b"", 32, 32);
+        header.enc = BoundedBytes::try_from(enc.as_bytes().as_slice()).unwrap();
+        let aad = header.aad().unwrap();
+        let (_, sealed) = ciphertext_for_two(&publics[0], &publics[1], &info, &aad, 32, 32);
+
+        // HPKE lets it through under both keys; the commitment stands under one at most
+        let plaintexts = [&keys[0], &keys[1]].map(|key| hpke::open(key.hpke(), &enc, &info, &aad, &sealed).unwrap());
+        assert!(is_committed(&plaintexts[0]));
+        assert!(!is_committed(&plaintexts[1]));
+
+        let ciphertext = BoundedBytes::try_from(sealed).unwrap();
+        let envelope = Sealed { header, ciphertext }.to_bytes().unwrap();
+        for key in &keys {
+            let opener = Opener {
+                network,
+                identity: IdentityId::from_bytes([4; 32]),
+                device: DeviceId::from_bytes([5; 32]),
+                key,
+            };
+            assert_eq!(open(&opener, &envelope, now).map(|_| ()), Err(OpenError::Refused));
+        }
+    }
+}

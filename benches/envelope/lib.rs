@@ -1,0 +1,1 @@
+//! Benches of `tokenim-envelope`; run them with `cargo bench -p tokenim-bench-envelope`.

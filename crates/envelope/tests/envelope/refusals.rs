@@ -1,0 +1,417 @@
+//! Every way to be refused, one test each, named for it; they are also the negative vectors.
+
+use tokenim_envelope::OpenError::{self, Expired, LifetimeTooLong, Malformed, Refused, UnsupportedSuite};
+use tokenim_envelope::{EnvelopeSecretKey, Message, Opener, SealedEnvelope, open, seal};
+use tokenim_identity::{DeviceId, DeviceKey, IdentityId, SignedRecord, SuiteId};
+use tokenim_wire::limits::{ENVELOPE_BYTES_MAX, MESSAGE_BODY_BYTES_MAX};
+use tokenim_wire::{DecodeError, Height, NetworkId, UnixSeconds};
+
+use crate::draft::{Draft, bytes, varint};
+use crate::people::{ADDED, EXPIRY, ID, NETWORK, NOW, Person, alice, bob, mallory, rng, text};
+
+/// The step that refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Open,
+    Verify,
+}
+use Step::{Open, Verify};
+
+/// An envelope, the device that opens it, and the key that its sender is said to have.
+#[derive(Clone)]
+pub struct Attempt {
+    pub envelope: Vec<u8>,
+    pub network: NetworkId,
+    pub identity: IdentityId,
+    pub device: DeviceId,
+    pub seed: [u8; 32],
+    pub now: UnixSeconds,
+    pub sender_key: DeviceKey,
+}
+
+impl Attempt {
+    /// Bob opens it and looks Alice up.
+    pub fn new(envelope: Vec<u8>) -> Self {
+        let bob = bob();
+        Self {
+            envelope,
+            network: NETWORK,
+            identity: bob.identity,
+            device: bob.device,
+            seed: *bob.secrets.envelope_seed,
+            now: NOW,
+            sender_key: alice().secrets.signing.verifying_key(),
+        }
+    }
+
+    pub fn run(&self) -> Result<Message, (Step, OpenError)> {
+        let key = EnvelopeSecretKey::from_seed(&self.seed);
+        let opener = Opener {
+            network: self.network,
+            identity: self.identity,
+            device: self.device,
+            key: &key,
+        };
+        let opened = open(&opener, &self.envelope, self.now).map_err(|error| (Open, error))?;
+        opened.verify(&self.sender_key).map_err(|error| (Verify, error))
+    }
+}
+
+/// What Alice would send to Bob.
+fn honest() -> Draft {
+    Draft::honest(&alice(), &bob())
+}
+
+/// That, with something wrong before it is sealed.
+fn draft(change: impl FnOnce(&mut Draft)) -> Attempt {
+    let mut draft = honest();
+    change(&mut draft);
+    Attempt::new(draft.seal())
+}
+
+/// That, with something wrong with the sealed bytes.
+fn sent(change: impl FnOnce(&mut Vec<u8>)) -> Attempt {
+    let mut envelope = honest().seal();
+    change(&mut envelope);
+    Attempt::new(envelope)
+}
+
+/// That, opened by someone or somewhere else.
+fn opened(change: impl FnOnce(&mut Attempt)) -> Attempt {
+    let mut attempt = Attempt::new(honest().seal());
+    change(&mut attempt);
+    attempt
+}
+
+/// Bytes before the ciphertext's length.
+const HEADER_BYTES: usize = 40;
+
+/// The header of another envelope in front of this one's ciphertext.
+fn under_header(other: impl FnOnce(&mut Draft)) -> Attempt {
+    let mut changed = honest();
+    other(&mut changed);
+    let mut envelope = changed.aad();
+    envelope.extend_from_slice(&honest().seal()[HEADER_BYTES..]);
+    Attempt::new(envelope)
+}
+
+macro_rules! refused {
+    ($($(#[$doc:meta])* $name:ident: $step:ident, $error:expr, $attempt:expr;)*) => {
+        $(
+            $(#[$doc])*
+            #[test]
+            fn $name() {
+                let attempt: Attempt = $attempt;
+                assert_eq!(attempt.run().map(|_| ()), Err(($step, $error)));
+            }
+        )*
+
+        /// All of them, for the vectors.
+        pub fn cases() -> Vec<(&'static str, Step, OpenError, Attempt)> {
+            vec![$((stringify!($name), $step, $error, $attempt)),*]
+        }
+    };
+}
+
+refused! {
+    // The outer header.
+    empty: Open, Malformed(DecodeError::Truncated), Attempt::new(Vec::new());
+    unknown_version: Open, Malformed(DecodeError::UnknownVersion { object: "envelope", version: 2 }),
+        draft(|d| d.version = 2);
+    unknown_suite: Open, UnsupportedSuite(SuiteId::new(0x647a)), draft(|d| d.suite = 0x647a);
+    suite_out_of_range: Open, Malformed(DecodeError::Malformed), draft(|d| d.suite = 0x1_0020);
+    suite_in_two_bytes: Open, Malformed(DecodeError::NotCanonical), sent(|e| { e.splice(1..2, [0xa0, 0x00]); });
+    trailing_byte: Open, Malformed(DecodeError::TrailingBytes), sent(|e| e.push(0));
+    last_byte_missing: Open, Malformed(DecodeError::Truncated), sent(|e| { e.pop(); });
+    short_encapsulated_key: Open, Malformed(DecodeError::Malformed), sent(|e| { e[7] = 31; e.remove(8); });
+    longer_than_the_limit: Open,
+        Malformed(DecodeError::TooLong { limit: ENVELOPE_BYTES_MAX, actual: ENVELOPE_BYTES_MAX + 1 }),
+        Attempt::new(vec![1; ENVELOPE_BYTES_MAX + 1]);
+    expired: Open, Expired, opened(|a| a.now = EXPIRY.checked_add(121).unwrap());
+    lifetime_too_long: Open, LifetimeTooLong, opened(|a| a.now = EXPIRY.checked_sub(30 * 86_400 + 121).unwrap());
+
+    // Header and ciphertext that don't belong together.
+    header_with_another_expiry: Open, Refused, under_header(|d| d.outer_expiry += 1);
+    header_of_another_envelope: Open, Refused, under_header(|d| d.ikm_e = [7; 32]);
+    encapsulated_key_of_small_order: Open, Refused, sent(|e| e[8..40].fill(0));
+    ciphertext_shorter_than_a_tag: Open, Refused, Attempt::new({
+        let mut envelope = honest().aad();
+        bytes(&[0; 15], &mut envelope);
+        envelope
+    });
+    ciphertext_empty: Open, Refused, Attempt::new({
+        let mut envelope = honest().aad();
+        bytes(&[], &mut envelope);
+        envelope
+    });
+
+    // Another place.
+    opened_in_another_network: Open, Refused, opened(|a| a.network = NetworkId::from_bytes([1; 32]));
+    sealed_for_another_network: Open, Refused, draft(|d| d.info_network = NetworkId::from_bytes([1; 32]));
+    sealed_as_another_suite: Open, Refused, draft(|d| d.info_suite = 0x647a);
+    opened_with_another_key: Open, Refused, opened(|a| a.seed = *mallory().secrets.envelope_seed);
+    opened_by_another_identity: Open, Refused, opened(|a| a.identity = mallory().identity);
+    opened_by_another_device: Open, Refused, opened(|a| a.device = mallory().device);
+    sealed_for_another_identity: Open, Refused, draft(|d| d.recipient = mallory().identity.to_bytes());
+    sealed_for_another_device: Open, Refused, draft(|d| d.recipient_device = mallory().device.to_bytes());
+
+    // The plaintext.
+    key_commitment_not_zero: Open, Refused, draft(|d| d.commitment[31] = 1);
+    inner_expiry_differs: Open, Refused, draft(|d| d.expiry += 1);
+    padding_not_zero_at_its_start: Open, Refused, draft(|d| d.dirty = Some(0));
+    padding_not_zero_at_its_end: Open, Refused, draft(|d| {
+        let signed = d.payload().len() + 64;
+        d.dirty = Some(512 - 4 - signed - 1);
+    });
+    padded_to_a_larger_bucket: Open, Refused, draft(|d| d.padded_bytes = Some(1024));
+    padded_to_no_bucket: Open, Refused, draft(|d| d.padded_bytes = Some(513));
+    length_beyond_the_plaintext: Open, Refused, draft(|d| d.length = Some(509));
+    length_too_large_for_memory: Open, Refused, draft(|d| d.length = Some(u32::MAX));
+    length_shorter_than_a_signature: Open, Refused, draft(|d| d.length = Some(63));
+    length_one_short: Open, Refused, draft(|d| d.length = Some(d.payload().len() as u32 + 63));
+    plaintext_empty: Open, Refused, Attempt::new(honest().seal_plaintext(&[]));
+    plaintext_all_zero: Open, Refused, Attempt::new(honest().seal_plaintext(&[0; 512]));
+    payload_with_a_byte_more: Open, Refused, draft(|d| {
+        let mut payload = d.payload();
+        payload.push(0);
+        d.payload_override = Some(payload);
+    });
+    payload_with_a_byte_less: Open, Refused, draft(|d| {
+        let mut payload = d.payload();
+        payload.pop();
+        d.payload_override = Some(payload);
+    });
+    payload_not_canonical: Open, Refused, draft(|d| {
+        // the kind in two bytes
+        let mut payload = d.payload();
+        payload.splice(181..182, [0x81, 0x00]);
+        d.payload_override = Some(payload);
+    });
+    kind_out_of_range: Open, Refused, draft(|d| d.kind = 0x1_0000);
+    body_longer_than_the_limit: Open, Refused, draft(|d| d.body = vec![0x20; MESSAGE_BODY_BYTES_MAX + 1]);
+    body_announced_longer_than_it_is: Open, Refused, draft(|d| {
+        let mut payload = d.payload();
+        payload.truncate(182);
+        varint(60_000, &mut payload);
+        d.payload_override = Some(payload);
+    });
+
+    // The sender.
+    claimed_sender_did_not_sign: Verify, Refused, draft(|d| d.signer = mallory().secrets.signing);
+    claimed_device_is_not_the_keys: Verify, Refused, draft(|d| {
+        d.sender_device = mallory().device.to_bytes();
+        d.signer = mallory().secrets.signing;
+    });
+    looked_up_another_key: Verify, Refused, opened(|a| a.sender_key = mallory().secrets.signing.verifying_key());
+    signed_in_another_network: Verify, Refused, draft(|d| d.signed_network = NetworkId::from_bytes([1; 32]));
+    signed_with_another_info: Verify, Refused, draft(|d| d.signed_info = Some(b"other".to_vec()));
+    signed_with_another_header: Verify, Refused, draft(|d| d.signed_aad = Some(b"other".to_vec()));
+    signed_with_another_encapsulated_key: Verify, Refused, draft(|d| d.signed_enc = Some([9; 32]));
+    signed_for_another_recipient_key: Verify, Refused, draft(|d| d.signed_key = [9; 32]);
+    signature_all_zero: Verify, Refused, draft(|d| d.signature = Some([0; 64]));
+    signature_with_s_above_the_order: Verify, Refused, draft(|d| d.signature = Some(with_order_added(d.signature())));
+    payload_changed_after_signing: Verify, Refused, draft(|d| {
+        let mut changed = d.clone();
+        changed.body[0] ^= 1;
+        d.payload_override = Some(changed.payload());
+    });
+
+    // Alice wrote to Mallory, who passes it on.
+    forwarded_as_it_is: Open, Refused, forwarded(|_| {});
+    forwarded_with_the_recipient_rewritten: Verify, Refused, forwarded(|d| {
+        d.recipient = bob().identity.to_bytes();
+        d.recipient_device = bob().device.to_bytes();
+    });
+    /// Mallory took over Bob's names, or Bob's device has a new key: names agree, the key sealed to doesn't.
+    forwarded_to_another_key_of_the_same_device: Verify, Refused, forwarded_between_keys();
+    /// Nothing differs but the encapsulated key.
+    sealed_again_to_the_same_key: Verify, Refused, draft(|d| {
+        d.signature = Some(d.signature());
+        d.ikm_e = [7; 32];
+    });
+}
+
+/// What Alice sent to Mallory, sealed again to Bob with Alice's signature.
+fn forwarded(rewrite: impl FnOnce(&mut Draft)) -> Attempt {
+    let mut draft = Draft::honest(&alice(), &mallory());
+    draft.signature = Some(draft.signature());
+    draft.seal_to = bob().key.public().to_x25519().unwrap();
+    rewrite(&mut draft);
+    Attempt::new(draft.seal())
+}
+
+fn forwarded_between_keys() -> Attempt {
+    let mut draft = honest();
+    draft.signed_key = mallory().key.public().to_x25519().unwrap();
+    draft.signature = Some(draft.signature());
+    Attempt::new(draft.seal())
+}
+
+/// `s + L`, which the group equation can't tell from `s`.
+fn with_order_added(mut signature: [u8; 64]) -> [u8; 64] {
+    const ORDER: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let mut carry = 0;
+    for (byte, order) in signature[32..].iter_mut().zip(ORDER) {
+        let sum = u16::from(*byte) + u16::from(order) + carry;
+        *byte = sum as u8;
+        carry = sum >> 8;
+    }
+    signature
+}
+
+#[test]
+fn the_honest_envelope_is_not_refused() {
+    let message = Attempt::new(honest().seal()).run().unwrap();
+    assert_eq!((message.sender, message.id), (alice().identity, ID));
+    assert_eq!(message.content, text());
+}
+
+#[test]
+fn a_bit_flipped_anywhere_is_refused() {
+    let good = Attempt::new(honest().seal());
+    for position in 0..good.envelope.len() {
+        for bit in 0..8 {
+            let mut attempt = good.clone();
+            attempt.envelope[position] ^= 1 << bit;
+            let (step, error) = attempt.run().expect_err("a flipped bit is noticed");
+            assert_eq!(step, Open, "{position}.{bit}");
+            if position >= HEADER_BYTES + 2 {
+                assert_eq!(error, Refused, "{position}.{bit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_envelope_cut_anywhere_is_refused() {
+    let good = Attempt::new(honest().seal());
+    for length in 0..good.envelope.len() {
+        let mut attempt = good.clone();
+        attempt.envelope.truncate(length);
+        let expected = Malformed(DecodeError::Truncated);
+        assert_eq!(attempt.run().map(|_| ()), Err((Open, expected)), "{length}");
+        assert_eq!(
+            SealedEnvelope::from_bytes(attempt.envelope).map(|_| ()),
+            Err(DecodeError::Truncated),
+            "{length}"
+        );
+    }
+}
+
+#[test]
+fn a_ciphertext_cut_anywhere_and_relabelled_is_refused() {
+    let good = honest().seal();
+    let ciphertext = &good[HEADER_BYTES + 2..];
+    for length in 0..ciphertext.len() {
+        let mut envelope = honest().aad();
+        bytes(&ciphertext[..length], &mut envelope);
+        assert_eq!(
+            Attempt::new(envelope).run().map(|_| ()),
+            Err((Open, Refused)),
+            "{length}"
+        );
+    }
+}
+
+#[test]
+fn a_plaintext_flipped_anywhere_by_its_sender_is_refused() {
+    // beyond encryption: every bit of the payload is signed, or checked, or padding
+    let good = honest().plaintext();
+    for position in 0..good.len() {
+        let mut plaintext = good.clone();
+        plaintext[position] ^= 1 << (position % 8);
+        let attempt = Attempt::new(honest().seal_plaintext(&plaintext));
+        assert_eq!(
+            attempt.run().map(|_| ()).map_err(|(_, error)| error),
+            Err(Refused),
+            "{position}"
+        );
+    }
+}
+
+#[test]
+fn states_that_do_not_vouch_for_the_sender_are_refused() {
+    let (alice, bob, mallory) = (alice(), bob(), mallory());
+    let opened = || open(&bob.opener(), &honest().seal(), NOW).unwrap();
+    assert!(opened().verify_for(&alice.state, ADDED).is_ok());
+    // another identity's state
+    assert_eq!(opened().verify_for(&mallory.state, ADDED), Err(Refused));
+    // before the device was added
+    assert_eq!(opened().verify_for(&alice.state, Height::new(9)), Err(Refused));
+    // at and after its revocation
+    let record = SignedRecord::revoke_device(&NETWORK, &alice.state, &alice.root, alice.device).unwrap();
+    let revoked = alice.state.apply(&NETWORK, &record, Height::new(20)).unwrap();
+    assert!(opened().verify_for(&revoked, Height::new(19)).is_ok());
+    assert_eq!(opened().verify_for(&revoked, Height::new(20)), Err(Refused));
+    assert_eq!(opened().verify_for(&revoked, Height::MAX), Err(Refused));
+}
+
+#[test]
+fn another_identitys_device_can_not_speak_for_this_one() {
+    // Mallory names Alice as sender and Mallory's own device, and signs correctly with it. The device's key alone
+    // would verify; Alice's state does not have the device.
+    let mut draft = honest();
+    draft.sender_device = mallory().device.to_bytes();
+    draft.signer = mallory().secrets.signing;
+    let opened = || open(&bob().opener(), &draft.seal(), NOW).unwrap();
+    assert!(opened().verify(&mallory().secrets.signing.verifying_key()).is_ok());
+    assert_eq!(opened().verify_for(&alice().state, ADDED), Err(Refused));
+    assert_eq!(opened().verify_for(&mallory().state, ADDED), Err(Refused));
+}
+
+#[test]
+fn every_refusal_behind_the_header_looks_the_same() {
+    let opaque = cases().into_iter().filter(|(_, _, error, _)| *error == Refused);
+    let texts: std::collections::BTreeSet<_> = opaque.map(|(_, _, error, _)| format!("{error} {error:?}")).collect();
+    assert_eq!(texts.len(), 1);
+}
+
+#[test]
+fn a_sender_of_one_network_is_a_stranger_in_another() {
+    let (alice, bob) = (alice(), bob());
+    let other = NetworkId::from_bytes([0x0e; 32]);
+    let envelope = seal(
+        &other,
+        &alice.sender(),
+        &bob.recipient(),
+        ID,
+        EXPIRY,
+        &text(),
+        &mut rng(1),
+    )
+    .unwrap();
+    assert_eq!(open(&bob.opener(), envelope.as_bytes(), NOW).map(|_| ()), Err(Refused));
+    let opener = Opener {
+        network: other,
+        ..bob.opener()
+    };
+    assert!(
+        open(&opener, envelope.as_bytes(), NOW)
+            .unwrap()
+            .verify_for(&alice.state, ADDED)
+            .is_ok()
+    );
+}
+
+#[test]
+fn two_devices_of_one_person_do_not_open_each_others() {
+    let (alice, phone, laptop) = (alice(), bob(), Person::new(4));
+    let envelope = seal(
+        &NETWORK,
+        &alice.sender(),
+        &phone.recipient(),
+        ID,
+        EXPIRY,
+        &text(),
+        &mut rng(1),
+    )
+    .unwrap();
+    let laptop = Opener {
+        identity: phone.identity,
+        ..laptop.opener()
+    };
+    assert_eq!(open(&laptop, envelope.as_bytes(), NOW).map(|_| ()), Err(Refused));
+}
