@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+extern crate alloc;
+
+pub mod step;
+
+#[cfg(feature = "native")]
+mod native;
+
+#[cfg(feature = "native")]
+pub use native::{
+    Client, ClientError, DeviceReport, Event, Follow, Maintained, Misbehaviour, NETWORK_FILE, Network, NodeReport,
+    Reading, Received, Refusal, Refused, STORE_FILE, SendOptions, SendReport, read_network,
+};
+
+pub use tokenim_envelope::{Content, ContentKind, MessageId};
+pub use tokenim_identity::{Argon2Cost, DeviceId, IdentityId, IdentityState, NodeKey, Phrase};
+pub use tokenim_ledger::{AcceptanceProof, AcceptedEnvelope, LightClient, NetworkConfig};

@@ -1,0 +1,589 @@
+//! The client: an identity's device in a folder of this machine.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use getrandom::SysRng;
+use getrandom::rand_core::UnwrapErr;
+use tokenim_envelope::{EnvelopeSecretKey, MessageId};
+use tokenim_identity::{
+    Argon2Cost, DeviceId, DeviceSecrets, IdentityId, IdentityState, Keystore, KeystoreError, KeystoreKind, Phrase,
+    SignedRecord,
+};
+use tokenim_ledger::{IdentityUpdate, NetworkConfig, Outcome};
+use tokenim_mailbox::Descriptor;
+use tokenim_rpc::{AnswerError, Blame, ErrorCode, Request, Submitted, TransactionStatus};
+use tokenim_wire::{EnvelopeId, Height, Object, UnixMillis};
+
+use super::folder::{self, NETWORK_FILE};
+use super::network::CALL_TIMEOUT;
+use super::store::LocalStore;
+use super::{ClientError, Network, now};
+use crate::step::{
+    Batch, Fault, InboxMessage, LookedUp, NodeNote, OutboxMessage, Pin, Registration, Table, View, state,
+};
+
+/// How long a registration may take to become final.
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause between two looks for the registration.
+const REGISTER_PAUSE: Duration = Duration::from_millis(150);
+
+const FORMAT: &[u8] = b"format";
+const NETWORK: &[u8] = b"network";
+const IDENTITY: &[u8] = b"identity";
+const DEVICE: &[u8] = b"device";
+const KEYSTORE: &[u8] = b"keystore";
+const REGISTRATION: &[u8] = b"registration";
+const TIP: &[u8] = b"tip";
+/// The version of the folder's layout.
+const FORMAT_VERSION: &[u8] = &[1];
+
+/// The randomness of everything that must not be guessed.
+pub(crate) type OsRng = UnwrapErr<SysRng>;
+
+/// The operating system's random numbers.
+pub(crate) const fn os_rng() -> OsRng {
+    UnwrapErr(SysRng)
+}
+
+/// The device's secrets, opened.
+pub(crate) struct Keys {
+    pub(crate) secrets: DeviceSecrets,
+    pub(crate) envelope: EnvelopeSecretKey,
+}
+
+pub(crate) struct Shared {
+    pub(crate) folder: PathBuf,
+    pub(crate) store: LocalStore,
+    pub(crate) network: Network,
+    pub(crate) identity: IdentityId,
+    pub(crate) device: DeviceId,
+    pub(crate) keys: Option<Keys>,
+    /// Envelopes that a task is opening.
+    pub(crate) opening: Mutex<HashSet<EnvelopeId>>,
+    /// Messages that a task is sending.
+    pub(crate) sending: Mutex<HashSet<MessageId>>,
+}
+
+/// One device of one identity, with its folder and its view of the network.
+///
+/// Clones share everything. All methods may be called at the same time, also by several processes on one folder.
+/// It needs a tokio runtime, and starts no task that outlives a call by more than a few seconds, but for
+/// [`Client::follow`].
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl core::fmt::Debug for Client {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Client")
+            .field("folder", &self.shared.folder)
+            .field("identity", &self.shared.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Makes a new identity with this machine as its first device, in a folder that holds none yet.
+    ///
+    /// Returns the identity's words, which are kept nowhere: whoever holds them holds the identity, and without them a
+    /// lost folder is lost. Nothing is sent; [`Client::register`] puts the identity on the ledger.
+    ///
+    /// # Errors
+    /// Those of the folder; nothing is made then.
+    pub fn create(
+        folder: &Path,
+        network: NetworkConfig,
+        passphrase: &[u8],
+        cost: Argon2Cost,
+    ) -> Result<(Self, Phrase), ClientError> {
+        let phrase = Phrase::generate(&mut os_rng());
+        let genesis = phrase.genesis();
+        let network = Network::new(network)?;
+        let client = Self::make(
+            folder,
+            network,
+            &phrase,
+            &IdentityState::new(&genesis),
+            true,
+            passphrase,
+            cost,
+        )?;
+        Ok((client, phrase))
+    }
+
+    /// Makes this machine a device of the identity that the words give, in a folder that holds none yet.
+    ///
+    /// Whether the identity is on the ledger already is looked up. [`Client::register`] then adds the device.
+    ///
+    /// # Errors
+    /// Those of the folder and of [`Network::lookup`]; nothing is made then.
+    pub async fn restore(
+        folder: &Path,
+        network: NetworkConfig,
+        phrase: &Phrase,
+        passphrase: &[u8],
+        cost: Argon2Cost,
+    ) -> Result<Self, ClientError> {
+        let network = Network::new(network)?;
+        let genesis = phrase.genesis();
+        let found = network.lookup(&genesis.id(), Duration::from_secs(30)).await?;
+        let first = found.state.is_none();
+        let state = found.state.unwrap_or_else(|| IdentityState::new(&genesis));
+        Self::make(folder, network, phrase, &state, first, passphrase, cost)
+    }
+
+    fn make(
+        folder: &Path,
+        network: Network,
+        phrase: &Phrase,
+        state: &IdentityState,
+        first: bool,
+        passphrase: &[u8],
+        cost: Argon2Cost,
+    ) -> Result<Self, ClientError> {
+        let path = folder::store(folder);
+        if path.exists() {
+            return Err(ClientError::ClientExists(folder.to_owned()));
+        }
+        let mut rng = os_rng();
+        let secrets = DeviceSecrets::generate(&mut rng);
+        let envelope = EnvelopeSecretKey::from_seed(&secrets.envelope_seed);
+        let keystore = Keystore::seal(
+            passphrase,
+            KeystoreKind::Device,
+            &secrets.expose_bytes(),
+            cost,
+            &mut rng,
+        )
+        .map_err(ClientError::Keystore)?;
+        let record = SignedRecord::add_device(
+            network.id(),
+            state,
+            &phrase.root_key(0),
+            &secrets,
+            envelope.public().clone(),
+        )?;
+        let registration = Registration {
+            update: IdentityUpdate {
+                genesis: first.then(|| phrase.genesis()),
+                record,
+            },
+        };
+        let mut batch = Batch::new();
+        batch.put(Table::Meta, FORMAT, FORMAT_VERSION);
+        batch.put(Table::Meta, NETWORK, network.id().as_bytes().as_slice());
+        batch.put(Table::Meta, IDENTITY, state.id.as_bytes().as_slice());
+        batch.put(Table::Meta, DEVICE, secrets.device_id().as_bytes().as_slice());
+        batch.put(Table::Meta, KEYSTORE, keystore);
+        batch.put(Table::Meta, REGISTRATION, registration.to_bytes()?);
+        folder::prepare(folder, network.config())?;
+        let store = LocalStore::create(&path, &batch)?;
+        Ok(Self::assemble(
+            folder,
+            store,
+            network,
+            state.id,
+            secrets.device_id(),
+            Some(Keys { secrets, envelope }),
+        ))
+    }
+
+    fn assemble(
+        folder: &Path,
+        store: LocalStore,
+        network: Network,
+        identity: IdentityId,
+        device: DeviceId,
+        keys: Option<Keys>,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                folder: folder.to_owned(),
+                store,
+                network,
+                identity,
+                device,
+                keys,
+                opening: Mutex::default(),
+                sending: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Opens the client in `folder`. Without the passphrase it can look up, list and prove, but neither send nor
+    /// receive.
+    ///
+    /// # Errors
+    /// [`ClientError::NoClient`], [`ClientError::WrongPassphrase`], [`ClientError::ForeignFolder`],
+    /// [`ClientError::Damaged`] and other errors of the folder; nothing is changed.
+    pub fn open(folder: &Path, passphrase: Option<&[u8]>) -> Result<Self, ClientError> {
+        let path = folder::store(folder);
+        if !path.exists() {
+            return Err(ClientError::NoClient(folder.to_owned()));
+        }
+        let config = folder::read_network(&folder.join(NETWORK_FILE))?;
+        let network = Network::new(config)?;
+        let store = LocalStore::open(&path)?;
+        let damaged = |what: &str| ClientError::Damaged {
+            path: path.clone(),
+            what: what.to_owned(),
+        };
+        let meta = |key: &'static [u8]| store.read(|view| view.get(Table::Meta, key).map_err(state::StateError::Store));
+        let needed = |key: &'static [u8]| meta(key)?.ok_or_else(|| damaged("a basic entry is missing"));
+
+        if needed(FORMAT)? != FORMAT_VERSION {
+            return Err(damaged("it was written by another version"));
+        }
+        if needed(NETWORK)?.as_slice() != network.id().as_bytes() {
+            return Err(ClientError::ForeignFolder(folder.to_owned()));
+        }
+        let identity = <[u8; 32]>::try_from(needed(IDENTITY)?.as_slice())
+            .map(IdentityId::from_bytes)
+            .map_err(|_| damaged("its identity"))?;
+        let device = <[u8; 32]>::try_from(needed(DEVICE)?.as_slice())
+            .map(DeviceId::from_bytes)
+            .map_err(|_| damaged("its device"))?;
+        let keys = match passphrase {
+            None => None,
+            Some(passphrase) => {
+                let bytes =
+                    Keystore::open(passphrase, KeystoreKind::Device, &needed(KEYSTORE)?).map_err(
+                        |error| match error {
+                            KeystoreError::WrongPassphraseOrDamaged => ClientError::WrongPassphrase,
+                            other => damaged(&other.to_string()),
+                        },
+                    )?;
+                let secrets = DeviceSecrets::from_bytes(&bytes).map_err(|error| damaged(&error.to_string()))?;
+                let envelope = EnvelopeSecretKey::from_seed(&secrets.envelope_seed);
+                Some(Keys { secrets, envelope })
+            }
+        };
+        if let Some(tip) = meta(TIP)?
+            && let Some((height, time)) = decode_tip(&tip)
+        {
+            network.with_view(|view| view.resume(height, time));
+        }
+        Ok(Self::assemble(folder, store, network, identity, device, keys))
+    }
+
+    /// The identity.
+    #[must_use]
+    pub fn identity(&self) -> IdentityId {
+        self.shared.identity
+    }
+
+    /// This device of it.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.shared.device
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.shared.network
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.shared.folder
+    }
+
+    pub(crate) fn keys(&self) -> Result<&Keys, ClientError> {
+        self.shared.keys.as_ref().ok_or(ClientError::Locked)
+    }
+
+    /// This device's contact inbox.
+    pub(crate) fn inbox(&self) -> Result<Descriptor, ClientError> {
+        let keys = self.keys()?;
+        Ok(Descriptor::inbox(&keys.secrets.keys(keys.envelope.public().clone())))
+    }
+
+    /// Puts this identity, or this device of it, on the ledger, and returns once a proof shows it there. Does nothing
+    /// but look when it is there already. After an interruption, call it again.
+    ///
+    /// # Errors
+    /// [`ClientError::Rejected`], [`ClientError::Unreachable`], [`ClientError::NotProgressing`].
+    pub async fn register(&self) -> Result<LookedUp, ClientError> {
+        let shared = &self.shared;
+        let registration = shared
+            .store
+            .read(|view| view.get(Table::Meta, REGISTRATION).map_err(state::StateError::Store))?
+            .map(|bytes| Registration::from_bytes(&bytes))
+            .transpose()?;
+        let here = |found: &LookedUp| {
+            found
+                .state
+                .as_ref()
+                .is_some_and(|state| state.device(&shared.device).is_some())
+        };
+        let mut found = self.lookup_new(&shared.identity).await?;
+        let Some(registration) = registration.filter(|_| !here(&found)) else {
+            return Ok(found);
+        };
+        let request = Request::SubmitIdentity(Box::new(registration.update));
+        let started = tokio::time::Instant::now();
+        let mut submitted = self.submit(&request).await?;
+        loop {
+            tokio::time::sleep(REGISTER_PAUSE).await;
+            found = shared.network.lookup(&shared.identity, Duration::from_secs(30)).await?;
+            if here(&found) {
+                return self.keep_pin(&shared.identity, found).await;
+            }
+            if let Some(error) = self.rejection(&submitted).await {
+                // A record that was applied under another sponsor's name shows in the next look-up.
+                found = shared.network.lookup(&shared.identity, Duration::from_secs(30)).await?;
+                if here(&found) {
+                    return self.keep_pin(&shared.identity, found).await;
+                }
+                return Err(error);
+            }
+            if started.elapsed() > REGISTER_TIMEOUT {
+                return Err(ClientError::NotProgressing {
+                    age_seconds: now().get().saturating_sub(found.time.get()) / 1_000,
+                });
+            }
+            let height = found.height;
+            if submitted.iter().all(|(_, sent)| sent.valid_until < height) {
+                submitted = self.submit(&request).await?;
+            }
+        }
+    }
+
+    /// Hands a record to f+1 gateways, so that at least one of them is honest.
+    async fn submit(&self, request: &Request) -> Result<Vec<(tokenim_identity::NodeKey, Submitted)>, ClientError> {
+        let network = &self.shared.network;
+        let validators = network.config().validators().len();
+        let wanted = validators.saturating_sub(1) / 3 + 1;
+        let mut sent = Vec::new();
+        let mut last = "no answer".to_owned();
+        let mut refusals = 0_usize;
+        let nodes = network.nodes();
+        for member in nodes.members() {
+            if sent.len() >= wanted {
+                break;
+            }
+            match network.links.call(&member.key, request, CALL_TIMEOUT).await {
+                Err(error) => last = error.to_string(),
+                Ok(response) => match response.into_submitted() {
+                    Ok(submitted) => sent.push((member.key, submitted)),
+                    Err(AnswerError::Refused(error)) => {
+                        refusals = refusals.saturating_add(1);
+                        let ours = matches!(error.code.blame(), Blame::Input | Blame::Caller)
+                            && error.code != ErrorCode::NOT_IN_SWARM;
+                        if ours && refusals >= wanted {
+                            return Err(ClientError::Refused {
+                                node: member.key,
+                                error,
+                            });
+                        }
+                        last = error.to_string();
+                    }
+                    Err(_) => {
+                        network.caught(&member.key, Fault::WrongAnswer);
+                    }
+                },
+            }
+        }
+        if sent.is_empty() {
+            return Err(ClientError::Unreachable {
+                nodes: nodes.len(),
+                last,
+            });
+        }
+        Ok(sent)
+    }
+
+    /// Why the ledger rejected a record, if every gateway that took it says that it did.
+    async fn rejection(&self, submitted: &[(tokenim_identity::NodeKey, Submitted)]) -> Option<ClientError> {
+        let mut why = None;
+        for (node, sent) in submitted {
+            let request = Request::TransactionStatus { id: sent.id };
+            let response = self
+                .shared
+                .network
+                .links
+                .call(node, &request, CALL_TIMEOUT)
+                .await
+                .ok()?;
+            match response.into_transaction_status().ok()? {
+                TransactionStatus::Final {
+                    outcome: Outcome::Rejected(rejection),
+                    ..
+                } => why = Some(ClientError::Rejected(rejection)),
+                _ => return None,
+            }
+        }
+        why
+    }
+
+    async fn lookup_new(&self, identity: &IdentityId) -> Result<LookedUp, ClientError> {
+        let found = self.shared.network.lookup(identity, Duration::from_secs(30)).await?;
+        self.keep_pin(identity, found).await
+    }
+
+    pub(crate) async fn keep_pin(&self, identity: &IdentityId, found: LookedUp) -> Result<LookedUp, ClientError> {
+        if found.state.is_some() {
+            let identity = *identity;
+            let pin = Pin {
+                height: found.height,
+                time: found.time,
+                state: found.state.clone(),
+            };
+            let tip = self.shared.network.tip();
+            self.shared
+                .store
+                .write(move |view| {
+                    let mut batch = state::keep_pin(view, &identity, &pin)?;
+                    if let Some((height, time)) = tip {
+                        batch.put(Table::Meta, TIP, encode_tip(height, time));
+                    }
+                    Ok(((), batch))
+                })
+                .await?;
+        }
+        Ok(found)
+    }
+
+    /// Looks an identity up. What was proved to this client at most `max_age` ago is not asked for again; an older
+    /// state than it has seen is never believed.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownIdentity`] if it is proved that there is none, [`ClientError::Unreachable`],
+    /// [`ClientError::NotProgressing`].
+    pub async fn lookup(&self, identity: &IdentityId, max_age: Duration) -> Result<IdentityState, ClientError> {
+        let pin = self.shared.store.read(|view| state::pin(view, identity))?;
+        let max_age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
+        if let Some(Pin {
+            time,
+            state: Some(state),
+            ..
+        }) = &pin
+            && now().get().saturating_sub(time.get()) <= max_age_ms
+        {
+            return Ok(state.clone());
+        }
+        let found = self
+            .shared
+            .network
+            .lookup_after(identity, pin.as_ref(), max_age)
+            .await?;
+        self.keep_pin(identity, found)
+            .await?
+            .state
+            .ok_or(ClientError::UnknownIdentity(*identity))
+    }
+
+    /// Up to `limit` received messages from number `from` on, in the order in which they were decrypted here.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn messages(&self, from: u64, limit: usize) -> Result<Vec<(u64, InboxMessage)>, ClientError> {
+        self.shared.store.read(|view| {
+            view.scan(Table::Inbox, &from.to_be_bytes(), limit)
+                .map_err(state::StateError::Store)?
+                .into_iter()
+                .map(|(key, value)| {
+                    let damaged = || state::StateError::Damaged(Table::Inbox);
+                    let number = <[u8; 8]>::try_from(key.as_slice()).map_err(|_| damaged())?;
+                    let message = InboxMessage::from_bytes(&value).map_err(|_| damaged())?;
+                    Ok((u64::from_be_bytes(number), message))
+                })
+                .collect()
+        })
+    }
+
+    /// A message that was or is being sent.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn outgoing(&self, id: &MessageId) -> Result<Option<OutboxMessage>, ClientError> {
+        self.shared.store.read(|view| state::outbox_message(view, id))
+    }
+
+    /// The messages in the outbox that still lack a quorum receipt or a proof, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn unfinished(&self, limit: usize) -> Result<Vec<OutboxMessage>, ClientError> {
+        self.shared.store.read(|view| {
+            let mut found = Vec::new();
+            for id in state::open_messages(view, limit)? {
+                found.extend(state::outbox_message(view, &id)?);
+            }
+            Ok(found)
+        })
+    }
+
+    /// The notes about nodes that were caught in wrong answers, oldest first, at most a thousand.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn notes(&self) -> Result<Vec<NodeNote>, ClientError> {
+        self.shared.store.read(|view| {
+            view.scan(Table::Note, &[], 1_000)
+                .map_err(state::StateError::Store)?
+                .into_iter()
+                .map(|(_, value)| NodeNote::from_bytes(&value).map_err(|_| state::StateError::Damaged(Table::Note)))
+                .collect()
+        })
+    }
+
+    /// Notes what nodes were caught with, if they were.
+    pub(crate) async fn note_caught(&self) -> Result<(), ClientError> {
+        for caught in self.shared.network.take_caught() {
+            self.shared
+                .store
+                .write(move |view| Ok(((), state::note(view, &caught.node, &caught.fault, caught.time)?)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Ends all connections. Other clones of this client can't be used any more.
+    pub async fn close(&self) {
+        self.shared.network.close().await;
+    }
+}
+
+/// Holds a place in a set, so that no two tasks do the same at once.
+pub(crate) struct Claim<'a, T: Eq + std::hash::Hash + Copy> {
+    set: &'a Mutex<HashSet<T>>,
+    item: T,
+}
+
+impl<'a, T: Eq + std::hash::Hash + Copy> Claim<'a, T> {
+    pub(crate) fn take(set: &'a Mutex<HashSet<T>>, item: T) -> Option<Self> {
+        set.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(item)
+            .then_some(Self { set, item })
+    }
+}
+
+impl<T: Eq + std::hash::Hash + Copy> Drop for Claim<'_, T> {
+    fn drop(&mut self) {
+        self.set
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.item);
+    }
+}
+
+fn encode_tip(height: Height, time: UnixMillis) -> Vec<u8> {
+    [height.get().to_be_bytes(), time.get().to_be_bytes()].concat()
+}
+
+fn decode_tip(bytes: &[u8]) -> Option<(Height, UnixMillis)> {
+    let (height, time) = bytes.split_first_chunk::<8>()?;
+    let time = <[u8; 8]>::try_from(time).ok()?;
+    Some((
+        Height::new(u64::from_be_bytes(*height)),
+        UnixMillis::new(u64::from_be_bytes(time)),
+    ))
+}

@@ -1,0 +1,454 @@
+//! Sending: seal once per device, keep, put on the swarm, collect receipts, hand them over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokenim_envelope::{Content, ContentKind, MessageId, Recipient, Sender, seal};
+use tokenim_identity::{DeviceEntry, DeviceId, IdentityId, IdentityState, NodeKey};
+use tokenim_mailbox::{Descriptor, QuorumReceipt, WriteRequest};
+use tokenim_rpc::{AnswerError, Put, Request};
+use tokenim_wire::limits::{ENVELOPE_LIFETIME_SECONDS_MAX, MESSAGE_BODY_BYTES_MAX, REQUEST_LIFETIME_SECONDS_MAX};
+use tokenim_wire::{BoundedBytes, EnvelopeId, UnixMillis, UnixSeconds};
+use tokio::task::JoinSet;
+
+use super::client::{Claim, Shared, os_rng};
+use super::links::CallError;
+use super::network::CALL_TIMEOUT;
+use super::{Client, ClientError, now};
+use crate::step::{Anchoring, Delivery, DeviceDelivery, Fault, OutboxMessage, Progress, PutAnswer, Table, View, state};
+
+/// How a message is sent.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SendOptions {
+    /// For how long nodes keep it, at most 30 days. At first 14 days.
+    pub lifetime: Duration,
+    /// How old the proof of the recipient's devices may be. At first 30 seconds.
+    pub max_age: Duration,
+    /// How long to try before the message is left for later. At first 30 seconds.
+    pub patience: Duration,
+}
+
+impl Default for SendOptions {
+    fn default() -> Self {
+        Self {
+            lifetime: Duration::from_secs(14 * 24 * 3_600),
+            max_age: Duration::from_secs(30),
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What became of the copy for one device.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DeviceReport {
+    /// The recipient's device.
+    pub device: DeviceId,
+    /// The envelope sealed to it.
+    pub envelope: EnvelopeId,
+    /// The receipts of W nodes in one.
+    pub receipt: QuorumReceipt,
+}
+
+/// A message that was accepted: each active device of the recipient has its quorum receipt.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SendReport {
+    /// The message's id.
+    pub message: MessageId,
+    /// To whom it went.
+    pub to: IdentityId,
+    /// One entry for each device.
+    pub devices: Vec<DeviceReport>,
+    /// When `send` was called.
+    pub started: UnixMillis,
+    /// When the last quorum was complete.
+    pub accepted: UnixMillis,
+}
+
+/// Why one device's copy has no quorum.
+struct Short {
+    receipts: usize,
+    wanted: usize,
+    last: String,
+}
+
+enum Failure {
+    Short(Short),
+    Client(ClientError),
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl Client {
+    /// Sends a message with the usual [`SendOptions`].
+    ///
+    /// # Errors
+    /// Those of [`Client::send_with`].
+    pub async fn send(&self, to: &IdentityId, content: Content) -> Result<SendReport, ClientError> {
+        self.send_with(to, content, &SendOptions::default()).await
+    }
+
+    /// Seals a message to each active device of `to`, keeps it, and puts it on the nodes until each copy has its
+    /// quorum receipt. From then on the network answers for it, and the receipts are on their way to the ledger.
+    ///
+    /// # Errors
+    /// Before anything is kept: [`ClientError::UnknownIdentity`], [`ClientError::NoActiveDevice`],
+    /// [`ClientError::Seal`], those of [`Client::lookup`]. After: [`ClientError::NotAccepted`]; the message is kept,
+    /// and [`Client::maintain`] goes on with it, also after a crash.
+    pub async fn send_with(
+        &self,
+        to: &IdentityId,
+        content: Content,
+        options: &SendOptions,
+    ) -> Result<SendReport, ClientError> {
+        let started = now();
+        self.keys()?;
+        let state = self.lookup(to, options.max_age).await?;
+        let id = MessageId::generate(&mut os_rng());
+        let expiry = started
+            .to_seconds()
+            .saturating_add(options.lifetime.as_secs().clamp(60, ENVELOPE_LIFETIME_SECONDS_MAX));
+        let kind = content.kind.get();
+        let limit = MESSAGE_BODY_BYTES_MAX;
+        let actual = content.body.len();
+        let mut message = OutboxMessage {
+            id,
+            to: *to,
+            created: started,
+            expiry,
+            kind,
+            body: BoundedBytes::try_from(content.body.as_slice())
+                .map_err(|_| tokenim_envelope::SealError::BodyTooLong { limit, actual })?,
+            devices: Default::default(),
+        };
+        let sealed = self.seal_missing(&mut message, &state)?;
+        if sealed.is_empty() {
+            return Err(ClientError::NoActiveDevice(*to));
+        }
+        let claim = Claim::take(&self.shared.sending, id);
+        let batch = (message.clone(), sealed);
+        self.shared
+            .store
+            .write(move |_| Ok(((), state::begin_send(&batch.0, &batch.1)?)))
+            .await?;
+        let report = self.complete(message, options.patience).await;
+        drop(claim);
+        self.note_caught().await?;
+        report
+    }
+
+    /// Seals to each active device of the recipient that has no envelope yet, and drops revoked ones.
+    fn seal_missing(
+        &self,
+        message: &mut OutboxMessage,
+        state: &IdentityState,
+    ) -> Result<Vec<(EnvelopeId, Vec<u8>)>, ClientError> {
+        let keys = self.keys()?;
+        let shared = &self.shared;
+        let mut devices = core::mem::take(&mut message.devices).into_inner();
+        for delivery in &mut devices {
+            let active = state
+                .device(&delivery.device)
+                .is_some_and(|entry| entry.revoked.is_none());
+            if !active && delivery.receipt.is_none() {
+                delivery.dropped = true;
+            }
+        }
+        let mut sealed = Vec::new();
+        for DeviceEntry { keys: device, .. } in state.active_devices() {
+            let id = device.device_id();
+            if devices
+                .iter()
+                .any(|delivery| delivery.device == id && !delivery.dropped)
+            {
+                continue;
+            }
+            let envelope = seal(
+                shared.network.id(),
+                &Sender {
+                    identity: shared.identity,
+                    device: shared.device,
+                    key: &keys.secrets.signing,
+                },
+                &Recipient::new(state.id, device),
+                message.id,
+                message.expiry,
+                &Content {
+                    kind: ContentKind::new(message.kind),
+                    body: message.body.to_vec(),
+                },
+                &mut os_rng(),
+            )?;
+            devices.push(DeviceDelivery {
+                device: id,
+                mailbox: Descriptor::inbox(device),
+                envelope: envelope.id(),
+                receipt: None,
+                handed: false,
+                proved: false,
+                dropped: false,
+            });
+            sealed.push((envelope.id(), envelope.into_bytes()));
+        }
+        message.devices = devices
+            .try_into()
+            .map_err(|_| ClientError::NoActiveDevice(message.to))?;
+        Ok(sealed)
+    }
+
+    /// Puts a kept message on the nodes until each device's copy is accepted.
+    pub(crate) async fn complete(&self, message: OutboxMessage, patience: Duration) -> Result<SendReport, ClientError> {
+        let deliveries = message.devices.iter().filter(|delivery| !delivery.dropped);
+        let outcomes = join_all(deliveries.map(|delivery| self.complete_device(&message, delivery, patience))).await;
+        let mut devices = Vec::with_capacity(outcomes.len());
+        let mut short: Option<Short> = None;
+        for outcome in outcomes {
+            match outcome {
+                Ok(report) => devices.push(report),
+                Err(Failure::Client(error)) => return Err(error),
+                Err(Failure::Short(one)) => {
+                    if short.as_ref().is_none_or(|worst| one.receipts < worst.receipts) {
+                        short = Some(one);
+                    }
+                }
+            }
+        }
+        match short {
+            Some(short) => Err(ClientError::NotAccepted {
+                message: message.id,
+                receipts: short.receipts,
+                wanted: short.wanted,
+                last: short.last,
+            }),
+            None => Ok(SendReport {
+                message: message.id,
+                to: message.to,
+                devices,
+                started: message.created,
+                accepted: now(),
+            }),
+        }
+    }
+
+    async fn complete_device(
+        &self,
+        message: &OutboxMessage,
+        delivery: &DeviceDelivery,
+        patience: Duration,
+    ) -> Result<DeviceReport, Failure> {
+        let receipt = match &delivery.receipt {
+            Some(receipt) => receipt.clone(),
+            None => {
+                let receipt = self.collect(delivery, message.expiry, patience).await?;
+                let (id, device, kept) = (message.id, delivery.device, receipt.clone());
+                self.shared
+                    .store
+                    .write(move |view| state::accept(view, &id, &device, &kept))
+                    .await?;
+                receipt
+            }
+        };
+        if !delivery.handed && self.hand_over(&receipt, 0).await {
+            let (id, device) = (message.id, delivery.device);
+            self.shared
+                .store
+                .write(move |view| Ok(((), state::handed_over(view, &id, &device)?)))
+                .await?;
+        }
+        Ok(DeviceReport {
+            device: delivery.device,
+            envelope: delivery.envelope,
+            receipt,
+        })
+    }
+
+    /// Asks the swarm until W receipts verify.
+    async fn collect(
+        &self,
+        delivery: &DeviceDelivery,
+        expiry: UnixSeconds,
+        patience: Duration,
+    ) -> Result<QuorumReceipt, Failure> {
+        let shared = &self.shared;
+        let sealed = shared
+            .store
+            .read(|view| {
+                view.get(Table::Sealed, delivery.envelope.as_bytes())
+                    .map_err(state::StateError::Store)
+            })?
+            .ok_or(ClientError::Store("a sealed envelope is gone".to_owned()))?;
+        let sealed: BoundedBytes<{ tokenim_wire::limits::ENVELOPE_BYTES_MAX }> = sealed
+            .try_into()
+            .map_err(|_| ClientError::Store("a sealed envelope is too long".to_owned()))?;
+        let put = Arc::new(PutJob {
+            mailbox: delivery.mailbox,
+            envelope: delivery.envelope,
+            expiry,
+            sealed,
+        });
+        let tag = delivery.mailbox.tag();
+        let deadline = tokio::time::Instant::now() + patience;
+        let mut last = "no answer in time".to_owned();
+        let mut sets = 0_u32;
+        let network = *shared.network.id();
+        let mut nodes = shared.network.nodes();
+        'sets: loop {
+            let mut steps = Delivery::new(network, Arc::clone(&nodes), tag, delivery.envelope, expiry);
+            let mut asked: JoinSet<(NodeKey, PutAnswer, Option<String>)> = JoinSet::new();
+            loop {
+                for node in steps.ask(now()) {
+                    let (shared, put) = (Arc::clone(shared), Arc::clone(&put));
+                    asked.spawn(async move { put.on(&shared, node).await });
+                }
+                match steps.progress() {
+                    Progress::Accepted(receipt) => {
+                        // The other nodes of the swarm get their copy too, as far as they are there.
+                        asked.detach_all();
+                        return Ok(receipt);
+                    }
+                    Progress::Failed { receipts, wanted } => {
+                        if steps.other_set() && sets < 3 {
+                            sets = sets.saturating_add(1);
+                            let newer = shared.network.refresh_nodes().await?;
+                            if newer.epoch() != nodes.epoch() {
+                                nodes = newer;
+                                continue 'sets;
+                            }
+                        }
+                        return Err(Failure::Short(Short { receipts, wanted, last }));
+                    }
+                    Progress::Pending { .. } => {}
+                }
+                let wake = steps.wake().map_or(Duration::from_secs(3_600), |wake| {
+                    Duration::from_millis(wake.get().saturating_sub(now().get()))
+                });
+                tokio::select! {
+                    Some(Ok((node, answer, why))) = asked.join_next() => {
+                        last = why.unwrap_or(last);
+                        if let Err(fault) = steps.answer(&node, answer, now()) {
+                            last = fault.to_string();
+                            shared.network.caught(&node, fault);
+                        }
+                    }
+                    () = tokio::time::sleep(wake) => {}
+                    () = tokio::time::sleep_until(deadline) => {
+                        let (receipts, wanted) = match steps.progress() {
+                            Progress::Pending { receipts, wanted } | Progress::Failed { receipts, wanted } => {
+                                (receipts, wanted)
+                            }
+                            Progress::Accepted(receipt) => return Ok(receipt),
+                        };
+                        return Err(Failure::Short(Short { receipts, wanted, last }));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands a quorum receipt to two nodes for anchoring; whether two took it.
+    pub(crate) async fn hand_over(&self, receipt: &QuorumReceipt, round: usize) -> bool {
+        let network = &self.shared.network;
+        let mut steps = Anchoring::new(&network.nodes(), receipt, round);
+        let request = Request::Anchor {
+            receipt: Box::new(receipt.clone()),
+        };
+        loop {
+            let nodes = steps.hand();
+            if nodes.is_empty() {
+                return steps.is_handed_over();
+            }
+            let calls = nodes
+                .iter()
+                .map(|node| network.links.call(node, &request, CALL_TIMEOUT));
+            for (node, outcome) in nodes.iter().zip(join_all(calls).await) {
+                match outcome.map(tokenim_rpc::Response::into_anchor) {
+                    Ok(Ok(_)) => steps.acknowledged(),
+                    Ok(Err(AnswerError::Refused(error))) => {
+                        tracing::debug!(%node, %error, "a node does not anchor");
+                    }
+                    Ok(Err(_)) => {
+                        network.caught(node, Fault::WrongAnswer);
+                    }
+                    Err(error) => tracing::debug!(%node, %error, "a node does not anchor"),
+                }
+            }
+        }
+    }
+}
+
+struct PutJob {
+    mailbox: Descriptor,
+    envelope: EnvelopeId,
+    expiry: UnixSeconds,
+    sealed: BoundedBytes<{ tokenim_wire::limits::ENVELOPE_BYTES_MAX }>,
+}
+
+impl PutJob {
+    async fn on(&self, shared: &Shared, node: NodeKey) -> (NodeKey, PutAnswer, Option<String>) {
+        let mut nonce = [0; 16];
+        if getrandom::fill(&mut nonce).is_err() {
+            return (node, PutAnswer::Unreachable, Some("no random numbers".to_owned()));
+        }
+        let request = Request::Put(Box::new(Put {
+            descriptor: self.mailbox,
+            request: WriteRequest {
+                node,
+                tag: self.mailbox.tag(),
+                envelope: self.envelope,
+                envelope_expiry: self.expiry,
+                expiry: now().to_seconds().saturating_add(REQUEST_LIFETIME_SECONDS_MAX / 2),
+                nonce,
+            },
+            signature: None,
+            envelope: self.sealed.clone(),
+        }));
+        let (answer, why) = match shared.network.links.call(&node, &request, CALL_TIMEOUT).await {
+            Err(CallError::Undecodable) => {
+                shared.network.caught(&node, Fault::Undecodable);
+                (PutAnswer::Refused, Some(Fault::Undecodable.to_string()))
+            }
+            Err(error) => (PutAnswer::Unreachable, Some(error.to_string())),
+            Ok(response) => match response.into_put() {
+                Ok(receipt) => (PutAnswer::Receipt(Box::new(receipt)), None),
+                Err(AnswerError::Refused(error)) => (PutAnswer::from(&error), Some(error.to_string())),
+                Err(_) => {
+                    shared.network.caught(&node, Fault::WrongAnswer);
+                    (PutAnswer::Refused, Some(Fault::WrongAnswer.to_string()))
+                }
+            },
+        };
+        (node, answer, why)
+    }
+}
+
+impl Client {
+    /// Goes on with a message that an earlier run left unfinished, after a look at the recipient's devices.
+    pub(crate) async fn resume(&self, id: &MessageId, patience: Duration) -> Result<Option<SendReport>, ClientError> {
+        let Some(_claim) = Claim::take(&self.shared.sending, *id) else {
+            return Ok(None);
+        };
+        let Some(mut message) = self.outgoing(id)? else {
+            return Ok(None);
+        };
+        if !message.is_accepted() && self.shared.keys.is_some() {
+            let state = self.lookup(&message.to, SendOptions::default().max_age).await?;
+            let before = message.clone();
+            let sealed = self.seal_missing(&mut message, &state)?;
+            if message != before {
+                let replan = message.clone();
+                self.shared
+                    .store
+                    .write(move |view| Ok(((), state::replan(view, &replan, &sealed)?)))
+                    .await?;
+            }
+        }
+        self.complete(message, patience).await.map(Some)
+    }
+}

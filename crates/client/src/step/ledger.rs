@@ -1,0 +1,217 @@
+//! What the client believes of the ledger: only what verifies, only forwards.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use tokenim_consensus::FinalityProof;
+use tokenim_identity::{IdentityId, IdentityState};
+use tokenim_ledger::{AcceptanceProof, AcceptedEnvelope, LightClient, LookupProof, NetworkConfig};
+use tokenim_mailbox::{MailboxTag, NodeSet};
+use tokenim_wire::{EncodeError, EnvelopeId, Height, NetworkId, UnixMillis};
+
+use super::{Fault, Pin};
+
+/// An identity's absence is believed only from a block this recent, in milliseconds.
+pub const ABSENCE_AGE_MS_MAX: u64 = 3_000;
+
+/// A proved look-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookedUp {
+    /// The identity's state, or `None` when it is proved that there is none.
+    pub state: Option<IdentityState>,
+    /// The height of the header that proves it.
+    pub height: Height,
+    /// That header's time.
+    pub time: UnixMillis,
+}
+
+/// Why an answer from the ledger is not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// The node is at fault.
+    #[error(transparent)]
+    Fault(Box<Fault>),
+    /// The answer is proved, but older than asked for.
+    #[error("the newest answer is {age_ms} ms old")]
+    TooOld {
+        /// Its age.
+        age_ms: u64,
+    },
+    /// The answer is proved, but this client has seen a newer state already.
+    #[error("the answer is from height {height}, before height {seen} that was seen already")]
+    RolledBack {
+        /// The answer's height.
+        height: Height,
+        /// The height seen.
+        seen: Height,
+    },
+}
+
+impl From<Fault> for LookupError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(Box::new(fault))
+    }
+}
+
+/// The client's view of the ledger.
+///
+/// Its only root of trust is the network's configuration. Heights only grow: a proved header that
+/// is older than the newest one does no harm, but moves nothing.
+#[derive(Debug, Clone)]
+pub struct LedgerView {
+    network: NetworkId,
+    light: LightClient,
+    nodes: Arc<NodeSet>,
+    nodes_at: Option<Height>,
+    tip: Option<(Height, UnixMillis)>,
+}
+
+impl LedgerView {
+    /// Starts from the network's configuration alone.
+    ///
+    /// # Errors
+    /// [`EncodeError`] for a configuration too large to be one.
+    pub fn new(config: &NetworkConfig) -> Result<Self, EncodeError> {
+        Ok(Self {
+            network: config.network_id()?,
+            light: LightClient::new(config)?,
+            nodes: Arc::new(config.node_set()?),
+            nodes_at: None,
+            tip: None,
+        })
+    }
+
+    /// The network.
+    #[must_use]
+    pub const fn network(&self) -> &NetworkId {
+        &self.network
+    }
+
+    /// The node set: from the configuration until a newer one is proved.
+    #[must_use]
+    pub fn nodes(&self) -> Arc<NodeSet> {
+        Arc::clone(&self.nodes)
+    }
+
+    /// Height and time of the newest final header seen.
+    #[must_use]
+    pub const fn tip(&self) -> Option<(Height, UnixMillis)> {
+        self.tip
+    }
+
+    /// Takes a height and time that this client verified in an earlier run.
+    pub fn resume(&mut self, height: Height, time: UnixMillis) {
+        self.saw(height, time);
+    }
+
+    fn saw(&mut self, height: Height, time: UnixMillis) {
+        if self.tip.is_none_or(|(newest, _)| newest < height) {
+            self.tip = Some((height, time));
+        }
+    }
+
+    /// Checks a proof of finality.
+    ///
+    /// # Errors
+    /// The node's [`Fault`].
+    pub fn header(&mut self, proof: &FinalityProof) -> Result<(Height, UnixMillis), Fault> {
+        let header = self.light.verify_header(proof).map_err(Fault::Proof)?;
+        self.saw(header.height, header.time);
+        Ok((header.height, header.time))
+    }
+
+    /// Checks a look-up of `identity`: proved, and not from before `pin`. How old it may be is for
+    /// [`LedgerView::check_age`].
+    ///
+    /// # Errors
+    /// [`LookupError::Fault`], [`LookupError::RolledBack`]; only the first speaks against the node.
+    pub fn identity(
+        &mut self,
+        identity: &IdentityId,
+        proof: &LookupProof,
+        pin: Option<&Pin>,
+    ) -> Result<LookedUp, LookupError> {
+        let (header, state) = self
+            .light
+            .verify_identity(identity, proof, None)
+            .map_err(Fault::Proof)?;
+        let (height, time) = (header.height, header.time);
+        self.saw(height, time);
+        if let Some(pin) = pin
+            && height < pin.height
+        {
+            return Err(LookupError::RolledBack {
+                height,
+                seen: pin.height,
+            });
+        }
+        Ok(LookedUp { state, height, time })
+    }
+
+    /// Checks that a look-up is at most `max_age_ms` old. An absence must be at most [`ABSENCE_AGE_MS_MAX`] old in any
+    /// case: the identity may just have been registered.
+    ///
+    /// The time never counts as earlier than that of the newest header seen, so that a clock that is set back does not
+    /// make old answers new.
+    ///
+    /// # Errors
+    /// [`LookupError::TooOld`]
+    pub fn check_age(&self, found: &LookedUp, now: UnixMillis, max_age_ms: u64) -> Result<(), LookupError> {
+        let limit = if found.state.is_some() {
+            max_age_ms
+        } else {
+            max_age_ms.min(ABSENCE_AGE_MS_MAX)
+        };
+        let now = self.tip.map_or(now, |(_, time)| time.max(now));
+        let age_ms = now.get().saturating_sub(found.time.get());
+        if age_ms > limit {
+            return Err(LookupError::TooOld { age_ms });
+        }
+        Ok(())
+    }
+
+    /// Takes a proved node set; an older one than known changes nothing.
+    ///
+    /// # Errors
+    /// The node's [`Fault`].
+    pub fn node_set(&mut self, proof: &LookupProof) -> Result<Arc<NodeSet>, Fault> {
+        let (header, nodes) = self.light.verify_node_set(proof, None).map_err(Fault::Proof)?;
+        self.saw(header.height, header.time);
+        if self.nodes_at.is_none_or(|known| known < header.height) {
+            self.nodes_at = Some(header.height);
+            if *self.nodes != nodes {
+                self.nodes = Arc::new(nodes);
+            }
+        }
+        Ok(self.nodes())
+    }
+
+    /// Checks the proof that this envelope was accepted in this mailbox.
+    ///
+    /// # Errors
+    /// The node's [`Fault`].
+    pub fn acceptance(
+        &mut self,
+        tag: &MailboxTag,
+        envelope: &EnvelopeId,
+        proof: &AcceptanceProof,
+    ) -> Result<AcceptedEnvelope, Fault> {
+        if proof.receipt.envelope != *envelope || proof.receipt.tag != *tag {
+            return Err(Fault::ProofForAnother);
+        }
+        let accepted = self.light.verify_acceptance(proof).map_err(Fault::Proof)?;
+        // The proof alone shows members of the node set; with the set at hand, also that they keep this mailbox.
+        if accepted.set_epoch == self.nodes.epoch() {
+            accepted.check_placement(&self.nodes).map_err(Fault::Proof)?;
+        }
+        self.saw(accepted.height, accepted.time);
+        Ok(accepted)
+    }
+
+    /// The light client itself, for proofs that came in a file.
+    #[must_use]
+    pub const fn light_client(&self) -> &LightClient {
+        &self.light
+    }
+}

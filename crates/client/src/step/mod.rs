@@ -1,0 +1,32 @@
+//! The client's decisions, without sockets, disks or clocks.
+//!
+//! Each type here is a plain state machine: the host feeds it answers and the time, and carries
+//! out what it asks for. The `native` feature is one such host; a browser or a test is another.
+//!
+//! | type | decides |
+//! |---|---|
+//! | [`Delivery`] | which node to ask next, and when an envelope is accepted |
+//! | [`LogWalk`] | whether a node's answer to a read may be believed, and where to go on |
+//! | [`Coverage`] | whether enough nodes answered for an inbox to be called complete |
+//! | [`LedgerView`] | whether a look-up, node set or header is proved, recent and not rolled back |
+//! | [`Anchoring`] | to which nodes a quorum receipt is handed, so that it gets onto the ledger |
+//! | [`state`] | what one step changes in the local state, as one [`Batch`] |
+
+mod anchoring;
+mod coverage;
+mod delivery;
+mod fault;
+mod ledger;
+mod log;
+mod record;
+pub mod state;
+
+pub use anchoring::Anchoring;
+pub use coverage::{Coverage, Standing};
+pub use delivery::{Delivery, Progress, PutAnswer};
+pub use fault::Fault;
+pub use ledger::{ABSENCE_AGE_MS_MAX, LedgerView, LookedUp, LookupError};
+pub use log::{EnvelopeCopy, LogCursor, LogWalk};
+pub use record::{
+    Batch, Change, DeviceDelivery, Fate, InboxMessage, NodeNote, OutboxMessage, Pin, Registration, Row, Table, View,
+};
