@@ -1,7 +1,9 @@
 //! Every way to be refused, one test each, named for it; they are also the negative vectors.
 
+use sha2::{Digest as _, Sha512};
 use tokenim_envelope::OpenError::{self, Expired, LifetimeTooLong, Malformed, Refused, UnsupportedSuite};
 use tokenim_envelope::{EnvelopeSecretKey, Message, Opener, SealedEnvelope, open, seal};
+use tokenim_identity::verify::zip215;
 use tokenim_identity::{DeviceId, DeviceKey, IdentityId, SignedRecord, SuiteId};
 use tokenim_wire::limits::{ENVELOPE_BYTES_MAX, MESSAGE_BODY_BYTES_MAX};
 use tokenim_wire::{DecodeError, Height, NetworkId, UnixSeconds};
@@ -198,6 +200,8 @@ refused! {
 
     // The sender.
     claimed_sender_did_not_sign: Verify, Refused, draft(|d| d.signer = mallory().secrets.signing);
+    /// Alice signs, but in the name of a device that is not hers.
+    claimed_device_has_another_key: Verify, Refused, draft(|d| d.sender_device = mallory().device.to_bytes());
     claimed_device_is_not_the_keys: Verify, Refused, draft(|d| {
         d.sender_device = mallory().device.to_bytes();
         d.signer = mallory().secrets.signing;
@@ -209,6 +213,7 @@ refused! {
     signed_with_another_encapsulated_key: Verify, Refused, draft(|d| d.signed_enc = Some([9; 32]));
     signed_for_another_recipient_key: Verify, Refused, draft(|d| d.signed_key = [9; 32]);
     signature_all_zero: Verify, Refused, draft(|d| d.signature = Some([0; 64]));
+    signature_that_only_zip215_takes: Verify, Refused, draft(|d| d.signature = Some(with_r_of_small_order(d)));
     signature_with_s_above_the_order: Verify, Refused, draft(|d| d.signature = Some(with_order_added(d.signature())));
     payload_changed_after_signing: Verify, Refused, draft(|d| {
         let mut changed = d.clone();
@@ -245,6 +250,75 @@ fn forwarded_between_keys() -> Attempt {
     draft.signed_key = mallory().key.public().to_x25519().unwrap();
     draft.signature = Some(draft.signature());
     Attempt::new(draft.seal())
+}
+
+/// `R` the neutral element and `s = k·a`: the equation holds, and `R` is of small order.
+fn with_r_of_small_order(draft: &Draft) -> [u8; 64] {
+    let network = draft.signed_network;
+    let key = draft.signer.verifying_key();
+    let mut message = vec![29];
+    message.extend_from_slice(b"tokenim/envelope-signature/v1");
+    message.extend_from_slice(network.as_bytes());
+    message.extend_from_slice(&draft.statement());
+
+    let mut signature = [0; 64];
+    signature[0] = 1;
+    let k = Sha512::new()
+        .chain_update(&signature[..32])
+        .chain_update(key.as_bytes())
+        .chain_update(&message)
+        .finalize();
+    let mut a = Sha512::digest(*draft.signer.expose_seed())[..32].to_vec();
+    a[0] &= 0xf8;
+    a[31] = a[31] & 0x7f | 0x40;
+    signature[32..].copy_from_slice(&scalar::product(&scalar::reduce(&k), &a));
+    assert!(zip215(key.as_bytes(), &message, &signature).is_ok());
+    signature
+}
+
+/// Arithmetic modulo the order of the Ed25519 group on little-endian bytes, bit by bit.
+mod scalar {
+    /// High and low half.
+    type Scalar = (u128, u128);
+    const ORDER: Scalar = (1 << 124, 0x14de_f9de_a2f7_9cd6_5812_631a_5cf5_d3ed);
+
+    fn add(a: Scalar, b: Scalar) -> Scalar {
+        let (low, carry) = a.1.overflowing_add(b.1);
+        let sum = (a.0 + b.0 + u128::from(carry), low);
+        if sum < ORDER {
+            return sum;
+        }
+        let (low, borrow) = sum.1.overflowing_sub(ORDER.1);
+        (sum.0 - ORDER.0 - u128::from(borrow), low)
+    }
+
+    /// From the highest bit to the lowest.
+    fn bits(bytes: &[u8]) -> impl Iterator<Item = bool> {
+        bytes
+            .iter()
+            .rev()
+            .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1))
+    }
+
+    fn times(a: Scalar, b: &[u8]) -> Scalar {
+        bits(b).fold((0, 0), |sum, bit| add(add(sum, sum), if bit { a } else { (0, 0) }))
+    }
+
+    fn bytes(a: Scalar) -> [u8; 32] {
+        let mut out = [0; 32];
+        out[..16].copy_from_slice(&a.1.to_le_bytes());
+        out[16..].copy_from_slice(&a.0.to_le_bytes());
+        out
+    }
+
+    pub fn reduce(a: &[u8]) -> [u8; 32] {
+        bytes(times((0, 1), a))
+    }
+
+    pub fn product(a: &[u8; 32], b: &[u8]) -> [u8; 32] {
+        let half = |range: core::ops::Range<usize>| u128::from_le_bytes(a[range].try_into().unwrap_or_default());
+        bytes(times((half(16..32), half(0..16)), b))
+    }
 }
 
 /// `s + L`, which the group equation can't tell from `s`.
