@@ -14,6 +14,8 @@ mod fault;
 mod link;
 mod network;
 mod reporter;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod status;
 mod types;
 mod wiring;
