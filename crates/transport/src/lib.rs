@@ -13,6 +13,8 @@ mod frame;
 mod limits;
 mod maybe;
 mod peer;
+#[cfg(feature = "test-suite")]
+pub mod test_suite;
 mod traits;
 
 pub use bytes::Bytes;
