@@ -54,12 +54,9 @@ impl Phrase {
     /// The phrase of 256 bits of entropy.
     #[must_use]
     pub fn from_entropy(entropy: &[u8; 32]) -> Self {
-        // 256 bits are among the lengths of BIP-39: there is no error to meet, and were there one, the loop would show
-        // it at once.
-        loop {
-            if let Ok(mnemonic) = Mnemonic::from_entropy_in(Language::English, entropy) {
-                return Self(mnemonic);
-            }
+        match Mnemonic::from_entropy_in(Language::English, entropy) {
+            Ok(mnemonic) => Self(mnemonic),
+            Err(_) => unreachable!("256 bits are among the lengths of BIP-39, and their length is all it checks"),
         }
     }
 
@@ -136,3 +133,31 @@ impl fmt::Debug for Phrase {
 
 /// The words wipe themselves.
 impl ZeroizeOnDrop for Phrase {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use tokenim_wire::hex;
+
+    #[derive(Deserialize)]
+    struct Vectors {
+        vectors: Vec<Words>,
+    }
+
+    #[derive(Deserialize)]
+    struct Words {
+        words: String,
+        seed_with_passphrase_trezor: String,
+    }
+
+    /// The published seeds are under a passphrase, which phrases here don't have.
+    #[test]
+    fn seeds_are_those_of_the_published_vectors() {
+        let vectors: Vectors = serde_json::from_str(include_str!("../tests/vectors/bip39.json")).unwrap();
+        for case in vectors.vectors {
+            let seed = Phrase::parse(&case.words).unwrap().0.to_seed_normalized("TREZOR");
+            assert_eq!(hex::encode(&seed), case.seed_with_passphrase_trezor);
+        }
+    }
+}

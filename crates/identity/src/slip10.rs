@@ -2,7 +2,7 @@
 //!
 //! <https://github.com/satoshilabs/slips/blob/master/slip-0010.md>
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, KeyInit, Mac, digest::Key};
 use sha2::Sha512;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -52,17 +52,65 @@ impl Node {
     }
 }
 
-/// HMAC-SHA512 of parts one after the other.
+/// HMAC-SHA512 of parts one after the other, under a key of at most 32 bytes.
 fn mac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; 64]> {
-    let mut out = Zeroizing::new([0; 64]);
-    // HMAC takes keys of every length: there is no error to meet.
-    if let Ok(mut mac) = Hmac::<Sha512>::new_from_slice(key) {
-        for part in parts {
-            mac.update(part);
-        }
-        let mut bytes: [u8; 64] = mac.finalize().into_bytes().into();
-        out.copy_from_slice(&bytes);
-        bytes.zeroize();
+    // HMAC fills a key up to its block size with zeros (RFC 2104, section 2). Done here, no length is left to fail on.
+    let mut block = Key::<Hmac<Sha512>>::default();
+    for (slot, byte) in block.iter_mut().zip(key) {
+        *slot = *byte;
     }
+    let mut mac = Hmac::<Sha512>::new(&block);
+    block.as_mut_slice().zeroize();
+    for part in parts {
+        mac.update(part);
+    }
+    let mut bytes: [u8; 64] = mac.finalize().into_bytes().into();
+    let out = Zeroizing::new(bytes);
+    bytes.zeroize();
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use tokenim_wire::hex;
+
+    #[derive(Deserialize)]
+    struct Vectors {
+        trees: Vec<Tree>,
+    }
+
+    #[derive(Deserialize)]
+    struct Tree {
+        seed: String,
+        nodes: Vec<Derived>,
+    }
+
+    #[derive(Deserialize)]
+    struct Derived {
+        path: Vec<u32>,
+        chain_code: String,
+        private: String,
+        public: String,
+    }
+
+    #[test]
+    fn derivation_is_that_of_the_published_vectors() {
+        let vectors: Vectors = serde_json::from_str(include_str!("../tests/vectors/slip10.json")).unwrap();
+        for tree in vectors.trees {
+            let seed = hex::decode(&tree.seed).unwrap();
+            for derived in tree.nodes {
+                let node = derived
+                    .path
+                    .iter()
+                    .fold(Node::master(&seed), |node, index| node.child(*index));
+                assert_eq!(hex::encode(&*node.seed()), derived.private, "{:?}", derived.path);
+                assert_eq!(hex::encode(node.chain_code()), derived.chain_code, "{:?}", derived.path);
+                let public = crate::RootSigningKey::from_seed(*node.seed()).verifying_key();
+                // The published form has a zero byte before the key.
+                assert_eq!(format!("00{public}"), derived.public, "{:?}", derived.path);
+            }
+        }
+    }
 }

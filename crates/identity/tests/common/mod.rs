@@ -1,0 +1,77 @@
+//! Vectors and randomness for the tests.
+
+use rand_core::{SeedableRng, TryCryptoRng, TryRng};
+use serde::de::DeserializeOwned;
+use std::convert::Infallible;
+use tokenim_identity::{DeviceSecrets, EnvelopeKey, IdentityState, Phrase};
+use tokenim_wire::{NetworkId, hex};
+
+pub const NETWORK: NetworkId = NetworkId::from_bytes([7; 32]);
+
+/// Gives the bytes that it was made with, then zeros.
+pub struct Replayed(pub Vec<u8>);
+
+impl TryRng for Replayed {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        out.fill(0);
+        let length = out.len().min(self.0.len());
+        out[..length].copy_from_slice(&self.0[..length]);
+        self.0.drain(..length);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Replayed {}
+
+/// A generator that repeats itself from run to run.
+pub fn rng(seed: u64) -> rand_chacha::ChaCha20Rng {
+    rand_chacha::ChaCha20Rng::seed_from_u64(seed)
+}
+
+/// The device of a number, the same each time.
+pub fn device(number: u8) -> DeviceSecrets {
+    DeviceSecrets::generate(&mut rng(1000 + u64::from(number)))
+}
+
+/// An envelope key for the device of a number.
+pub fn envelope(number: u8) -> EnvelopeKey {
+    EnvelopeKey::x25519([number; 32])
+}
+
+/// A person, with the state after the genesis record.
+pub fn person() -> (Phrase, IdentityState) {
+    let phrase = Phrase::from_entropy(&[42; 32]);
+    let state = IdentityState::new(&phrase.genesis());
+    (phrase, state)
+}
+
+pub fn bytes(text: &str) -> Vec<u8> {
+    hex::decode(text).unwrap()
+}
+
+pub fn array<const N: usize>(text: &str) -> [u8; N] {
+    bytes(text).try_into().unwrap()
+}
+
+pub fn vectors<T: DeserializeOwned>(json: &str) -> T {
+    serde_json::from_str(json).unwrap()
+}
+
+/// Which of the errors it is, without its numbers.
+pub fn name(error: &impl core::fmt::Debug) -> String {
+    format!("{error:?}").split([' ', '{', '(']).next().unwrap().to_owned()
+}

@@ -1,0 +1,113 @@
+//! Bodies of the fuzz targets, shared with the test that replays the corpus.
+
+use core::convert::Infallible;
+use tokenim_identity::{
+    DeviceSecrets, Genesis, IdentityId, IdentityState, Keystore, KeystoreKind, NodeKey, Phrase, SignedRecord,
+    rand_core::{TryCryptoRng, TryRng},
+    verify::{self, Zip215Batch},
+};
+use tokenim_wire::Object;
+
+/// A generator that repeats itself; good enough to check batches of one.
+struct Counter(u8);
+
+impl TryRng for Counter {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.try_next_u64().map(|number| number as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        for byte in out {
+            self.0 = self.0.wrapping_mul(5).wrapping_add(77);
+            *byte = self.0;
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Counter {}
+
+/// Two bytes of length, that many bytes of a state, then a record: what is accepted moves the state on by one and comes
+/// back from the wire.
+pub fn record(data: &[u8]) {
+    let Some((length, rest)) = data.split_first_chunk::<2>() else {
+        return;
+    };
+    let (state, record) = rest.split_at(rest.len().min(usize::from(u16::from_be_bytes(*length))));
+    if let Ok(genesis) = Genesis::from_bytes(record) {
+        assert_eq!(genesis.to_bytes().as_deref(), Ok(record));
+    }
+    let decoded = SignedRecord::from_bytes(record);
+    if let Ok(decoded) = &decoded {
+        assert_eq!(decoded.to_bytes().as_deref(), Ok(record));
+    }
+    let Ok(before) = IdentityState::from_bytes(state) else {
+        return;
+    };
+    assert_eq!(before.to_bytes().as_deref(), Ok(state));
+    let Ok(decoded) = decoded else { return };
+    let network = decoded.record.network;
+    for height in [0, 20, u64::MAX] {
+        if let Ok(after) = before.apply(&network, &decoded, height.into()) {
+            assert_eq!(after.seq, before.seq + 1);
+            assert!(after.devices.len() >= before.devices.len());
+            let bytes = after.to_bytes().expect("a state fits");
+            assert_eq!(IdentityState::from_bytes(&bytes), Ok(after.clone()));
+            assert!(after.apply(&network, &decoded, height.into()).is_err());
+        }
+    }
+}
+
+/// Names, keys and words that are read are written the same.
+pub fn text(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    if let Ok(id) = text.parse::<IdentityId>() {
+        assert_eq!(id.to_string(), text.to_ascii_lowercase());
+    }
+    if let Ok(key) = text.parse::<NodeKey>() {
+        assert_eq!(key.to_string(), text);
+    }
+    if let Ok(phrase) = Phrase::parse(text) {
+        let words: Vec<String> = text.split_whitespace().map(str::to_ascii_lowercase).collect();
+        assert_eq!(*phrase.expose(), words.join(" "));
+    }
+}
+
+/// Key, signature, message: what is valid strictly is valid by ZIP-215, and batches agree with the latter.
+pub fn signature(data: &[u8]) {
+    let Some((key, rest)) = data.split_first_chunk::<32>() else {
+        return;
+    };
+    let Some((signature, message)) = rest.split_first_chunk::<64>() else {
+        return;
+    };
+    let strict = verify::strict(key, message, signature).is_ok();
+    let zip215 = verify::zip215(key, message, signature).is_ok();
+    assert!(zip215 || !strict);
+    assert!(NodeKey::from_bytes(*key).is_ok() || !strict);
+    let mut batch = Zip215Batch::new();
+    batch.push(key, message, signature);
+    assert_eq!(batch.verify(&mut Counter(1)).is_ok(), zip215);
+}
+
+/// Sealed and plain secrets. Only cheap keystores: the cost of the others is their purpose.
+pub fn keystore(data: &[u8]) {
+    if let Ok(secrets) = DeviceSecrets::from_bytes(data) {
+        assert_eq!(secrets.expose_bytes().as_slice(), data);
+    }
+    if let [_, _, memory @ 0..64, passes @ 0..4, lanes @ 0..4, ..] = data {
+        for kind in [KeystoreKind::Phrase, KeystoreKind::Device, KeystoreKind::Node] {
+            if Keystore::open(b"passphrase", kind, data).is_ok() {
+                assert!(*memory >= 8 && *passes >= 1 && *lanes >= 1);
+            }
+        }
+    }
+}
