@@ -13,8 +13,8 @@
 //! | several at once | no: batches of it can disagree with it | yes, always agrees with one by one |
 //!
 //! ZIP-215: <https://zips.z.cash/zip-0215>. Both functions take plain bytes, for signed formats that are not ours such
-//! as the consensus engine's; what we sign ourselves is verified through [`VerifyingKey`](crate::VerifyingKey).
-#![allow(
+//! as the consensus engine's; what we sign ourselves is verified through [`VerifyingKey`].
+#![expect(
     clippy::disallowed_methods,
     reason = "the one place where the verifiers of the libraries are called"
 )]

@@ -124,7 +124,7 @@ fn the_two_verifiers_judge_as_the_vectors_say() {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, reason = "this test shows why it is one")]
+#[expect(clippy::disallowed_methods, reason = "this test shows why it is one")]
 fn the_verifier_that_nobody_calls_is_neither_of_the_two() {
     use ed25519_dalek::{Signature, Verifier, VerifyingKey};
     let (mut not_strict, mut not_zip215) = (0, 0);

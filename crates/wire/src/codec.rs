@@ -1,5 +1,5 @@
 //! The one encoder and the one decoder.
-#![allow(
+#![expect(
     clippy::disallowed_methods,
     reason = "the one place where postcard is called, made strict and canonical around it"
 )]
