@@ -62,8 +62,7 @@ impl Serialize for Borrowed<'_> {
 
 /// What the sending device signs: where the envelope goes and what is in it.
 ///
-/// The payload alone would not do: a recipient could then seal it again to someone else, and a formal model of the
-/// protocol finds no authentication. With encapsulated key and recipient key covered, it does.
+/// The payload alone would not do: a recipient could then seal it again to someone else.
 #[derive(Serialize)]
 pub(crate) struct SignedContent<'a> {
     pub(crate) info: Digest,
