@@ -415,7 +415,8 @@ impl Client {
                 TransactionStatus::Final {
                     outcome: Outcome::Rejected(rejection),
                     ..
-                } => why = Some(ClientError::Rejected(rejection)),
+                }
+                | TransactionStatus::Refused { rejection } => why = Some(ClientError::Rejected(rejection)),
                 _ => return None,
             }
         }

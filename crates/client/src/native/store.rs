@@ -386,3 +386,158 @@ fn write_all(database: &Database, queue: &mpsc::Receiver<Box<dyn Job>>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    fn put(key: u64) -> Batch {
+        let mut batch = Batch::new();
+        batch.put(Table::Inbox, key.to_be_bytes(), key.to_be_bytes());
+        batch.put(Table::Seen, key.to_be_bytes(), Vec::new());
+        batch
+    }
+
+    fn rows(store: &LocalStore, table: Table) -> usize {
+        store
+            .read(|view| Ok(view.scan(table, &[], usize::MAX).unwrap().len()))
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn steps_see_those_before_them_and_share_commits() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::create(&folder.path().join("s.redb"), &Batch::new()).unwrap();
+        let steps = (0..500_u64).map(|_| {
+            store.write(|view| {
+                let next = view
+                    .last_key(Table::Inbox)
+                    .unwrap()
+                    .map_or(0, |key| u64::from_be_bytes(key.try_into().unwrap()) + 1);
+                Ok((next, put(next)))
+            })
+        });
+        let mut given: Vec<u64> = futures::future::try_join_all(steps).await.unwrap();
+        given.sort_unstable();
+        assert_eq!(given, (0..500).collect::<Vec<_>>());
+        assert_eq!(rows(&store, Table::Inbox), 500);
+    }
+
+    #[tokio::test]
+    async fn a_step_that_fails_changes_nothing_and_spares_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::create(&folder.path().join("s.redb"), &Batch::new()).unwrap();
+        let good = store.write(|_| Ok(((), put(1))));
+        let bad = store.write(|_| Err::<((), Batch), _>(StateError::UnknownMessage));
+        let also = store.write(|_| Ok(((), put(2))));
+        let (good, bad, also) = tokio::join!(good, bad, also);
+        assert!(good.is_ok() && bad.is_err() && also.is_ok());
+        assert_eq!(rows(&store, Table::Inbox), 2);
+    }
+
+    #[tokio::test]
+    async fn two_may_have_it_open_and_see_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.redb");
+        let one = LocalStore::create(&path, &Batch::new()).unwrap();
+        let two = LocalStore::open(&path).unwrap();
+        one.write(|_| Ok(((), put(1)))).await.unwrap();
+        assert_eq!(rows(&two, Table::Inbox), 1);
+        two.write(|_| Ok(((), put(2)))).await.unwrap();
+        assert_eq!(rows(&one, Table::Inbox), 2);
+    }
+
+    #[test]
+    fn what_is_there_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.redb");
+        let store = LocalStore::create(&path, &put(1)).unwrap();
+        assert!(matches!(
+            LocalStore::create(&path, &Batch::new()),
+            Err(ClientError::ClientExists(_))
+        ));
+        assert_eq!(rows(&store, Table::Inbox), 1);
+    }
+
+    #[test]
+    fn damage_is_told_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.redb");
+        drop(LocalStore::create(&path, &put(1)).unwrap());
+        // The writer thread lets go of the file a moment later.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let whole = std::fs::read(&path).unwrap();
+        let cut = whole.len() / 2;
+        let mut middle = whole.clone();
+        for byte in middle.iter_mut().skip(4_096) {
+            *byte ^= 0x5a;
+        }
+        for (what, bytes) in [
+            ("empty", Vec::new()),
+            ("text", b"not a store at all".to_vec()),
+            ("cut", whole[..cut].to_vec()),
+            ("changed", middle),
+        ] {
+            std::fs::write(&path, &bytes).unwrap();
+            let error = LocalStore::open(&path).map(|_| ()).unwrap_err();
+            let text = error.to_string();
+            assert!(matches!(error, ClientError::Damaged { .. }), "{what}: {text}");
+            assert!(!text.contains('\n'), "{what}: {text}");
+        }
+        std::fs::write(&path, &whole).unwrap();
+        assert!(LocalStore::open(&path).is_ok());
+    }
+
+    /// Not a test of its own: the process that [`kill_9_loses_nothing_acknowledged`] kills.
+    #[tokio::test]
+    #[ignore = "is killed by another test"]
+    async fn killed() {
+        let Some(path) = std::env::var_os("TOKENIM_KILLED") else {
+            return;
+        };
+        let store = LocalStore::open(Path::new(&path)).unwrap();
+        let start = rows(&store, Table::Inbox) as u64;
+        for key in start.. {
+            store.write(move |_| Ok(((), put(key)))).await.unwrap();
+            println!("kept {key}");
+        }
+    }
+
+    #[test]
+    fn kill_9_loses_nothing_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.redb");
+        drop(LocalStore::create(&path, &Batch::new()).unwrap());
+        for round in 1..=3_u64 {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "native::store::tests::killed", "--ignored", "--nocapture"])
+                .env("TOKENIM_KILLED", &path)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut last = None;
+            for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+                if let Some((_, key)) = line.unwrap().rsplit_once("kept ") {
+                    let key: u64 = key.parse().unwrap();
+                    last = Some(key);
+                    if key >= round * 20 {
+                        break;
+                    }
+                }
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let store = LocalStore::open(&path).unwrap();
+            let kept = rows(&store, Table::Inbox) as u64;
+            assert!(kept > last.unwrap(), "{kept} rows, {last:?} acknowledged");
+            assert_eq!(
+                rows(&store, Table::Seen) as u64,
+                kept,
+                "each step is whole or not there"
+            );
+        }
+    }
+}

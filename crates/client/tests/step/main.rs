@@ -1,0 +1,15 @@
+//! The step core against nodes that are honest, lie, or fail.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod anchoring;
+mod delivery;
+mod merge;
+mod reading;
+mod state;
+mod world;
