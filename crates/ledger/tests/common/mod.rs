@@ -1,0 +1,260 @@
+//! A network made of seeds: keys, certificates, receipts and whole proofs. Also used by the benches and by the tests of
+//! the state machine.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use tokenim_consensus::{
+    Certificate, FinalityProof, Header, ParsedCertificate, Proposal, Validator, ValidatorSet, View, payload_root,
+};
+use tokenim_identity::{
+    DeviceSecrets, EnvelopeKey, Genesis, IdentityState, NodeSigningKey, RootSigningKey, Signature, SignedRecord,
+};
+use tokenim_ledger::{
+    AcceptanceProof, GenesisNode, IdentityUpdate, LedgerLimits, NetworkConfig, NodeSetCommitment, SetSummary,
+    members_tree, proof::MerkleTree,
+};
+use tokenim_mailbox::{
+    Incarnation, LogPosition, MailboxTag, NodeSet, QuorumReceipt, StorageReceipt, StorageReceiptBody, swarm,
+};
+use tokenim_wire::{BoundedVec, Digest, EnvelopeId, Epoch, Height, Label, NetworkId, UnixMillis, UnixSeconds, hash};
+
+pub const STARTED: UnixMillis = UnixMillis::new(1_800_000_000_000);
+
+/// A digest that depends on a text and a number.
+pub fn digest(text: &str, number: u64) -> Digest {
+    hash(Label::new("tokenim/test/v1"), &[text.as_bytes(), &number.to_be_bytes()])
+}
+
+/// The key of node `number`.
+pub fn node_key(number: u64) -> NodeSigningKey {
+    NodeSigningKey::from_seed(digest("node", number).to_bytes())
+}
+
+/// A network whose first nodes are its validators.
+pub struct Net {
+    pub config: NetworkConfig,
+    pub id: NetworkId,
+    pub set: NodeSet,
+    /// In the order of the validator set.
+    pub validators: Vec<NodeSigningKey>,
+    /// In the order of the node set.
+    pub nodes: Vec<NodeSigningKey>,
+}
+
+pub fn net(validators: u64, nodes: u64) -> Net {
+    net_with(validators, nodes, LedgerLimits::default())
+}
+
+pub fn net_with(validators: u64, nodes: u64, limits: LedgerLimits) -> Net {
+    let sorted = |count: u64| {
+        let mut keys: Vec<NodeSigningKey> = (0..count).map(node_key).collect();
+        keys.sort_by_key(NodeSigningKey::verifying_key);
+        keys
+    };
+    let (validators, nodes) = (sorted(validators), sorted(nodes));
+    let set = ValidatorSet::new(
+        validators
+            .iter()
+            .map(|key| Validator::new(key.verifying_key()))
+            .collect(),
+    )
+    .unwrap();
+    let members = nodes
+        .iter()
+        .enumerate()
+        .map(|(number, key)| GenesisNode {
+            key: key.verifying_key(),
+            address: format!("192.0.2.{number}:7400").parse().unwrap(),
+        })
+        .collect();
+    let config = NetworkConfig::new("test", STARTED, set, members, limits).unwrap();
+    Net {
+        id: config.network_id().unwrap(),
+        set: config.node_set().unwrap(),
+        config,
+        validators,
+        nodes,
+    }
+}
+
+/// Signs bytes as the consensus engine does: with the seed of a node's key.
+pub fn engine_sign(key: &NodeSigningKey, message: &[u8]) -> Signature {
+    let key = ed25519_zebra::SigningKey::from(*key.expose_seed());
+    Signature::from_bytes(key.sign(message).to_bytes())
+}
+
+impl Net {
+    /// The certificate of a quorum of the validators, the first ones, for a header.
+    pub fn certificate(&self, header: &Header) -> Certificate {
+        let quorum = self.config.validators().quorum() as u16;
+        self.certificate_by(header, (0..quorum).collect())
+    }
+
+    /// The certificate of these validators for a header.
+    pub fn certificate_by(&self, header: &Header, signers: Vec<u16>) -> Certificate {
+        let view = header.height.get() + 1;
+        let proposal = Proposal {
+            epoch: header.epoch,
+            view: View::new(view),
+            parent_view: View::new(view - 1),
+            digest: header.digest(),
+        };
+        let message = proposal.finalize_bytes(&self.id);
+        ParsedCertificate {
+            proposal,
+            validators: self.validators.len() as u16,
+            signatures: signers
+                .iter()
+                .map(|signer| engine_sign(&self.validators[usize::from(*signer)], &message))
+                .collect(),
+            signers,
+        }
+        .to_certificate()
+        .unwrap()
+    }
+
+    /// A header of this network at a height that a running network reaches after weeks, with these roots.
+    pub fn header(&self, receipts_root: Digest, node_set_root: Digest, state_root: Digest) -> Header {
+        Header {
+            chain: self.id,
+            epoch: Epoch::ZERO,
+            height: Height::new(20_000_000),
+            time: STARTED.saturating_add(20_000_000 * 500),
+            parent: tokenim_consensus::BlockDigest::from_bytes(digest("parent", 0).to_bytes()),
+            payload_root: payload_root(b"payload"),
+            state_root,
+            receipts_root,
+            node_set_root,
+            header_mmr_root: digest("mountains", 0),
+            next_validators: self.config.validators().digest(),
+        }
+    }
+
+    /// A child of a header.
+    pub fn child(&self, parent: &Header) -> Header {
+        Header {
+            height: parent.height.next().unwrap(),
+            time: parent.time.saturating_add(500),
+            parent: parent.digest(),
+            ..*parent
+        }
+    }
+
+    pub fn finality(&self, header: &Header) -> FinalityProof {
+        FinalityProof::new(vec![*header], self.certificate(header)).unwrap()
+    }
+
+    /// The receipt of W nodes of the swarm of mailbox `number`, from logs of some thousand lines.
+    pub fn receipt(&self, number: u64) -> QuorumReceipt {
+        self.receipt_in(&self.set, number)
+    }
+
+    pub fn receipt_in(&self, set: &NodeSet, number: u64) -> QuorumReceipt {
+        let tag = MailboxTag::from_bytes(digest("tag", number).to_bytes());
+        let envelope = EnvelopeId::from_bytes(digest("envelope", number).to_bytes());
+        let expiry = STARTED.to_seconds().saturating_add(10_030_000);
+        let receipts: Vec<StorageReceipt> = swarm(set, &tag)
+            .into_iter()
+            .map(|member| {
+                let key = self.nodes.iter().find(|key| key.verifying_key() == member.key).unwrap();
+                let body = StorageReceiptBody {
+                    node: member.key,
+                    tag,
+                    envelope,
+                    expiry: UnixSeconds::new(expiry.get()),
+                    position: LogPosition {
+                        set_epoch: set.epoch(),
+                        incarnation: Incarnation::new(3),
+                        index: 20_000 + number,
+                        size: 20_001 + number,
+                        root: digest("log", number),
+                        height: Height::new(19_999_990),
+                    },
+                };
+                StorageReceipt::sign(&self.id, key, body).unwrap()
+            })
+            .collect();
+        QuorumReceipt::assemble(set, &receipts).unwrap()
+    }
+
+    /// The proof for `receipt` in a block that anchors `receipts` of them, with one header.
+    pub fn acceptance(&self, receipt: &QuorumReceipt, receipts: u64) -> AcceptanceProof {
+        let sets = NodeSetCommitment {
+            current: SetSummary::of(&self.set),
+            previous: SetSummary::of(&self.set),
+        };
+        let mut leaves: Vec<Digest> = (1..receipts).map(|number| digest("receipt", number)).collect();
+        leaves.push(receipt.leaf());
+        leaves.sort_unstable();
+        let index = leaves.binary_search(&receipt.leaf()).unwrap() as u32;
+        let tree = MerkleTree::new(leaves).unwrap();
+        let header = self.header(tree.root(), sets.root(), digest("state", 0));
+        let indices: Vec<u32> = receipt.issuers.iter().map(|issuer| issuer.member.into()).collect();
+        AcceptanceProof {
+            receipt: receipt.clone(),
+            sets,
+            keys: BoundedVec::try_from_iter(
+                receipt
+                    .issuers
+                    .iter()
+                    .map(|issuer| self.set.get(issuer.member).unwrap().key),
+            )
+            .unwrap(),
+            members: members_tree(&self.set).prove(&indices).unwrap(),
+            path: tree.path(index).unwrap(),
+            finality: self.finality(&header),
+        }
+    }
+}
+
+/// A person made of a number, with one device per seed.
+pub struct Person {
+    pub root: RootSigningKey,
+    pub genesis: Genesis,
+    pub state: IdentityState,
+}
+
+pub fn person(number: u64) -> Person {
+    let root = RootSigningKey::from_seed(digest("root", number).to_bytes());
+    let next = RootSigningKey::from_seed(digest("next root", number).to_bytes());
+    let genesis = Genesis::new(root.verifying_key(), &next.verifying_key());
+    Person {
+        state: IdentityState::new(&genesis),
+        genesis,
+        root,
+    }
+}
+
+pub fn device(number: u64) -> DeviceSecrets {
+    DeviceSecrets::generate(&mut ChaCha8Rng::seed_from_u64(number))
+}
+
+impl Person {
+    /// The update that adds a device, as the next record; the own copy of the state follows it.
+    pub fn add_device(&mut self, network: &NetworkId, number: u64, at: Height) -> IdentityUpdate {
+        let envelope = EnvelopeKey::x25519(digest("envelope key", number).to_bytes());
+        let record = SignedRecord::add_device(network, &self.state, &self.root, &device(number), envelope).unwrap();
+        self.follow(network, record, at)
+    }
+
+    /// The update that revokes a device.
+    pub fn revoke_device(&mut self, network: &NetworkId, number: u64, at: Height) -> IdentityUpdate {
+        let id = device(number).device_id();
+        let record = SignedRecord::revoke_device(network, &self.state, &self.root, id).unwrap();
+        self.follow(network, record, at)
+    }
+
+    fn follow(&mut self, network: &NetworkId, record: SignedRecord, at: Height) -> IdentityUpdate {
+        let genesis = (self.state.seq == 0).then_some(self.genesis);
+        self.state = self.state.apply(network, &record, at).unwrap();
+        IdentityUpdate { genesis, record }
+    }
+}
