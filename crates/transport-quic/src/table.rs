@@ -36,8 +36,6 @@ pub(crate) enum Admission {
     Prove,
     /// Say that there is no room.
     Refuse,
-    /// Say nothing: the address may be forged.
-    Ignore,
 }
 
 #[derive(Debug)]
@@ -132,11 +130,12 @@ impl Table {
         {
             return Admission::Refuse;
         }
-        if state.handshakes >= self.limits.handshakes_max {
-            return if proved { Admission::Refuse } else { Admission::Ignore };
-        }
+        // To ask for proof costs one packet and no memory.
         if !proved && state.handshakes >= self.limits.handshakes_max.div_ceil(4) {
             return Admission::Prove;
+        }
+        if state.handshakes >= self.limits.handshakes_max {
+            return Admission::Refuse;
         }
         state.handshakes = state.handshakes.saturating_add(1);
         state.origins.insert(origin, of_origin.saturating_add(1));
@@ -259,7 +258,7 @@ mod tests {
         let proved: Vec<Admission> = (0..6).map(|_| table.admit(at("1.2.3.4:1"), true)).collect();
         assert!(proved.iter().all(|place| matches!(place, Admission::Welcome(_))));
         assert!(matches!(table.admit(at("1.2.3.4:1"), true), Admission::Refuse));
-        assert!(matches!(table.admit(at("1.2.3.4:1"), false), Admission::Ignore));
+        assert!(matches!(table.admit(at("1.2.3.4:1"), false), Admission::Prove));
         drop(places);
         drop(proved);
         assert!(matches!(table.admit(at("1.2.3.4:1"), false), Admission::Welcome(_)));

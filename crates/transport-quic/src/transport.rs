@@ -330,7 +330,6 @@ impl Acceptor {
                 // Fails only for those who have proved their address already.
                 Admission::Prove => drop(attempt.retry()),
                 Admission::Refuse => attempt.refuse(),
-                Admission::Ignore => attempt.ignore(),
             }
         }
     }
