@@ -1,7 +1,7 @@
 //! Sending: seal once per device, keep, put on the swarm, collect receipts, hand them over.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use tokenim_envelope::{Content, ContentKind, MessageId, Recipient, Sender, seal};
@@ -50,6 +50,8 @@ pub struct DeviceReport {
     pub envelope: EnvelopeId,
     /// The receipts of W nodes in one.
     pub receipt: QuorumReceipt,
+    /// How long it took from the call to this receipt; zero if it was there before.
+    pub after: Duration,
 }
 
 /// A message that was accepted: each active device of the recipient has its quorum receipt.
@@ -62,10 +64,10 @@ pub struct SendReport {
     pub to: IdentityId,
     /// One entry for each device.
     pub devices: Vec<DeviceReport>,
-    /// When `send` was called.
-    pub started: UnixMillis,
-    /// When the last quorum was complete.
-    pub accepted: UnixMillis,
+    /// When `send` was called first.
+    pub created: UnixMillis,
+    /// How long it took from the call until the last device's quorum was complete.
+    pub accepted_after: Duration,
 }
 
 /// Why one device's copy has no quorum.
@@ -108,7 +110,8 @@ impl Client {
         content: Content,
         options: &SendOptions,
     ) -> Result<SendReport, ClientError> {
-        let started = now();
+        let called = Instant::now();
+        let created = now();
         self.keys()?;
         let state = self.lookup(to, options.max_age).await?;
         let id = MessageId::generate(&mut os_rng());
@@ -121,7 +124,7 @@ impl Client {
         let mut message = OutboxMessage {
             id,
             to: *to,
-            created: started,
+            created,
             expiry,
             kind,
             body: BoundedBytes::try_from(content.body.as_slice())
@@ -138,7 +141,7 @@ impl Client {
             .store
             .write(move |_| Ok(((), state::begin_send(&batch.0, &batch.1)?)))
             .await?;
-        let report = self.complete(message, options.patience).await;
+        let report = self.complete(message, options.patience, called).await;
         drop(claim);
         self.note_caught().await?;
         report
@@ -204,9 +207,15 @@ impl Client {
     }
 
     /// Puts a kept message on the nodes until each device's copy is accepted.
-    pub(crate) async fn complete(&self, message: OutboxMessage, patience: Duration) -> Result<SendReport, ClientError> {
+    pub(crate) async fn complete(
+        &self,
+        message: OutboxMessage,
+        patience: Duration,
+        called: Instant,
+    ) -> Result<SendReport, ClientError> {
         let deliveries = message.devices.iter().filter(|delivery| !delivery.dropped);
-        let outcomes = join_all(deliveries.map(|delivery| self.complete_device(&message, delivery, patience))).await;
+        let outcomes =
+            join_all(deliveries.map(|delivery| self.complete_device(&message, delivery, patience, called))).await;
         let mut devices = Vec::with_capacity(outcomes.len());
         let mut short: Option<Short> = None;
         for outcome in outcomes {
@@ -230,9 +239,9 @@ impl Client {
             None => Ok(SendReport {
                 message: message.id,
                 to: message.to,
+                accepted_after: devices.iter().map(|device| device.after).max().unwrap_or_default(),
                 devices,
-                started: message.created,
-                accepted: now(),
+                created: message.created,
             }),
         }
     }
@@ -242,11 +251,14 @@ impl Client {
         message: &OutboxMessage,
         delivery: &DeviceDelivery,
         patience: Duration,
+        called: Instant,
     ) -> Result<DeviceReport, Failure> {
+        let mut after = Duration::ZERO;
         let receipt = match &delivery.receipt {
             Some(receipt) => receipt.clone(),
             None => {
                 let receipt = self.collect(delivery, message.expiry, patience).await?;
+                after = called.elapsed();
                 let (id, device, kept) = (message.id, delivery.device, receipt.clone());
                 self.shared
                     .store
@@ -266,6 +278,7 @@ impl Client {
             device: delivery.device,
             envelope: delivery.envelope,
             receipt,
+            after,
         })
     }
 
@@ -449,6 +462,6 @@ impl Client {
                     .await?;
             }
         }
-        self.complete(message, patience).await.map(Some)
+        self.complete(message, patience, Instant::now()).await.map(Some)
     }
 }

@@ -6,6 +6,8 @@ use tokenim_wire::{EnvelopeId, SetEpoch, UnixMillis, UnixSeconds};
 
 use crate::world::{EXPIRY, NETWORK, TAG, World, envelope, receipt, receipt_body};
 
+type Lie = Box<dyn Fn(&mut StorageReceiptBody)>;
+
 const START: UnixMillis = UnixMillis::new(1_000);
 
 fn delivery(world: &World) -> (Delivery, EnvelopeId) {
@@ -59,7 +61,7 @@ fn a_receipt_counts_once() {
 #[test]
 fn wrong_receipts_are_faults_and_end_in_failure() {
     let world = World::new(4, 3);
-    let lies: [(&str, Box<dyn Fn(&mut StorageReceiptBody)>); 4] = [
+    let lies: [(&str, Lie); 4] = [
         ("tag", Box::new(|body| body.tag = MailboxTag::from_bytes([6; 32]))),
         ("envelope", Box::new(|body| body.envelope = envelope(2).0)),
         ("expiry", Box::new(|body| body.expiry = UnixSeconds::new(5))),
