@@ -1,0 +1,306 @@
+//! A network of nodes in one process, and a client that talks to them by hand.
+#![allow(dead_code, unreachable_pub)]
+
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+use tempfile::TempDir;
+use tokenim_consensus::{Validator, ValidatorSet};
+use tokenim_envelope::{Content, EnvelopeSecretKey, MessageId, Recipient, SealedEnvelope, Sender, seal};
+use tokenim_identity::{
+    DeviceSecrets, Genesis, IdentityState, NodeKey, Phrase, RootSigningKey, SignedRecord,
+};
+use tokenim_ledger::{AcceptedEnvelope, GenesisNode, IdentityUpdate, LedgerLimits, LightClient, NetworkConfig};
+use tokenim_mailbox::{Descriptor, NodeSet, QuorumReceipt, ReadRequest, StorageReceipt, WriteRequest};
+use tokenim_node::{Folder, InitOptions, Node, NodeHandle, init, join};
+use tokenim_rpc::{AcceptanceOf, AnchorStatus, Page, Put, Read, Request, Response, Submitted, TransactionStatus, encode_call};
+use tokenim_transport::{Bytes, Connection as _, Limits, PeerId, SendStream as _, Transport as _, recv_frame};
+use tokenim_transport_quic::QuicTransport;
+use tokenim_wire::{BoundedBytes, BoundedString, NetworkId, Object as _, UnixMillis, UnixSeconds};
+use zeroize::Zeroizing;
+
+/// Shows the nodes' logs when a test is run with `RUST_LOG`.
+pub fn logs() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+}
+
+pub fn now() -> UnixSeconds {
+    UnixSeconds::new(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs())
+}
+
+pub fn now_millis() -> UnixMillis {
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    UnixMillis::new(u64::try_from(passed.as_millis()).unwrap())
+}
+
+/// UDP ports of this machine that are free now.
+pub fn free_ports(count: usize) -> Vec<u16> {
+    let sockets: Vec<UdpSocket> = (0..count).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect()
+}
+
+/// Folders of the nodes of one network.
+pub struct Folders {
+    pub root: TempDir,
+    pub config: NetworkConfig,
+    pub network: NetworkId,
+    /// In the order in which they were made, not of keys.
+    pub dirs: Vec<PathBuf>,
+    pub keys: Vec<NodeKey>,
+}
+
+impl Folders {
+    pub fn new(count: usize, seed: u64) -> Self {
+        let root = TempDir::new().unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let mut dirs = Vec::new();
+        let mut keys = Vec::new();
+        let mut nodes = Vec::new();
+        for (number, port) in free_ports(count).into_iter().enumerate() {
+            let dir = root.path().join(format!("node-{number}"));
+            let options = InitOptions {
+                listen: ([127, 0, 0, 1], port).into(),
+                http: Some(([127, 0, 0, 1], 0).into()),
+                ..InitOptions::default()
+            };
+            let key = init(&dir, &options, &mut rng).unwrap();
+            nodes.push(GenesisNode {
+                key,
+                address: BoundedString::try_from(format!("127.0.0.1:{port}")).unwrap(),
+            });
+            dirs.push(dir);
+            keys.push(key);
+        }
+        let validators = ValidatorSet::new(keys.iter().copied().map(Validator::new).collect()).unwrap();
+        let config =
+            NetworkConfig::new("test", now_millis(), validators, nodes, LedgerLimits::default()).unwrap();
+        for dir in &dirs {
+            join(dir, &config).unwrap();
+        }
+        let network = config.network_id().unwrap();
+        Self {
+            root,
+            config,
+            network,
+            dirs,
+            keys,
+        }
+    }
+
+    pub async fn start(&self, number: usize) -> NodeHandle {
+        start(&self.dirs[number]).await
+    }
+
+    pub fn light_client(&self) -> LightClient {
+        LightClient::new(&self.config).unwrap()
+    }
+
+    pub fn address(&self, number: usize) -> String {
+        let node = self.config.nodes().iter().find(|node| node.key == self.keys[number]).unwrap();
+        node.address.as_str().to_owned()
+    }
+}
+
+/// A folder whose node repairs faster than people would want it to.
+pub async fn start(dir: &Path) -> NodeHandle {
+    let mut folder = Folder::open(dir, None).unwrap();
+    folder.config.timing.repair_interval_ms = 300;
+    folder.config.timing.repair_grace_ms = 500;
+    Node::start(folder).await.unwrap()
+}
+
+/// Waits for something to become true.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, within: Duration, check: impl Fn() -> F) {
+    let deadline = tokio::time::Instant::now() + within;
+    while !check().await {
+        assert!(tokio::time::Instant::now() < deadline, "{what} did not come about");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A client.
+#[derive(Clone)]
+pub struct Client {
+    net: QuicTransport,
+    network: NetworkId,
+    nodes: Arc<Vec<(NodeKey, String)>>,
+}
+
+impl Client {
+    pub fn new(folders: &Folders, seed: u8) -> Self {
+        let net = QuicTransport::dial_only(Zeroizing::new([seed; 32]), Limits::reference()).unwrap();
+        let nodes = (0..folders.keys.len()).map(|number| (folders.keys[number], folders.address(number)));
+        Self {
+            net,
+            network: folders.network,
+            nodes: Arc::new(nodes.collect()),
+        }
+    }
+
+    /// Sends any bytes on a fresh stream, ends it, and returns the frame that comes back.
+    pub async fn raw(&self, number: usize, bytes: Vec<u8>) -> Response {
+        let (key, address) = &self.nodes[number];
+        let connection = self.net.dial(PeerId::from(key), address).await.unwrap();
+        let (mut send, mut recv) = connection.open().await.unwrap();
+        // A node that has refused the stream may have stopped it.
+        let _ = send.write(Bytes::from(bytes)).await;
+        let _ = send.finish();
+        let frame = recv_frame(&mut recv, 2 << 20).await.unwrap().unwrap();
+        Response::from_bytes(&frame).unwrap()
+    }
+
+    pub async fn call(&self, number: usize, request: &Request) -> Response {
+        self.raw(number, encode_call(&self.network, request).unwrap()).await
+    }
+
+    pub async fn submit(&self, number: usize, update: IdentityUpdate) -> Submitted {
+        let request = Request::SubmitIdentity(Box::new(update));
+        self.call(number, &request).await.into_submitted().unwrap()
+    }
+
+    pub async fn applied(&self, number: usize, submitted: &Submitted) {
+        let request = Request::TransactionStatus { id: submitted.id };
+        eventually("the record", Duration::from_secs(10), async || {
+            let status = self.call(number, &request).await.into_transaction_status().unwrap();
+            match status {
+                TransactionStatus::Pending => false,
+                TransactionStatus::Final { outcome, .. } => {
+                    assert_eq!(outcome, tokenim_ledger::Outcome::Applied);
+                    true
+                }
+                other => panic!("the record is {other:?}"),
+            }
+        })
+        .await;
+    }
+
+    /// The state of an identity as a node proves it.
+    pub async fn lookup(&self, number: usize, light: &LightClient, person: &Person) -> Option<IdentityState> {
+        let identity = person.genesis.id();
+        let proof = self.call(number, &Request::Lookup { identity }).await.into_lookup().unwrap();
+        let max_age = Some((now_millis(), Duration::from_secs(60)));
+        light.verify_identity(&identity, &proof, max_age).unwrap().1
+    }
+
+    pub async fn node_set(&self, number: usize, light: &LightClient) -> NodeSet {
+        let proof = self.call(number, &Request::NodeSet).await.into_node_set().unwrap();
+        light.verify_node_set(&proof, None).unwrap().1
+    }
+
+    pub fn put_request(&self, number: usize, descriptor: &Descriptor, sealed: &SealedEnvelope) -> Put {
+        let request = WriteRequest {
+            node: self.nodes[number].0,
+            tag: descriptor.tag(),
+            envelope: sealed.id(),
+            envelope_expiry: sealed.expiry(),
+            expiry: now().saturating_add(60),
+            nonce: [7; 16],
+        };
+        Put {
+            descriptor: descriptor.clone(),
+            request,
+            signature: None,
+            envelope: BoundedBytes::try_from(sealed.as_bytes()).unwrap(),
+        }
+    }
+
+    pub async fn put(&self, number: usize, descriptor: &Descriptor, sealed: &SealedEnvelope) -> StorageReceipt {
+        let put = self.put_request(number, descriptor, sealed);
+        let receipt = self.call(number, &Request::Put(Box::new(put))).await.into_put().unwrap();
+        receipt.verify(&self.network).unwrap();
+        receipt
+    }
+
+    pub async fn read(&self, number: usize, person: &Person, from: u64, wait_ms: u32) -> Page {
+        let request = ReadRequest {
+            node: self.nodes[number].0,
+            tag: person.inbox().tag(),
+            from,
+            expiry: now().saturating_add(60),
+            nonce: [9; 16],
+        };
+        let read = Read {
+            descriptor: person.inbox(),
+            signature: person.device.inbox.sign(&self.network, &request).unwrap(),
+            request,
+            wait_ms,
+        };
+        let page = self.call(number, &Request::Read(Box::new(read))).await.into_read().unwrap();
+        page.head.verify(&self.network).unwrap();
+        assert_eq!(page.head.body.nonce, [9; 16]);
+        page
+    }
+
+    pub async fn anchor(&self, number: usize, receipt: &QuorumReceipt) -> AnchorStatus {
+        let request = Request::Anchor {
+            receipt: Box::new(receipt.clone()),
+        };
+        self.call(number, &request).await.into_anchor().unwrap()
+    }
+
+    pub async fn acceptance(&self, number: usize, light: &LightClient, receipt: &QuorumReceipt) -> AcceptedEnvelope {
+        let request = Request::Acceptance {
+            of: AcceptanceOf::Receipt(Box::new(receipt.clone())),
+            wait_ms: 10_000,
+        };
+        let proof = self.call(number, &request).await.into_acceptance().unwrap();
+        assert_eq!(proof.receipt, *receipt);
+        light.verify_acceptance(&proof).unwrap()
+    }
+}
+
+/// A person with one device.
+pub struct Person {
+    pub root: RootSigningKey,
+    pub genesis: Genesis,
+    pub device: DeviceSecrets,
+    pub envelope: EnvelopeSecretKey,
+}
+
+impl Person {
+    pub fn new(seed: u64) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let phrase = Phrase::generate(&mut rng);
+        let device = DeviceSecrets::generate(&mut rng);
+        Self {
+            root: phrase.root_key(0),
+            genesis: phrase.genesis(),
+            envelope: EnvelopeSecretKey::from_seed(&device.envelope_seed),
+            device,
+        }
+    }
+
+    pub fn inbox(&self) -> Descriptor {
+        Descriptor::inbox(&self.device.keys(self.envelope.public().clone()))
+    }
+
+    /// The update that registers the person and the device.
+    pub fn registration(&self, network: &NetworkId) -> IdentityUpdate {
+        let state = IdentityState::new(&self.genesis);
+        let key = self.envelope.public().clone();
+        IdentityUpdate {
+            genesis: Some(self.genesis.clone()),
+            record: SignedRecord::add_device(network, &state, &self.root, &self.device, key).unwrap(),
+        }
+    }
+
+    /// Seals a message to another person's device.
+    pub fn seal(&self, network: &NetworkId, to: &IdentityState, text: &str, number: u64) -> SealedEnvelope {
+        let mut rng = ChaCha20Rng::seed_from_u64(number);
+        let entry = to.active_devices().next().unwrap();
+        let sender = Sender {
+            identity: self.genesis.id(),
+            device: self.device.device_id(),
+            key: &self.device.signing,
+        };
+        let recipient = Recipient::new(to.id, &entry.keys);
+        let id = MessageId::generate(&mut rng);
+        let expiry = now().saturating_add(3600);
+        seal(network, &sender, &recipient, id, expiry, &Content::text(text), &mut rng).unwrap()
+    }
+}

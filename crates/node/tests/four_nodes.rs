@@ -1,0 +1,120 @@
+//! The whole way of a message through four nodes in one process.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use common::{Client, Folders, Person, eventually, logs, now};
+use std::time::{Duration, Instant};
+use tokenim_envelope::{Opener, open};
+use tokenim_mailbox::{QuorumReceipt, StorageReceipt};
+use tokenim_rpc::{NodeState, Request};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_kept_proved_and_read_and_a_node_that_was_away_catches_up() {
+    logs();
+    let folders = Folders::new(4, 1);
+    let began = Instant::now();
+    let mut nodes = Vec::new();
+    for number in 0..4 {
+        nodes.push(folders.start(number).await);
+    }
+    for node in &nodes {
+        tokio::time::timeout(Duration::from_secs(20), node.ready()).await.unwrap().unwrap();
+    }
+    println!("ready after {:?}", began.elapsed());
+
+    let light = folders.light_client();
+    let client = Client::new(&folders, 77);
+    let (alice, bob) = (Person::new(1), Person::new(2));
+    for (number, person) in [(0, &alice), (1, &bob)] {
+        let update = person.registration(&folders.network);
+        let submitted = client.submit(number, update.clone()).await;
+        // The same record again is the same transaction.
+        assert_eq!(client.submit(number, update).await, submitted);
+        client.applied(number, &submitted).await;
+    }
+    eventually("bob's identity", Duration::from_secs(5), async || {
+        client.lookup(3, &light, &bob).await.is_some()
+    })
+    .await;
+    let bob_state = client.lookup(3, &light, &bob).await.unwrap();
+    assert!(client.lookup(2, &light, &Person::new(3)).await.is_none());
+    let set = client.node_set(2, &light).await;
+    assert_eq!(set.len(), 4);
+
+    // To three of four, while all are up.
+    let first = alice.seal(&folders.network, &bob_state, "first, 第一", 1);
+    let mut receipts: Vec<StorageReceipt> = Vec::new();
+    for number in 0..3 {
+        receipts.push(client.put(number, &bob.inbox(), &first).await);
+    }
+    // Again is the same receipt.
+    assert_eq!(client.put(0, &bob.inbox(), &first).await, receipts[0]);
+    let quorum = QuorumReceipt::assemble(&set, &receipts).unwrap();
+    client.anchor(0, &quorum).await;
+    client.anchor(1, &quorum).await;
+    for number in 0..4 {
+        let accepted = client.acceptance(number, &light, &quorum).await;
+        assert_eq!(accepted.envelope, first.id());
+    }
+    // The fourth node gets its copy from the others.
+    eventually("the copy at the fourth node", Duration::from_secs(10), async || {
+        client.read(3, &bob, 0, 0).await.items.len() == 1
+    })
+    .await;
+    let page = client.read(3, &bob, 0, 0).await;
+    let item = &page.items[0];
+    let opener = Opener {
+        network: folders.network,
+        identity: bob.genesis.id(),
+        device: bob.device.device_id(),
+        key: &bob.envelope,
+    };
+    let opened = open(&opener, item.envelope.as_ref().unwrap(), now()).unwrap();
+    let message = opened.verify(&alice.device.signing.verifying_key()).unwrap();
+    assert_eq!(message.content.as_text(), Some("first, 第一"));
+
+    // A node stops; the others go on; it comes back and catches up.
+    let gone = nodes.remove(2);
+    let gone_at = gone.status().height;
+    gone.stop().await.unwrap();
+    let second = alice.seal(&folders.network, &bob_state, "second", 2);
+    let mut receipts = Vec::new();
+    for number in [0, 1, 3] {
+        receipts.push(client.put(number, &bob.inbox(), &second).await);
+    }
+    let quorum = QuorumReceipt::assemble(&set, &receipts).unwrap();
+    client.anchor(3, &quorum).await;
+    let accepted = client.acceptance(3, &light, &quorum).await;
+    assert!(accepted.height > gone_at);
+
+    let began = Instant::now();
+    let back = folders.start(2).await;
+    tokio::time::timeout(Duration::from_secs(20), back.ready()).await.unwrap().unwrap();
+    println!("back after {:?}", began.elapsed());
+    client.acceptance(2, &light, &quorum).await;
+    eventually("the second copy", Duration::from_secs(10), async || {
+        client.read(2, &bob, 0, 0).await.items.len() == 2
+    })
+    .await;
+    let status = client.call(2, &Request::Status).await.into_status().unwrap();
+    assert_eq!(status.state, NodeState::Ok);
+    assert_eq!(status.envelopes, 2);
+    assert_eq!(status.peers, 3);
+
+    // A reader that waits is woken by what arrives.
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.read(0, &Person::new(2), 2, 10_000).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let third = alice.seal(&folders.network, &bob_state, "third", 3);
+    client.put(0, &bob.inbox(), &third).await;
+    let page = tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+    assert_eq!(page.items[0].entry.envelope, third.id());
+
+    nodes.push(back);
+    for node in nodes {
+        node.stop().await.unwrap();
+    }
+}
