@@ -1,0 +1,1 @@
+//! Benches of `tokenim-consensus`; run them with `cargo bench -p tokenim-bench-consensus`.
