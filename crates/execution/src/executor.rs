@@ -422,8 +422,13 @@ impl<S: StateStore> Executor<S> {
                 overlay: None,
             });
         }
-        let chain = self.chain(&block.header.parent)?;
-        let overlay = self.keep(self.run(&chain, block, digest)?)?;
+        let parent = block.header.parent;
+        let chain = self.chain(&parent)?;
+        let overlay = match self.run(&chain, block, digest) {
+            Ok(overlay) => self.keep(overlay)?,
+            // If a sibling of an ancestor was committed meanwhile, the state that was read was not the parent's.
+            Err(error) => return Err(self.chain(&parent).err().unwrap_or(error)),
+        };
         Ok(Executed {
             height,
             digest,
@@ -504,16 +509,23 @@ impl<S: StateStore> Executor<S> {
         if let Some(certificate) = certificate {
             verify_finality(&self.rules.network, &self.rules.validators, &block.header, certificate)?;
         }
-        let executed = self.execute(block)?;
-        let overlay = executed.overlay.ok_or(ExecutionError::Fork { height })?;
-        let waiting = match certificate {
-            Some(_) => None,
-            None => lock(&self.state).certificates.get(&height).cloned().filter(|waiting| {
-                verify_finality(&self.rules.network, &self.rules.validators, &block.header, waiting).is_ok()
-            }),
+        let known = lock(&self.state).overlays.get(&digest).cloned();
+        let overlay = match known {
+            Some(overlay) => overlay,
+            None => {
+                let chain = self.chain(&tip_digest)?;
+                self.keep(self.run(&chain, block, digest)?)?
+            }
         };
-        let writes = batch::of(self.store.as_ref(), &overlay, certificate.or(waiting.as_ref()))?;
-        self.store.commit(writes)?;
+        // A write that failed may have happened all the same; then there is nothing left to write.
+        if self.reader().height_of(&digest)? != Some(height) {
+            let waiting = match certificate {
+                Some(_) => None,
+                None => self.waiting_certificate(&block.header),
+            };
+            let writes = batch::of(self.store.as_ref(), &overlay, certificate.or(waiting.as_ref()))?;
+            self.store.commit(writes)?;
+        }
         lock(&self.state).advance(Arc::clone(&overlay.snapshot));
         Ok(Committed {
             height,
@@ -523,6 +535,13 @@ impl<S: StateStore> Executor<S> {
             leaves: overlay.leaves.clone(),
             node_set: overlay.sets_changed.then(|| Arc::clone(&overlay.snapshot.sets.current)),
         })
+    }
+
+    /// A certificate that came before its block, if it is one.
+    fn waiting_certificate(&self, header: &Header) -> Option<Certificate> {
+        let waiting = lock(&self.state).certificates.get(&header.height).cloned()?;
+        verify_finality(&self.rules.network, &self.rules.validators, header, &waiting).ok()?;
+        Some(waiting)
     }
 
     /// Takes the certificate of the block at a height. That of a committed block is verified and durable when this

@@ -285,3 +285,6 @@ pub(crate) fn prove<R: NodeReader>(
     siblings.reverse();
     StateProof::new(terminal, siblings).map(Some).map_err(|_| damaged())
 }
+
+#[cfg(test)]
+mod tests;
