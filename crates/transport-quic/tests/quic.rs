@@ -408,3 +408,19 @@ async fn a_storm_of_resets_keeps_nobody_out() {
     let opened = timeout(SOON, storming).await.unwrap().unwrap();
     assert!(opened > 100, "a storm of {opened} streams is none");
 }
+
+#[tokio::test]
+async fn connections_outlive_the_handles_of_their_endpoints() {
+    let (client, server) = (host(1), host(2));
+    let (peer, address) = (server.local(), server.local_address().to_string());
+    let (dialled, accepted) = connect(&client, &server).await;
+    drop((client, server));
+    tokio::spawn(answer(accepted));
+    assert_eq!(timeout(SOON, ask(&dialled)).await.unwrap().unwrap().unwrap(), b"hello");
+    // But nobody else gets in.
+    let late = timeout(SOON, host(3).dial(peer, &address)).await.unwrap().err();
+    assert!(
+        matches!(late, Some(TransportError::Refused | TransportError::Unreachable)),
+        "{late:?}"
+    );
+}

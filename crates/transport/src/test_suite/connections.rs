@@ -1,7 +1,7 @@
 //! Cases about endpoints and connections.
 
 use super::{Harness, SOON, ask, beside, connect, echo, once, pair, small, within};
-use crate::{Connection, SendStream, Transport, TransportError, code};
+use crate::{Connection, RecvStream, SendStream, Transport, TransportError, code};
 use core::time::Duration;
 use futures::future::join;
 
@@ -70,6 +70,48 @@ pub async fn close_is_seen_on_both_sides<H: Harness>(harness: &H) {
     assert_eq!(dialled.accept().await.err(), Some(TransportError::Closed));
 }
 
+/// Whatever waits for a connection that the peer closes ends by itself, each alone.
+pub async fn everything_that_waits_ends_with_the_connection<H: Harness>(harness: &H) {
+    let farewell = TransportError::ClosedByPeer { code: code::HOST };
+    let (client, _) = harness.start(1, small()).await;
+    let (server, address) = harness.start(2, small()).await;
+    for case in ["accept", "open", "read", "write", "acknowledged"] {
+        let (dialled, accepted) = connect(harness, &client, &server, &address).await;
+        let mut open = alloc::vec::Vec::new();
+        let most = small().streams_per_connection_max;
+        for _ in 0..if case == "open" { most } else { 1 } {
+            open.push(accepted.open().await.unwrap());
+        }
+        let (send, recv) = open.last_mut().unwrap();
+        let full = crate::Bytes::from(alloc::vec![0; small().stream_window_bytes as usize + 1]);
+        if case == "acknowledged" {
+            let part = full.slice(..100);
+            send.write(part).await.unwrap();
+            send.finish().unwrap();
+        }
+        let waits = async {
+            match case {
+                "accept" => accepted.accept().await.err(),
+                "open" => accepted.open().await.err(),
+                "read" => recv.read(100).await.err(),
+                "write" => send.write(full).await.err(),
+                // It may have been acknowledged before; then only the next step shows the end.
+                _ => match send.acknowledged().await {
+                    Ok(()) => Some(accepted.closed().await),
+                    Err(error) => Some(error),
+                },
+            }
+        };
+        let close = async {
+            harness.sleep(Duration::from_millis(50)).await;
+            dialled.close(code::HOST);
+            dialled.closed().await
+        };
+        let (ended, _) = within(harness, SOON, case, join(waits, close)).await;
+        assert_eq!(ended, Some(farewell.clone()), "{case}");
+    }
+}
+
 /// A connection lives as long as a handle of it or of one of its streams.
 pub async fn the_last_handle_closes<H: Harness>(harness: &H) {
     let ((_client, dialled), (_server, accepted)) = pair(harness, small()).await;
@@ -78,7 +120,7 @@ pub async fn the_last_handle_closes<H: Harness>(harness: &H) {
     drop((dialled, clone, recv));
     send.write(crate::Bytes::from_static(b"still here")).await.unwrap();
     let (_, mut recv) = within(harness, SOON, "the stream", accepted.accept()).await.unwrap();
-    let read = within(harness, SOON, "reading", crate::RecvStream::read(&mut recv, 100)).await;
+    let read = within(harness, SOON, "reading", recv.read(100)).await;
     assert_eq!(read.unwrap().unwrap(), &b"still here"[..]);
     drop(send);
     let reason = within(harness, SOON, "the end", accepted.closed()).await;

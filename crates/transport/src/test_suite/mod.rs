@@ -64,6 +64,7 @@ macro_rules! transport_test_suite {
             a_dial_that_meets_another_key_fails
             nobody_there
             close_is_seen_on_both_sides
+            everything_that_waits_ends_with_the_connection
             the_last_handle_closes
             a_closed_endpoint_is_closed
             a_closed_endpoint_starts_again_at_its_address
@@ -115,8 +116,8 @@ fn small() -> Limits {
         handshakes_max: 8,
         streams_per_connection_max: 8,
         stream_window_bytes: 64 * 1024,
-        connection_window_bytes: 512 * 1024,
-        send_window_bytes: 512 * 1024,
+        connection_window_bytes: 256 * 1024,
+        send_window_bytes: 256 * 1024,
         idle_timeout: Duration::from_secs(3),
         keep_alive: Duration::from_millis(500),
         handshake_timeout: Duration::from_secs(3),
