@@ -84,7 +84,9 @@ impl Anchors {
     ) -> Result<Self, StoreError> {
         let mut waiting = BTreeMap::new();
         for (leaf, bytes) in store.scan(WAITING, &[], &[], WAITING_MAX, false)? {
-            let parsed = Digest::try_from(leaf.as_slice()).ok().zip(QuorumReceipt::from_bytes(&bytes).ok());
+            let parsed = Digest::try_from(leaf.as_slice())
+                .ok()
+                .zip(QuorumReceipt::from_bytes(&bytes).ok());
             let Some((leaf, receipt)) = parsed else {
                 return Err(StoreError::Damaged {
                     detail: "a receipt that waits for its anchor".into(),
@@ -194,7 +196,10 @@ impl Anchors {
             return error;
         }
         loop {
-            let due = lock(&inner.state).waiting.values().any(|waiting| waiting.sent_until.is_none());
+            let due = lock(&inner.state)
+                .waiting
+                .values()
+                .any(|waiting| waiting.sent_until.is_none());
             tokio::select! {
                 commit = commits.recv() => match commit {
                     Ok(commit) => {
@@ -317,7 +322,11 @@ impl Anchors {
             }
             self.inner.show(&state);
         }
-        if done.is_empty() { Ok(()) } else { self.commit(done).await }
+        if done.is_empty() {
+            Ok(())
+        } else {
+            self.commit(done).await
+        }
     }
 
     /// As [`committed`](Self::committed) where blocks were missed.
@@ -377,7 +386,11 @@ impl Anchors {
             });
             self.inner.show(&state);
         }
-        if gone.is_empty() { Ok(()) } else { self.commit(gone).await }
+        if gone.is_empty() {
+            Ok(())
+        } else {
+            self.commit(gone).await
+        }
     }
 
     /// Commits a batch without blocking the runtime.

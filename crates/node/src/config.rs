@@ -267,11 +267,7 @@ impl Config {
             ("limits.request_timeout_ms", self.limits.request_timeout_ms, 100),
             ("timing.anchor_interval_ms", self.timing.anchor_interval_ms, 2000),
             ("timing.repair_interval_ms", self.timing.repair_interval_ms, 100),
-            (
-                "timing.expiry_interval_seconds",
-                self.timing.expiry_interval_seconds,
-                1,
-            ),
+            ("timing.expiry_interval_seconds", self.timing.expiry_interval_seconds, 1),
             ("storage.cache_mib", self.storage.cache_mib, 1),
         ];
         for (key, value, least) in at_least {
@@ -491,7 +487,9 @@ mod tests {
 
     #[test]
     fn a_wrong_type_is_named_with_its_line() {
-        let text = Config::parse("[limits]\nconnections_max = \"many\"\n").unwrap_err().to_string();
+        let text = Config::parse("[limits]\nconnections_max = \"many\"\n")
+            .unwrap_err()
+            .to_string();
         assert!(text.starts_with("line 2: "), "{text}");
     }
 

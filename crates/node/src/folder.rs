@@ -303,9 +303,7 @@ impl Folder {
 
     /// Marks the folder as one in use.
     pub(crate) fn used_mark(&self) -> UsedMark {
-        UsedMark {
-            dir: self.dir.clone(),
-        }
+        UsedMark { dir: self.dir.clone() }
     }
 }
 
@@ -324,7 +322,10 @@ impl UsedMark {
         if path.is_file() {
             return Ok(());
         }
-        write_new(&path, b"This node has taken part in consensus: store/ and consensus/ belong to its key.\n")?;
+        write_new(
+            &path,
+            b"This node has taken part in consensus: store/ and consensus/ belong to its key.\n",
+        )?;
         sync_folder(&self.dir)
     }
 }
@@ -374,18 +375,21 @@ impl Secrets {
             return Err(FolderError::Damaged(path));
         }
         let bytes = fs::read(&path).map_err(|error| FolderError::io(&path, error))?;
-        let plain =
-            Keystore::open(passphrase.unwrap_or_default(), KeystoreKind::Node, &bytes).map_err(|error| FolderError::Key {
+        let plain = Keystore::open(passphrase.unwrap_or_default(), KeystoreKind::Node, &bytes).map_err(|error| {
+            FolderError::Key {
                 path: path.clone(),
                 error,
-            })?;
-        let parsed = plain.split_first_chunk::<{ InstallId::LENGTH }>().and_then(|(install, seed)| {
-            let seed = Zeroizing::new(<[u8; 32]>::try_from(seed).ok()?);
-            Some(Self {
-                install: InstallId::from_bytes(*install),
-                key: NodeSigningKey::from_seed(*seed),
-            })
-        });
+            }
+        })?;
+        let parsed = plain
+            .split_first_chunk::<{ InstallId::LENGTH }>()
+            .and_then(|(install, seed)| {
+                let seed = Zeroizing::new(<[u8; 32]>::try_from(seed).ok()?);
+                Some(Self {
+                    install: InstallId::from_bytes(*install),
+                    key: NodeSigningKey::from_seed(*seed),
+                })
+            });
         parsed.ok_or(FolderError::Damaged(path))
     }
 }

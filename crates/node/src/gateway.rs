@@ -34,9 +34,7 @@ impl Client {
     /// The client behind a connection.
     pub(crate) fn of(peer: &PeerId, remote: Option<SocketAddr>) -> Self {
         match remote.map(|remote| remote.ip().to_canonical()) {
-            Some(IpAddr::V4(address)) if !address.is_loopback() => {
-                Self::Address(address.to_ipv6_mapped().octets())
-            }
+            Some(IpAddr::V4(address)) if !address.is_loopback() => Self::Address(address.to_ipv6_mapped().octets()),
             Some(IpAddr::V6(address)) if !address.is_loopback() => {
                 let mut octets = address.octets();
                 octets.iter_mut().skip(8).for_each(|octet| *octet = 0);
@@ -169,9 +167,7 @@ impl Inner {
 /// The refusal for a transaction that the ledger does not take.
 fn refuse_submit(error: SubmitError) -> RpcError {
     match error {
-        SubmitError::Rejected(rejection) => {
-            RpcError::new(ErrorCode::INVALID_TRANSACTION, &rejection.to_string())
-        }
+        SubmitError::Rejected(rejection) => RpcError::new(ErrorCode::INVALID_TRANSACTION, &rejection.to_string()),
         SubmitError::Invalid(error) => RpcError::new(ErrorCode::INVALID_TRANSACTION, &error.to_string()),
         SubmitError::Mempool(error) => refuse::mempool(&error),
         SubmitError::Failed => refuse::internal(),
@@ -187,10 +183,7 @@ mod tests {
         let (one, two) = (PeerId::from_bytes([1; 32]), PeerId::from_bytes([2; 32]));
         let at = |text: &str| Some(SocketAddr::new(text.parse().unwrap(), 1));
         assert_eq!(Client::of(&one, at("192.0.2.1")), Client::of(&two, at("192.0.2.1")));
-        assert_eq!(
-            Client::of(&one, at("2001:db8::1")),
-            Client::of(&two, at("2001:db8::2"))
-        );
+        assert_eq!(Client::of(&one, at("2001:db8::1")), Client::of(&two, at("2001:db8::2")));
         assert_ne!(
             Client::of(&one, at("2001:db8::1")),
             Client::of(&one, at("2001:db8:0:1::1"))

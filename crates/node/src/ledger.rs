@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokenim_consensus::{Application, Block, BlockDigest, Certificate, FinalityProof, Misbehaviour, Verdict};
-use tokenim_execution::{BlockRoom, Executor, ExecutionError, Mempool, MempoolError, MempoolLimits, Reader};
+use tokenim_execution::{BlockRoom, ExecutionError, Executor, Mempool, MempoolError, MempoolLimits, Reader};
 use tokenim_ledger::{
     AcceptanceProof, LookupProof, Outcome, Rejection, StateKey, Transaction, TransactionError, TransactionId,
     VerifiedTransaction,
@@ -171,7 +171,9 @@ impl Ledger {
     /// The waiting transactions of one sponsor.
     pub(crate) fn waiting_of(&self, sponsor: &tokenim_identity::NodeKey) -> Vec<Transaction> {
         let mempool = lock(&self.inner.mempool);
-        let own = mempool.iter().filter(|waiting| waiting.transaction().sponsor == *sponsor);
+        let own = mempool
+            .iter()
+            .filter(|waiting| waiting.transaction().sponsor == *sponsor);
         own.map(|waiting| waiting.transaction().clone()).collect()
     }
 
@@ -319,9 +321,9 @@ impl Inner {
             let over = Instant::now() >= deadline;
             if !candidates.is_empty() || over {
                 let (inner, parent) = (self.clone(), parent.clone());
-                let built = self.runtime.spawn_blocking(move || {
-                    inner.executor.propose(&parent, epoch, clock::now_millis(), candidates)
-                });
+                let built = self
+                    .runtime
+                    .spawn_blocking(move || inner.executor.propose(&parent, epoch, clock::now_millis(), candidates));
                 match built.await.ok()? {
                     Ok(proposal) => {
                         self.forget(&proposal.refused);
@@ -502,7 +504,9 @@ impl Application for StateMachine {
 
     async fn on_finalized(&self, block: &Block, certificate: Option<&Certificate>) -> Result<(), Self::Error> {
         let (block, certificate) = (block.clone(), certificate.cloned());
-        let committed = self.blocking(move |inner| inner.commit(&block, certificate.as_ref())).await;
+        let committed = self
+            .blocking(move |inner| inner.commit(&block, certificate.as_ref()))
+            .await;
         Ok(committed.ok_or(StateMachineError::Stopping)??)
     }
 

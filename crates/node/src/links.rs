@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use tokenim_consensus_commonware::{Channel, Outgoing, PeerPort, Recipients};
 use tokenim_identity::NodeKey;
 use tokenim_rpc::{Request, Response, StreamHeader, StreamKind};
-use tokenim_transport::{Bytes, Connection as _, PeerId, SendStream as _, Transport as _, code, send_frame};
+use tokenim_transport::{
+    Bytes, Connection as _, PeerId, SendStream as _, Transport as _, TransportError, code, send_frame,
+};
 use tokenim_wire::{NetworkId, Object as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -31,6 +33,8 @@ const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_millis(1000);
 /// How long a dial may take. Short, since a packet sent to a node that is not there yet is repeated ever later.
 const DIAL_PATIENCE: Duration = Duration::from_millis(1500);
+/// How long a peer is left in peace that said it stops.
+const AFTER_SHUTDOWN: Duration = Duration::from_millis(500);
 /// While a connection that the lower key dialled is younger than this, one from the higher key does not replace it:
 /// both were dialled at once.
 const YOUNG: Duration = Duration::from_secs(2);
@@ -202,10 +206,7 @@ impl Inner {
         match to {
             Recipients::All => peers.values().for_each(|peer| push(peer)),
             Recipients::One(key) => peers.get(&key).into_iter().for_each(|peer| push(peer)),
-            Recipients::Some(keys) => keys
-                .iter()
-                .filter_map(|key| peers.get(key))
-                .for_each(|peer| push(peer)),
+            Recipients::Some(keys) => keys.iter().filter_map(|key| peers.get(key)).for_each(|peer| push(peer)),
         }
         if dropped > 0 {
             self.metrics.consensus_dropped.inc_by(dropped);
@@ -214,9 +215,10 @@ impl Inner {
 
     /// Keeps up the connection with one peer.
     async fn keep(self: Arc<Self>, peer: Arc<Peer>, mut arrived: mpsc::Receiver<Conn>) {
+        let mut pause = Duration::ZERO;
         loop {
             let (mut connection, mut dialled) = tokio::select! {
-                connection = self.dial(&peer) => (connection, true),
+                connection = self.dial(&peer, pause) => (connection, true),
                 Some(connection) = arrived.recv() => (connection, false),
             };
             loop {
@@ -229,7 +231,11 @@ impl Inner {
                 let replacement = loop {
                     tokio::select! {
                         reason = connection.closed() => {
-                            tracing::debug!(peer = %short(&peer.key), %reason, "connection with a node ended");
+                            tracing::info!(peer = %short(&peer.key), %reason, "connection with a node ended");
+                            pause = match reason {
+                                TransportError::ClosedByPeer { code: code::SHUTDOWN } => AFTER_SHUTDOWN,
+                                _ => Duration::ZERO,
+                            };
                             break None;
                         }
                         Some(newer) = arrived.recv() => {
@@ -256,8 +262,9 @@ impl Inner {
         }
     }
 
-    /// Dials a peer until it answers.
-    async fn dial(&self, peer: &Peer) -> Conn {
+    /// Dials a peer after a pause until it answers.
+    async fn dial(&self, peer: &Peer, pause: Duration) -> Conn {
+        sleep(pause).await;
         if self.local > peer.key {
             sleep(KNOCK_AFTER).await;
         }
@@ -288,7 +295,7 @@ impl Inner {
     /// Notes that the connection is gone.
     fn lost(&self, peer: &Peer) {
         if let Some(connection) = lock(&peer.current).take() {
-            connection.close(code::NONE);
+            connection.close(code::SHUTDOWN);
         }
         for queue in &peer.queues {
             queue.clear();
@@ -322,7 +329,7 @@ async fn write_channel(
     connection: &Conn,
     network: NetworkId,
     channel: Channel,
-) -> Result<(), tokenim_transport::TransportError> {
+) -> Result<(), TransportError> {
     let Some(queue) = peer.queue(channel) else {
         return Ok(());
     };

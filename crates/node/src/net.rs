@@ -48,7 +48,9 @@ pub(crate) async fn call(
         let (mut send, mut recv) = connection.open().await?;
         send.write(Bytes::from(bytes)).await?;
         send.finish()?;
-        let frame = recv_frame(&mut recv, MESSAGE_BYTES_MAX).await?.ok_or(CallError::NoAnswer)?;
+        let frame = recv_frame(&mut recv, MESSAGE_BYTES_MAX)
+            .await?
+            .ok_or(CallError::NoAnswer)?;
         Ok(Response::from_bytes(&frame)?)
     };
     timeout(patience, answer).await.unwrap_or(Err(CallError::TimedOut))

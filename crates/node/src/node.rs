@@ -8,7 +8,7 @@ use crate::folder::{Folder, UsedMark};
 use crate::gateway::Gateway;
 use crate::gossip;
 use crate::http::{self, Pages};
-use crate::ledger::{Ledger, Store};
+use crate::ledger::{Ledger, Store, Tip};
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::net::Net;
@@ -21,7 +21,7 @@ use crate::storage_role::{self, StorageRole};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokenim_consensus_commonware::{
     EngineConfig, EngineHandle, LinkLimits, PeerLink, Timeouts, peer_link, start as start_engine,
@@ -54,6 +54,8 @@ const RETRY_INCARNATION: Duration = Duration::from_secs(30);
 const INCARNATION_LIFETIME_HEIGHTS: u64 = 64;
 /// How long the engine may take to stop.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the transport may take to close.
+const CLOSE_PATIENCE: Duration = Duration::from_millis(300);
 /// Threads of the engine's runtime.
 const ENGINE_THREADS: usize = 1;
 
@@ -70,10 +72,13 @@ pub struct NodeHandle {
     network: NetworkId,
     listen: SocketAddr,
     http: Option<SocketAddr>,
-    health: Health,
-    ledger: Ledger,
+    /// Not kept alive by the handle, which may be kept long after the node's end.
+    health: Weak<status::Parts>,
+    tips: watch::Receiver<Tip>,
     stop: watch::Sender<bool>,
-    ended: watch::Receiver<Option<Ending>>,
+    ended: watch::Receiver<Option<(Ending, NodeStatus)>>,
+    /// How it was at its start.
+    first: NodeStatus,
 }
 
 impl std::fmt::Debug for NodeHandle {
@@ -111,10 +116,14 @@ impl NodeHandle {
         self.http
     }
 
-    /// How it is.
+    /// How it is, or was at its end.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
-        self.health.status()
+        if let Some((_, status)) = &*self.ended.borrow() {
+            return status.clone();
+        }
+        let parts = self.health.upgrade();
+        parts.map_or_else(|| self.first.clone(), |parts| Health { parts }.status())
     }
 
     /// Waits until the node has seen a block finalised since its start: from then on it serves everything.
@@ -122,7 +131,7 @@ impl NodeHandle {
     /// # Errors
     /// [`NodeError`] if it stopped before, also when it was told to.
     pub async fn ready(&self) -> Result<(), NodeError> {
-        let mut tips = self.ledger.tips();
+        let mut tips = self.tips.clone();
         tokio::select! {
             seen = tips.wait_for(|tip| tip.since_start.is_some()) => match seen {
                 Ok(_) => Ok(()),
@@ -138,8 +147,10 @@ impl NodeHandle {
     /// [`NodeError`] unless it was told to stop.
     pub async fn closed(&self) -> Result<(), NodeError> {
         let mut ended = self.ended.clone();
-        let ending = ended.wait_for(Option::is_some).await.ok().and_then(|ending| (*ending).clone());
-        ending.unwrap_or(Err(NodeError::Exited("supervisor")))
+        match ended.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some((ending, _))) => ending.clone(),
+            _ => Err(NodeError::Exited("supervisor")),
+        }
     }
 
     /// Stops the node: it takes nothing new, finishes what is under way, lets the engine end in order, and closes its
@@ -368,8 +379,10 @@ impl Node {
         );
 
         let (ending, ended) = watch::channel(None);
+        let weak_health = Arc::downgrade(&health.parts);
         let running = Running {
             tasks: parts.set,
+            health: health.clone(),
             halt,
             storage,
             links,
@@ -383,8 +396,9 @@ impl Node {
             network,
             listen,
             http,
-            health,
-            ledger,
+            first: health.status(),
+            health: weak_health,
+            tips: ledger.tips(),
             stop,
             ended,
         })
@@ -404,7 +418,9 @@ fn low(number: u128) -> u64 {
 
 /// Does something on a blocking thread.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StartError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| StartError::Panicked)
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| StartError::Panicked)
 }
 
 /// Takes the ports, then the store: what is refused first has touched nothing.
@@ -415,8 +431,20 @@ async fn open(folder: &Folder) -> Result<Opened, StartError> {
         streams_per_connection_max: config.limits.streams_per_connection_max,
         ..Limits::reference()
     };
-    let net =
-        QuicTransport::bind(&folder.secrets.key, config.network.listen, limits).map_err(StartError::Listen)?;
+    let net = QuicTransport::bind(&folder.secrets.key, config.network.listen, limits).map_err(StartError::Listen)?;
+    match open_with(folder, net.clone()).await {
+        Ok(opened) => Ok(opened),
+        Err(error) => {
+            // So that the port is free when this returns.
+            let _ = timeout(CLOSE_PATIENCE, net.close()).await;
+            Err(error)
+        }
+    }
+}
+
+/// What comes after the first port.
+async fn open_with(folder: &Folder, net: Net) -> Result<Opened, StartError> {
+    let config = &folder.config;
     let http = match config.http.enabled {
         true => {
             let address = config.http.listen;
@@ -472,7 +500,9 @@ fn incarnation(store: &Store) -> Result<Incarnation, StartError> {
 fn peers(ledger: &Ledger) -> Vec<(NodeKey, String)> {
     let set = ledger.node_set();
     let members = set.members().iter();
-    members.map(|member| (member.key, member.address.as_str().to_owned())).collect()
+    members
+        .map(|member| (member.key, member.address.as_str().to_owned()))
+        .collect()
 }
 
 /// Lets the links follow the node set.
@@ -614,6 +644,7 @@ impl Tasks {
 /// A running node as its supervisor sees it.
 struct Running {
     tasks: JoinSet<(&'static str, Ending)>,
+    health: Health,
     /// Orders the engine to stop.
     halt: watch::Sender<bool>,
     storage: Option<StorageRole>,
@@ -629,7 +660,7 @@ impl Running {
         mut self,
         stop: watch::Sender<bool>,
         mut stopping: watch::Receiver<bool>,
-        ending: watch::Sender<Option<Ending>>,
+        ending: watch::Sender<Option<(Ending, NodeStatus)>>,
     ) {
         let ended = tokio::select! {
             _ = stopping.wait_for(|stopping| *stopping) => Ok(()),
@@ -655,12 +686,13 @@ impl Running {
             self.stop_engine().await;
         }
         self.links.close();
-        self.net.close().await;
+        // The peers are told at once; whoever has not heard of it by then notices by itself.
+        let _ = timeout(CLOSE_PATIENCE, self.net.close()).await;
         self.tasks.shutdown().await;
-        let (net, links, storage) = (self.net, self.links, self.storage);
-        drop((net, links, storage));
+        let status = self.health.status();
+        drop((self.net, self.links, self.storage, self.health));
         tracing::info!("the node has stopped");
-        ending.send_replace(Some(ended));
+        ending.send_replace(Some((ended, status)));
     }
 
     /// Stops the engine while its messages are still carried.

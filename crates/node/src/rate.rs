@@ -35,10 +35,7 @@ impl TokenBucket {
             let gained = millis.saturating_mul(self.per_minute);
             self.units = self.units.saturating_add(gained).min(self.units_max);
             // What is below a millisecond stays for the next time.
-            self.filled = self
-                .filled
-                .checked_add(Duration::from_millis(millis))
-                .unwrap_or(now);
+            self.filled = self.filled.checked_add(Duration::from_millis(millis)).unwrap_or(now);
         }
         match self.units.checked_sub(TOKEN) {
             Some(left) => {

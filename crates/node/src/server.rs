@@ -20,8 +20,7 @@ use tokenim_identity::NodeKey;
 use tokenim_rpc::limits::{MESSAGE_BYTES_MAX, STREAM_HEADER_BYTES_MAX};
 use tokenim_rpc::{ErrorCode, Request, Response, RpcError, StreamKind, encode_answer, parse_header};
 use tokenim_transport::{
-    Bytes, Connection as _, FrameReader, PeerId, RecvStream as _, SendStream as _, Transport as _, TransportError,
-    code,
+    Bytes, Connection as _, FrameReader, PeerId, RecvStream as _, SendStream as _, Transport as _, TransportError, code,
 };
 use tokenim_wire::limits::FRAME_BYTES_MAX;
 use tokenim_wire::{NetworkId, Object as _};

@@ -51,9 +51,7 @@ impl Service {
             Request::Put(put) => Response::Put(Box::new(self.storage()?.put(*put).await?)),
             Request::Read(read) => Response::Read(Box::new(self.storage()?.read(*read).await?)),
             Request::Anchor { receipt } => Response::Anchor(self.anchor(*receipt).await?),
-            Request::Acceptance { of, wait_ms } => {
-                Response::Acceptance(Box::new(self.acceptance(of, wait_ms).await?))
-            }
+            Request::Acceptance { of, wait_ms } => Response::Acceptance(Box::new(self.acceptance(of, wait_ms).await?)),
             Request::Finality { height } => {
                 let proof = parts.ledger.finality(height).await?;
                 let proof = proof.ok_or_else(|| refuse::pending("the height is not final yet"))?;

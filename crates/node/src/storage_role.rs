@@ -143,7 +143,10 @@ impl StorageRole {
                 "the envelope's own expiry is not the one that the request names",
             ));
         }
-        let outcome = self.keep(&set, request.tag, sealed).await.map_err(|error| refuse::store(&error))?;
+        let outcome = self
+            .keep(&set, request.tag, sealed)
+            .await
+            .map_err(|error| refuse::store(&error))?;
         if outcome.fresh {
             parts.metrics.puts.inc();
         }
@@ -284,7 +287,9 @@ impl StorageRole {
                 envelope,
             })
         });
-        let items = items.collect::<Result<Vec<Item>, _>>().map_err(|_| refuse::internal())?;
+        let items = items
+            .collect::<Result<Vec<Item>, _>>()
+            .map_err(|_| refuse::internal())?;
         Ok(Page {
             head,
             items: BoundedVec::try_from(items).map_err(|_| refuse::internal())?,

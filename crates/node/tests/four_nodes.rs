@@ -7,7 +7,7 @@ use common::{Client, Folders, Person, eventually, logs, now};
 use std::time::{Duration, Instant};
 use tokenim_envelope::{Opener, open};
 use tokenim_mailbox::{QuorumReceipt, StorageReceipt};
-use tokenim_rpc::{NodeState, Request};
+use tokenim_rpc::{AcceptanceOf, ErrorCode, NodeState, Request};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_is_kept_proved_and_read_and_a_node_that_was_away_catches_up() {
@@ -19,7 +19,10 @@ async fn a_message_is_kept_proved_and_read_and_a_node_that_was_away_catches_up()
         nodes.push(folders.start(number).await);
     }
     for node in &nodes {
-        tokio::time::timeout(Duration::from_secs(20), node.ready()).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(20), node.ready())
+            .await
+            .unwrap()
+            .unwrap();
     }
     println!("ready after {:?}", began.elapsed());
 
@@ -90,7 +93,10 @@ async fn a_message_is_kept_proved_and_read_and_a_node_that_was_away_catches_up()
 
     let began = Instant::now();
     let back = folders.start(2).await;
-    tokio::time::timeout(Duration::from_secs(20), back.ready()).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(20), back.ready())
+        .await
+        .unwrap()
+        .unwrap();
     println!("back after {:?}", began.elapsed());
     client.acceptance(2, &light, &quorum).await;
     eventually("the second copy", Duration::from_secs(10), async || {
@@ -110,10 +116,87 @@ async fn a_message_is_kept_proved_and_read_and_a_node_that_was_away_catches_up()
     tokio::time::sleep(Duration::from_millis(200)).await;
     let third = alice.seal(&folders.network, &bob_state, "third", 3);
     client.put(0, &bob.inbox(), &third).await;
-    let page = tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+    let page = tokio::time::timeout(Duration::from_secs(5), waiting)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(page.items[0].entry.envelope, third.id());
 
     nodes.push(back);
+    for node in nodes {
+        node.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_two_of_four_gone_nothing_is_final_and_clients_are_told_so() {
+    logs();
+    let folders = Folders::new(4, 2);
+    let mut nodes = Vec::new();
+    for number in 0..4 {
+        nodes.push(folders.start(number).await);
+    }
+    for node in &nodes {
+        tokio::time::timeout(Duration::from_secs(20), node.ready())
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    let light = folders.light_client();
+    let client = Client::new(&folders, 77);
+    let (alice, bob) = (Person::new(1), Person::new(2));
+    let submitted = client.submit(0, bob.registration(&folders.network)).await;
+    client.applied(0, &submitted).await;
+    eventually("bob's identity", Duration::from_secs(5), async || {
+        client.lookup(0, &light, &bob).await.is_some()
+    })
+    .await;
+    let state = client.lookup(0, &light, &bob).await.unwrap();
+    let set = client.node_set(0, &light).await;
+
+    // Accepted, but before it is anchored two nodes stop.
+    let sealed = alice.seal(&folders.network, &state, "kept", 1);
+    let mut receipts = Vec::new();
+    for number in 0..4 {
+        receipts.push(client.put(number, &bob.inbox(), &sealed).await);
+    }
+    let quorum = QuorumReceipt::assemble(&set, &receipts).unwrap();
+    for node in nodes.drain(2..) {
+        node.stop().await.unwrap();
+    }
+    client.anchor(0, &quorum).await;
+    eventually("the stall", Duration::from_secs(15), async || {
+        let status = client.call(0, &Request::Status).await.into_status().unwrap();
+        status.state == NodeState::NotProgressing
+    })
+    .await;
+    let stalled_at = nodes[0].status().height;
+    let refused = client
+        .refused(
+            0,
+            &Request::SubmitIdentity(Box::new(alice.registration(&folders.network))),
+        )
+        .await;
+    assert_eq!(refused.code, ErrorCode::NOT_PROGRESSING);
+    assert!(refused.retry_after_ms > 0);
+    let acceptance = Request::Acceptance {
+        of: AcceptanceOf::Receipt(Box::new(quorum.clone())),
+        wait_ms: 100,
+    };
+    let refused = client.refused(0, &acceptance).await;
+    assert_eq!(refused.code, ErrorCode::NOT_PROGRESSING);
+    // What is stored can still be read.
+    assert_eq!(client.read(1, &bob, 0, 0).await.items.len(), 1);
+    assert_eq!(nodes[0].status().height, stalled_at);
+
+    // One of them comes back: three of four are a quorum.
+    nodes.push(folders.start(2).await);
+    let accepted = client.acceptance(0, &light, &quorum).await;
+    assert!(accepted.height > stalled_at);
+    eventually("the progress", Duration::from_secs(10), async || {
+        nodes.iter().all(|node| node.status().state == NodeState::Ok)
+    })
+    .await;
     for node in nodes {
         node.stop().await.unwrap();
     }

@@ -11,13 +11,13 @@ use rand_chacha::rand_core::SeedableRng as _;
 use tempfile::TempDir;
 use tokenim_consensus::{Validator, ValidatorSet};
 use tokenim_envelope::{Content, EnvelopeSecretKey, MessageId, Recipient, SealedEnvelope, Sender, seal};
-use tokenim_identity::{
-    DeviceSecrets, Genesis, IdentityState, NodeKey, Phrase, RootSigningKey, SignedRecord,
-};
+use tokenim_identity::{DeviceSecrets, Genesis, IdentityState, NodeKey, Phrase, RootSigningKey, SignedRecord};
 use tokenim_ledger::{AcceptedEnvelope, GenesisNode, IdentityUpdate, LedgerLimits, LightClient, NetworkConfig};
 use tokenim_mailbox::{Descriptor, NodeSet, QuorumReceipt, ReadRequest, StorageReceipt, WriteRequest};
 use tokenim_node::{Folder, InitOptions, Node, NodeHandle, init, join};
-use tokenim_rpc::{AcceptanceOf, AnchorStatus, Page, Put, Read, Request, Response, Submitted, TransactionStatus, encode_call};
+use tokenim_rpc::{
+    AcceptanceOf, AnchorStatus, Page, Put, Read, Request, Response, RpcError, Submitted, TransactionStatus, encode_call,
+};
 use tokenim_transport::{Bytes, Connection as _, Limits, PeerId, SendStream as _, Transport as _, recv_frame};
 use tokenim_transport_quic::QuicTransport;
 use tokenim_wire::{BoundedBytes, BoundedString, NetworkId, Object as _, UnixMillis, UnixSeconds};
@@ -26,7 +26,10 @@ use zeroize::Zeroizing;
 /// Shows the nodes' logs when a test is run with `RUST_LOG`.
 pub fn logs() {
     let filter = tracing_subscriber::EnvFilter::from_default_env();
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_test_writer()
+        .try_init();
 }
 
 pub fn now() -> UnixSeconds {
@@ -41,7 +44,10 @@ pub fn now_millis() -> UnixMillis {
 /// UDP ports of this machine that are free now.
 pub fn free_ports(count: usize) -> Vec<u16> {
     let sockets: Vec<UdpSocket> = (0..count).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-    sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect()
+    sockets
+        .iter()
+        .map(|socket| socket.local_addr().unwrap().port())
+        .collect()
 }
 
 /// Folders of the nodes of one network.
@@ -77,8 +83,7 @@ impl Folders {
             keys.push(key);
         }
         let validators = ValidatorSet::new(keys.iter().copied().map(Validator::new).collect()).unwrap();
-        let config =
-            NetworkConfig::new("test", now_millis(), validators, nodes, LedgerLimits::default()).unwrap();
+        let config = NetworkConfig::new("test", now_millis(), validators, nodes, LedgerLimits::default()).unwrap();
         for dir in &dirs {
             join(dir, &config).unwrap();
         }
@@ -101,7 +106,12 @@ impl Folders {
     }
 
     pub fn address(&self, number: usize) -> String {
-        let node = self.config.nodes().iter().find(|node| node.key == self.keys[number]).unwrap();
+        let node = self
+            .config
+            .nodes()
+            .iter()
+            .find(|node| node.key == self.keys[number])
+            .unwrap();
         node.address.as_str().to_owned()
     }
 }
@@ -154,8 +164,45 @@ impl Client {
         Response::from_bytes(&frame).unwrap()
     }
 
+    /// Asks the same several times at once on one connection.
+    pub async fn burst(&self, number: usize, request: &Request, times: usize) -> Vec<Response> {
+        let (key, address) = &self.nodes[number];
+        let connection = self.net.dial(PeerId::from(key), address).await.unwrap();
+        let bytes = encode_call(&self.network, request).unwrap();
+        let mut streams = Vec::new();
+        for _ in 0..times {
+            let (mut send, recv) = connection.open().await.unwrap();
+            send.write(Bytes::from(bytes.clone())).await.unwrap();
+            send.finish().unwrap();
+            streams.push(recv);
+        }
+        let mut answers = Vec::new();
+        for mut recv in streams {
+            let frame = recv_frame(&mut recv, 2 << 20).await.unwrap().unwrap();
+            answers.push(Response::from_bytes(&frame).unwrap());
+        }
+        answers
+    }
+
+    /// Sends bytes, does not end the stream, and returns the frame that comes back all the same.
+    pub async fn unfinished(&self, number: usize, bytes: Vec<u8>) -> Response {
+        let (key, address) = &self.nodes[number];
+        let connection = self.net.dial(PeerId::from(key), address).await.unwrap();
+        let (mut send, mut recv) = connection.open().await.unwrap();
+        send.write(Bytes::from(bytes)).await.unwrap();
+        let frame = recv_frame(&mut recv, 2 << 20).await.unwrap().unwrap();
+        Response::from_bytes(&frame).unwrap()
+    }
+
     pub async fn call(&self, number: usize, request: &Request) -> Response {
         self.raw(number, encode_call(&self.network, request).unwrap()).await
+    }
+
+    pub async fn refused(&self, number: usize, request: &Request) -> RpcError {
+        match self.call(number, request).await {
+            Response::Error(error) => error,
+            other => panic!("{other:?} is no refusal"),
+        }
     }
 
     pub async fn submit(&self, number: usize, update: IdentityUpdate) -> Submitted {
@@ -182,7 +229,11 @@ impl Client {
     /// The state of an identity as a node proves it.
     pub async fn lookup(&self, number: usize, light: &LightClient, person: &Person) -> Option<IdentityState> {
         let identity = person.genesis.id();
-        let proof = self.call(number, &Request::Lookup { identity }).await.into_lookup().unwrap();
+        let proof = self
+            .call(number, &Request::Lookup { identity })
+            .await
+            .into_lookup()
+            .unwrap();
         let max_age = Some((now_millis(), Duration::from_secs(60)));
         light.verify_identity(&identity, &proof, max_age).unwrap().1
     }
@@ -211,7 +262,11 @@ impl Client {
 
     pub async fn put(&self, number: usize, descriptor: &Descriptor, sealed: &SealedEnvelope) -> StorageReceipt {
         let put = self.put_request(number, descriptor, sealed);
-        let receipt = self.call(number, &Request::Put(Box::new(put))).await.into_put().unwrap();
+        let receipt = self
+            .call(number, &Request::Put(Box::new(put)))
+            .await
+            .into_put()
+            .unwrap();
         receipt.verify(&self.network).unwrap();
         receipt
     }
@@ -230,7 +285,11 @@ impl Client {
             request,
             wait_ms,
         };
-        let page = self.call(number, &Request::Read(Box::new(read))).await.into_read().unwrap();
+        let page = self
+            .call(number, &Request::Read(Box::new(read)))
+            .await
+            .into_read()
+            .unwrap();
         page.head.verify(&self.network).unwrap();
         assert_eq!(page.head.body.nonce, [9; 16]);
         page
