@@ -9,11 +9,11 @@ use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use tokenim_envelope::{EnvelopeSecretKey, MessageId};
 use tokenim_identity::{
-    Argon2Cost, DeviceId, DeviceSecrets, IdentityId, IdentityState, Keystore, KeystoreError, KeystoreKind, Phrase,
-    SignedRecord,
+    Argon2Cost, DeviceId, DeviceSecrets, IdentityId, IdentityState, Keystore, KeystoreError, KeystoreKind, NodeKey,
+    Phrase, SignedRecord,
 };
 use tokenim_ledger::{IdentityUpdate, NetworkConfig, Outcome};
-use tokenim_mailbox::Descriptor;
+use tokenim_mailbox::{Descriptor, swarm};
 use tokenim_rpc::{AnswerError, Blame, ErrorCode, Request, Submitted, TransactionStatus};
 use tokenim_wire::{EnvelopeId, Height, Object, UnixMillis};
 
@@ -304,6 +304,16 @@ impl Client {
         Ok(Descriptor::inbox(&keys.secrets.keys(keys.envelope.public().clone())))
     }
 
+    /// The nodes that keep this device's inbox, by the node set that is known now.
+    ///
+    /// # Errors
+    /// [`ClientError::Locked`].
+    pub fn inbox_nodes(&self) -> Result<Vec<NodeKey>, ClientError> {
+        let tag = self.inbox()?.tag();
+        let nodes = self.shared.network.nodes();
+        Ok(swarm(&nodes, &tag).into_iter().map(|member| member.key).collect())
+    }
+
     /// Puts this identity, or this device of it, on the ledger, and returns once a proof shows it there. Does nothing
     /// but look when it is there already. After an interruption, call it again.
     ///
@@ -356,7 +366,7 @@ impl Client {
     }
 
     /// Hands a record to f+1 gateways, so that at least one of them is honest.
-    async fn submit(&self, request: &Request) -> Result<Vec<(tokenim_identity::NodeKey, Submitted)>, ClientError> {
+    async fn submit(&self, request: &Request) -> Result<Vec<(NodeKey, Submitted)>, ClientError> {
         let network = &self.shared.network;
         let validators = network.config().validators().len();
         let wanted = validators.saturating_sub(1) / 3 + 1;
@@ -400,7 +410,7 @@ impl Client {
     }
 
     /// Why the ledger rejected a record, if every gateway that took it says that it did.
-    async fn rejection(&self, submitted: &[(tokenim_identity::NodeKey, Submitted)]) -> Option<ClientError> {
+    async fn rejection(&self, submitted: &[(NodeKey, Submitted)]) -> Option<ClientError> {
         let mut why = None;
         for (node, sent) in submitted {
             let request = Request::TransactionStatus { id: sent.id };

@@ -115,7 +115,7 @@ impl Client {
         self.keys()?;
         let state = self.lookup(to, options.max_age).await?;
         let id = MessageId::generate(&mut os_rng());
-        let expiry = started
+        let expiry = created
             .to_seconds()
             .saturating_add(options.lifetime.as_secs().clamp(60, ENVELOPE_LIFETIME_SECONDS_MAX));
         let kind = content.kind.get();
