@@ -570,10 +570,9 @@ pub(crate) struct Claim<'a, T: Eq + std::hash::Hash + Copy> {
 
 impl<'a, T: Eq + std::hash::Hash + Copy> Claim<'a, T> {
     pub(crate) fn take(set: &'a Mutex<HashSet<T>>, item: T) -> Option<Self> {
-        set.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(item)
-            .then_some(Self { set, item })
+        let fresh = set.lock().unwrap_or_else(PoisonError::into_inner).insert(item);
+        // Not made before it is known to be ours: dropping one takes the item out.
+        fresh.then(|| Self { set, item })
     }
 }
 
