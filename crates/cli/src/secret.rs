@@ -1,0 +1,123 @@
+//! The passphrase: from a file, the environment, or a question; never from the command line.
+
+use std::path::Path;
+
+use console::Term;
+use zeroize::Zeroizing;
+
+use crate::args::PassphraseArgs;
+use crate::error::CliError;
+
+/// The variable that holds the passphrase.
+const VARIABLE: &str = "TOKENIM_PASSPHRASE";
+
+/// The passphrase from a file or the environment, if it is there.
+pub(crate) fn given(args: &PassphraseArgs) -> Result<Option<Zeroizing<String>>, CliError> {
+    if let Some(path) = &args.passphrase_file {
+        return first_line(path).map(Some);
+    }
+    match std::env::var(VARIABLE) {
+        Ok(value) if value.is_empty() => Err(CliError::local(format!(
+            "{VARIABLE} is empty: set a passphrase, or unset it to be asked"
+        ))),
+        Ok(value) => Ok(Some(Zeroizing::new(value))),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(CliError::local(format!("{VARIABLE} is not UTF-8: set it anew"))),
+    }
+}
+
+/// The passphrase of something that exists.
+pub(crate) fn existing(args: &PassphraseArgs) -> Result<Zeroizing<String>, CliError> {
+    match given(args)? {
+        Some(passphrase) => Ok(passphrase),
+        None => ask("Passphrase: "),
+    }
+}
+
+/// The passphrase of something new, asked for twice.
+pub(crate) fn fresh(args: &PassphraseArgs) -> Result<Zeroizing<String>, CliError> {
+    if let Some(passphrase) = given(args)? {
+        return Ok(passphrase);
+    }
+    let passphrase = ask("New passphrase: ")?;
+    if *ask("The same again: ")? != *passphrase {
+        return Err(CliError::local(
+            "the two passphrases differ: try again, nothing was made",
+        ));
+    }
+    Ok(passphrase)
+}
+
+fn first_line(path: &Path) -> Result<Zeroizing<String>, CliError> {
+    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => CliError::local(format!(
+            "{} is not UTF-8: put the passphrase there as text",
+            path.display()
+        )),
+        _ => CliError::file(path, &error),
+    })?;
+    let text = Zeroizing::new(text);
+    let line = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
+    if line.is_empty() {
+        return Err(CliError::local(format!(
+            "{} begins with an empty line: put the passphrase there",
+            path.display()
+        )));
+    }
+    Ok(line)
+}
+
+fn ask(question: &str) -> Result<Zeroizing<String>, CliError> {
+    let terminal = Term::stderr();
+    if !terminal.is_term() {
+        return Err(CliError::local(format!(
+            "there is no terminal to ask for the passphrase: set {VARIABLE}, or name a file with --passphrase-file"
+        )));
+    }
+    let answered = terminal.write_str(question).and_then(|()| terminal.read_secure_line());
+    let passphrase = Zeroizing::new(
+        answered.map_err(|error| CliError::local(format!("no passphrase was read: {error}; try again")))?,
+    );
+    if passphrase.is_empty() {
+        return Err(CliError::local("the passphrase is empty: type at least one letter"));
+    }
+    Ok(passphrase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &[u8]) -> (tempfile::TempDir, PassphraseArgs) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p");
+        std::fs::write(&path, content).unwrap();
+        let args = PassphraseArgs {
+            passphrase_file: Some(path),
+        };
+        (folder, args)
+    }
+
+    #[test]
+    fn the_first_line_of_the_file_counts() {
+        let (_folder, args) = file("pässword \nrest".as_bytes());
+        assert_eq!(given(&args).unwrap().unwrap().as_str(), "pässword ");
+    }
+
+    #[test]
+    fn empty_missing_and_binary_files_are_refused_in_words() {
+        for content in [&b""[..], b"\nsecond", b"\xff\xfe"] {
+            let (_folder, args) = file(content);
+            assert!(
+                given(&args)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("put the passphrase there")
+            );
+        }
+        let args = PassphraseArgs {
+            passphrase_file: Some("/nonexistent/file".into()),
+        };
+        assert!(given(&args).unwrap_err().to_string().contains("no such file"));
+    }
+}
