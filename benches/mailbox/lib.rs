@@ -1,0 +1,1 @@
+//! Benches of `tokenim-mailbox`; run them with `cargo bench -p tokenim-bench-mailbox`.

@@ -1,0 +1,239 @@
+//! Replays the committed corpus of every fuzz target.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "../../../fuzz/mailbox/targets.rs"]
+mod targets;
+
+use std::{fs, path::PathBuf};
+use tokenim_identity::Signature;
+use tokenim_mailbox::{
+    HeadBody, Incarnation, LogPosition, MailboxTag, Misconduct, QuorumReceipt, ReadRequest, SignedHead, SignedPosition,
+    StorageReceipt, StorageReceiptBody, WriteRequest,
+    mmr::{self, Accumulator},
+    swarm,
+};
+use tokenim_wire::{Digest, EnvelopeId, Height, Object, SetEpoch, UnixSeconds, encode};
+
+fn corpus(target: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "../../fuzz/mailbox/corpus", target]
+        .iter()
+        .collect()
+}
+
+fn replay(target: &str, run: fn(&[u8])) {
+    let mut files = 0;
+    for file in fs::read_dir(corpus(target)).unwrap() {
+        run(&fs::read(file.unwrap().path()).unwrap());
+        files += 1;
+    }
+    assert!(files > 0, "{target} has no corpus");
+}
+
+#[test]
+fn decode() {
+    replay("decode", targets::decode);
+}
+
+#[test]
+fn mmr() {
+    replay("mmr", targets::mmr);
+}
+
+#[test]
+fn quorum_receipt() {
+    replay("quorum_receipt", targets::quorum_receipt);
+}
+
+#[test]
+fn request() {
+    replay("request", targets::request);
+}
+
+/// Writes the corpus: `cargo test -p tokenim-mailbox --test corpus -- --ignored`.
+#[test]
+#[ignore = "writes files"]
+fn write_corpus() {
+    let write = |target: &str, name: &str, bytes: &[u8]| {
+        fs::create_dir_all(corpus(target)).unwrap();
+        fs::write(corpus(target).join(name), bytes).unwrap();
+    };
+    let set = &targets::NODES;
+    let position = |index, size, height| LogPosition {
+        set_epoch: set.epoch(),
+        incarnation: Incarnation::new(1),
+        index,
+        size,
+        root: Digest::from_bytes([9; 32]),
+        height: Height::new(height),
+    };
+    let receipt = |node: usize, tag: MailboxTag, position| {
+        let key = &targets::KEYS[node];
+        let body = StorageReceiptBody {
+            node: key.verifying_key(),
+            tag,
+            envelope: EnvelopeId::of(b"envelope"),
+            expiry: UnixSeconds::new(2_000_000_000),
+            position,
+        };
+        StorageReceipt::sign(&targets::NETWORK, key, body).unwrap()
+    };
+    let head = |position, nonce| {
+        let key = &targets::KEYS[0];
+        let body = HeadBody {
+            node: key.verifying_key(),
+            tag: targets::MAILBOX.tag(),
+            position,
+            nonce,
+        };
+        SignedHead::sign(&targets::NETWORK, key, body).unwrap()
+    };
+    let object = |name: &str, kind: u8, bytes: Vec<u8>| {
+        write("decode", name, &[vec![kind], bytes.clone()].concat());
+        write(
+            "decode",
+            &format!("{name}_cut"),
+            &[&[kind], &bytes[..bytes.len() / 2]].concat(),
+        );
+    };
+    let mut log = Accumulator::new();
+    let mut nodes = Vec::new();
+    for number in 0..11 {
+        nodes.extend(log.push(Digest::from_bytes([number; 32])).unwrap().nodes);
+    }
+    let tag = targets::MAILBOX.tag();
+    let good = receipt(0, tag, position(4, 9, 30));
+    object("descriptor", 0, targets::MAILBOX.to_bytes().unwrap());
+    object("node_set", 1, set.to_bytes().unwrap());
+    object("accumulator", 2, log.to_bytes().unwrap());
+    object("receipt", 3, good.to_bytes().unwrap());
+    object("head", 4, head(position(9, 9, 30), [1; 16]).to_bytes().unwrap());
+    let mut other = position(9, 9, 29);
+    other.root = log.root();
+    let (one, other) = (
+        SignedPosition::Head(head(position(9, 9, 30), [1; 16])),
+        SignedPosition::Head(head(other, [2; 16])),
+    );
+    object("two_roots", 6, Misconduct::TwoRoots { one, other }.to_bytes().unwrap());
+    let after = SignedPosition::Receipt(receipt(0, tag, position(4, 5, 31)));
+    object(
+        "shrunk",
+        6,
+        Misconduct::ShrunkLog { before: one, after }.to_bytes().unwrap(),
+    );
+    let entry = tokenim_mailbox::LogEntry {
+        index: 4,
+        envelope: EnvelopeId::of(b"other"),
+        expiry: UnixSeconds::new(1),
+    };
+    let mut opened = Accumulator::new();
+    let mut opened_nodes = Vec::new();
+    for number in 0..9 {
+        let leaf = if number == 4 {
+            entry.leaf()
+        } else {
+            Digest::from_bytes([number; 32])
+        };
+        opened_nodes.extend(opened.push(leaf).unwrap().nodes);
+    }
+    let mut statement = position(9, 9, 30);
+    statement.root = opened.root();
+    let contradicted = Misconduct::ContradictedReceipt {
+        receipt: good,
+        statement: SignedPosition::Head(head(statement, [1; 16])),
+        opened: entry,
+        proof: mmr::prove(&opened_nodes, 9, 4).unwrap(),
+    };
+    assert!(contradicted.verify(&targets::NETWORK).is_ok());
+    object("contradicted", 6, contradicted.to_bytes().unwrap());
+
+    let keepers: Vec<_> = swarm(set, &tag).into_iter().map(|member| member.key).collect();
+    let parts: Vec<_> = (0..targets::KEYS.len())
+        .filter(|node| keepers.contains(&targets::KEYS[*node].verifying_key()))
+        .map(|node| receipt(node, tag, position(4, 9, 30 + node as u64)))
+        .collect();
+    let quorum = QuorumReceipt::assemble(set, &parts).unwrap();
+    quorum.verify_in(&targets::NETWORK, set).unwrap();
+    object("quorum_receipt", 5, quorum.to_bytes().unwrap());
+    write("quorum_receipt", "good", &quorum.to_bytes().unwrap());
+    let changed = |change: &dyn Fn(&mut QuorumReceipt)| {
+        let mut quorum = quorum.clone();
+        change(&mut quorum);
+        quorum.to_bytes().unwrap()
+    };
+    write(
+        "quorum_receipt",
+        "other_epoch",
+        &changed(&|quorum| quorum.set_epoch = SetEpoch::ZERO),
+    );
+    write(
+        "quorum_receipt",
+        "unsorted",
+        &changed(&|quorum| quorum.issuers.as_mut_slice().reverse()),
+    );
+    write(
+        "quorum_receipt",
+        "other_height",
+        &changed(&|quorum| quorum.issuers.as_mut_slice()[0].height = Height::ZERO),
+    );
+    write(
+        "quorum_receipt",
+        "no_issuer",
+        &changed(&|quorum| quorum.issuers = Default::default()),
+    );
+
+    let node = targets::KEYS[0].verifying_key();
+    let now = 1_900_000_000_u64;
+    let signed = |kind: u8, body: Vec<u8>, signature: Signature| {
+        [&[kind], signature.as_bytes().as_slice(), &now.to_be_bytes(), &body].concat()
+    };
+    let request = WriteRequest {
+        node,
+        tag,
+        envelope: EnvelopeId::of(b"envelope"),
+        envelope_expiry: UnixSeconds::new(now + 1000),
+        expiry: UnixSeconds::new(now + 60),
+        nonce: [3; 16],
+    };
+    let signature = targets::READER.sign(&targets::NETWORK, &request).unwrap();
+    write("request", "write", &signed(0, encode(&request).unwrap(), signature));
+    let late = WriteRequest {
+        expiry: UnixSeconds::new(now - 1000),
+        ..request
+    };
+    write("request", "write_late", &signed(0, encode(&late).unwrap(), signature));
+    let request = ReadRequest {
+        node,
+        tag,
+        from: 300,
+        expiry: UnixSeconds::new(now + 60),
+        nonce: [3; 16],
+    };
+    let signature = targets::READER.sign(&targets::NETWORK, &request).unwrap();
+    let read = signed(1, encode(&request).unwrap(), signature);
+    write("request", "read", &read);
+    write("request", "read_cut", &read[..read.len() - 1]);
+
+    write("mmr", "small", &[0, 0, 0]);
+    write("mmr", "past", &[200, 100, 60, 7, 1, 2, 3]);
+    let mut leaves = Vec::new();
+    let mut log = Accumulator::new();
+    for number in 0..=6 {
+        let entry = tokenim_mailbox::LogEntry {
+            index: number,
+            envelope: EnvelopeId::from_bytes([5; 32]),
+            expiry: UnixSeconds::new(number),
+        };
+        leaves.extend(log.push(entry.leaf()).unwrap().nodes);
+    }
+    let proof = encode(&mmr::prove(&leaves, 7, 2).unwrap()).unwrap();
+    write("mmr", "proof", &[&[6, 6, 2], proof.as_slice()].concat());
+    write("mmr", "proof_of_another", &[&[6, 6, 3], proof.as_slice()].concat());
+}

@@ -1,0 +1,231 @@
+//! Bodies of the fuzz targets, shared with the test that replays the corpus.
+
+use std::sync::LazyLock;
+use tokenim_identity::{MailboxSigningKey, NodeKey, NodeSigningKey, Signature};
+use tokenim_mailbox::{
+    Descriptor, LogEntry, Member, Misconduct, NodeSet, PlacementId, QuorumReceipt, ReadRequest, SignedHead,
+    StorageReceipt, WritePolicy, WriteRequest, check_read, check_write,
+    mmr::{self, Accumulator, Proof},
+    swarm,
+};
+use tokenim_wire::{Digest, NetworkId, Object, SetEpoch, UnixSeconds, decode as decode_value, encode, hash};
+
+/// The network of all targets.
+pub const NETWORK: NetworkId = NetworkId::from_bytes([7; 32]);
+
+/// The keys of the nodes in [`NODES`].
+pub static KEYS: LazyLock<Vec<NodeSigningKey>> =
+    LazyLock::new(|| (1..=7).map(|seed| NodeSigningKey::from_seed([seed; 32])).collect());
+
+/// A node set, larger than a swarm.
+pub static NODES: LazyLock<NodeSet> = LazyLock::new(|| {
+    let members = KEYS.iter().map(|key| {
+        let key = key.verifying_key();
+        Member {
+            key,
+            placement: PlacementId::new(&key, &Digest::from_bytes([0; 32])),
+            address: Default::default(),
+        }
+    });
+    NodeSet::new(SetEpoch::new(3), members.collect()).unwrap()
+});
+
+/// The key that opens the mailbox of [`MAILBOX`], and writes to it.
+pub static READER: LazyLock<MailboxSigningKey> = LazyLock::new(|| MailboxSigningKey::from_seed([201; 32]));
+
+/// The mailbox that requests are checked against.
+pub static MAILBOX: LazyLock<Descriptor> = LazyLock::new(|| Descriptor {
+    write: WritePolicy::Key(READER.verifying_key()),
+    read: READER.verifying_key(),
+    nonce: [0; 16],
+});
+
+/// What decodes encodes to the same bytes.
+fn object<T: Object>(data: &[u8]) -> Option<T> {
+    let value = T::from_bytes(data).ok()?;
+    assert!(data.len() <= T::BYTES_MAX);
+    assert_eq!(value.to_bytes().as_deref(), Ok(data));
+    Some(value)
+}
+
+/// The first byte says which object the rest is.
+pub fn decode(data: &[u8]) {
+    let Some((kind, data)) = data.split_first() else {
+        return;
+    };
+    match kind % 7 {
+        0 => {
+            if let Some(descriptor) = object::<Descriptor>(data) {
+                let again = Descriptor::from_bytes(data).unwrap();
+                assert_eq!(descriptor.tag(), again.tag());
+            }
+        }
+        1 => {
+            if let Some(set) = object::<NodeSet>(data) {
+                assert!(set.members().is_sorted_by(|a, b| a.key < b.key));
+                let replicas = usize::from(set.quorum().replicas);
+                assert_eq!(swarm(&set, &MAILBOX.tag()).len(), replicas);
+                for (index, member) in (0..).zip(set.members()) {
+                    assert_eq!(set.index_of(&member.key), Some(index));
+                }
+            }
+        }
+        2 => {
+            if let Some(mut accumulator) = object::<Accumulator>(data) {
+                let size = accumulator.size();
+                let before = accumulator.root();
+                if accumulator.push(Digest::from_bytes([1; 32])).is_ok() {
+                    assert_eq!(accumulator.size(), size + 1);
+                    assert_ne!(accumulator.root(), before);
+                }
+            }
+        }
+        3 => {
+            if let Some(receipt) = object::<StorageReceipt>(data)
+                && receipt.verify(&NETWORK).is_ok()
+            {
+                assert!(receipt.body.position.index < receipt.body.position.size);
+            }
+        }
+        4 => {
+            if let Some(head) = object::<SignedHead>(data)
+                && head.verify(&NETWORK).is_ok()
+            {
+                assert_eq!(head.body.position.index, head.body.position.size);
+            }
+        }
+        5 => {
+            if let Some(receipt) = object::<QuorumReceipt>(data) {
+                assert_eq!(receipt.leaf(), receipt.clone().leaf());
+            }
+        }
+        _ => {
+            if let Some(misconduct) = object::<Misconduct>(data) {
+                // Only those whose keys are here have signed anything.
+                if let Ok(convicted) = misconduct.verify(&NETWORK) {
+                    assert!(KEYS.iter().any(|key| key.verifying_key() == convicted));
+                }
+            }
+        }
+    }
+}
+
+/// A quorum receipt is judged the same with the whole node set and with the issuers' keys, but for the swarm; and what
+/// is accepted holds no promise but that of distinct nodes.
+pub fn quorum_receipt(data: &[u8]) {
+    let Some(receipt) = object::<QuorumReceipt>(data) else {
+        return;
+    };
+    let members: Vec<(u16, NodeKey)> = (0..)
+        .zip(NODES.members())
+        .map(|(index, member)| (index, member.key))
+        .collect();
+    let alone = receipt.verify(&NETWORK, NODES.epoch(), NODES.len(), &members);
+    match receipt.verify_in(&NETWORK, &NODES) {
+        Ok(accepted) => {
+            assert_eq!(alone, Ok(accepted));
+            let mut nodes: Vec<_> = receipt.issuers.iter().map(|issuer| issuer.member).collect();
+            nodes.dedup();
+            assert!(nodes.len() >= usize::from(NODES.quorum().write));
+            assert!(
+                receipt
+                    .issuers
+                    .iter()
+                    .any(|issuer| issuer.height == accepted.signed_height())
+            );
+            let parts: Vec<_> = receipt
+                .issuers
+                .iter()
+                .map(|issuer| StorageReceipt {
+                    body: receipt.body_of(issuer, NODES.get(issuer.member).unwrap().key),
+                    signature: issuer.signature,
+                })
+                .collect();
+            assert!(parts.iter().all(|part| part.verify(&NETWORK).is_ok()));
+            assert!(QuorumReceipt::assemble(&NODES, &parts).is_ok());
+        }
+        Err(_) => assert!(
+            receipt
+                .verify(&NetworkId::from_bytes([0; 32]), SetEpoch::ZERO, 0, &[])
+                .is_err()
+        ),
+    }
+}
+
+/// Signature (64), then the time (8) and the request: the first byte says which.
+pub fn request(data: &[u8]) {
+    let Some((kind, data)) = data.split_first() else {
+        return;
+    };
+    let (Some((signature, data)), node) = (data.split_first_chunk::<64>(), KEYS[0].verifying_key()) else {
+        return;
+    };
+    let Some((now, body)) = data.split_first_chunk::<8>() else {
+        return;
+    };
+    let (signature, now) = (
+        Signature::from_bytes(*signature),
+        UnixSeconds::new(u64::from_be_bytes(*now)),
+    );
+    if kind % 2 == 0 {
+        if let Ok(request) = decode_value::<WriteRequest>(body, 256) {
+            assert_eq!(encode(&request).as_deref(), Ok(body));
+            if check_write(&NETWORK, &node, &MAILBOX, &request, Some(&signature), now).is_ok() {
+                assert_eq!((request.node, request.tag), (node, MAILBOX.tag()));
+                assert!(request.envelope_expiry > now);
+                let late = UnixSeconds::MAX;
+                assert!(check_write(&NETWORK, &node, &MAILBOX, &request, Some(&signature), late).is_err());
+            }
+            assert!(check_write(&NETWORK, &node, &MAILBOX, &request, None, now).is_err());
+        }
+    } else if let Ok(request) = decode_value::<ReadRequest>(body, 256) {
+        assert_eq!(encode(&request).as_deref(), Ok(body));
+        if check_read(&NETWORK, &node, &MAILBOX, &request, &signature, now).is_ok() {
+            assert_eq!((request.node, request.tag), (node, MAILBOX.tag()));
+            let late = UnixSeconds::MAX;
+            assert!(check_read(&NETWORK, &node, &MAILBOX, &request, &signature, late).is_err());
+        }
+    }
+}
+
+/// Size, past size and index (a byte each), then a proof: the proofs made hold, the one given holds only if it is the
+/// one made.
+pub fn mmr(data: &[u8]) {
+    let [size, past, index, rest @ ..] = data else {
+        return;
+    };
+    let mut accumulator = Accumulator::new();
+    let (mut nodes, mut leaves, mut roots) = (Vec::new(), Vec::new(), vec![accumulator.root()]);
+    for number in 0..=u64::from(*size) {
+        let entry = LogEntry {
+            index: number,
+            envelope: [5; 32].into(),
+            expiry: UnixSeconds::new(number),
+        };
+        leaves.push(entry.leaf());
+        let appended = accumulator.push(entry.leaf()).unwrap();
+        assert_eq!(appended.position, nodes.len() as u64);
+        nodes.extend(appended.nodes);
+        roots.push(accumulator.root());
+    }
+    let past = u64::from(*past) % accumulator.size() + 1;
+    let index = u64::from(*index) % past;
+    let (root, leaf) = (roots[past as usize], leaves[index as usize]);
+    let made = mmr::prove(&nodes, past, index).unwrap();
+    assert_eq!(mmr::verify(&root, past, index, &leaf, &made), Ok(()));
+
+    if let Ok(given) = decode_value::<Proof>(rest, 4096) {
+        assert_eq!(encode(&given).as_deref(), Ok(rest));
+        assert_eq!(mmr::verify(&root, past, index, &leaf, &given).is_ok(), given == made);
+    }
+    // The same with one digest replaced, by what follows.
+    if let Some((place, _)) = rest.split_first()
+        && !made.digests().is_empty()
+    {
+        let mut digests = made.digests().to_vec();
+        let place = usize::from(*place) % digests.len();
+        digests[place] = hash(mmr::NODE_LABEL, &[rest]);
+        let changed = Proof::from_digests(digests).unwrap();
+        assert!(mmr::verify(&root, past, index, &leaf, &changed).is_err());
+    }
+}
