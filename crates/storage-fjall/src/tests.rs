@@ -1,13 +1,17 @@
 //! What takes a look inside.
 
 use crate::{FjallOptions, FjallStore, engine::Engine};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Waker},
 };
 use tokenim_mailbox::{Incarnation, MailboxTag};
 use tokenim_storage::{
-    Batch, BlobStore, MailboxStore, Put, ShardId, StateStore, StoreError, Table, test_suite::block_on,
+    Batch, BlobStore, MailboxStore, Put, PutOutcome, ShardId, StateStore, StoreError, Table, test_suite::block_on,
 };
 use tokenim_wire::{EnvelopeId, Height, SetEpoch, UnixSeconds};
 
@@ -69,6 +73,46 @@ fn a_full_disk_is_refused_and_changes_nothing() {
     assert!(block_on(MailboxStore::put(&store, put(2))).unwrap().fresh);
     store.commit(row()).unwrap();
     block_on(BlobStore::put(&store, shard, b"shard".to_vec())).unwrap();
+}
+
+/// What comes while a batch is written is written with the next one, all of it with one sync.
+#[test]
+fn puts_that_wait_share_a_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = Engine::open(folder.path(), &FjallOptions::default()).unwrap();
+    let batches = Arc::new(AtomicU64::new(0));
+    let gate = Arc::new(Barrier::new(2));
+    let (counted, entered) = (Arc::clone(&batches), Arc::clone(&gate));
+    // Asked once per batch. The first waits until the others have come.
+    engine.set_free_space(Box::new(move || {
+        if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+            entered.wait();
+            entered.wait();
+        }
+        None
+    }));
+    let store = FjallStore::with_engine(engine).unwrap();
+    type Putting<'a> = Pin<Box<dyn Future<Output = Result<PutOutcome, StoreError>> + 'a>>;
+    let mut context = Context::from_waker(Waker::noop());
+    let mut puts: Vec<Putting<'_>> = Vec::new();
+    for number in 0..50 {
+        puts.push(Box::pin(MailboxStore::put(&store, put(number))));
+    }
+    let mut poll = |put: &mut Putting<'_>| assert!(put.as_mut().poll(&mut context).is_pending());
+    poll(&mut puts[0]);
+    gate.wait();
+    puts[1..].iter_mut().for_each(&mut poll);
+    // Who gives up waiting has asked nevertheless.
+    drop(puts.pop());
+    gate.wait();
+    for (number, put) in (0..).zip(puts) {
+        assert_eq!(block_on(put).unwrap().entry.index, number);
+    }
+    assert_eq!(
+        block_on(store.head(&put(0).tag, Height::ZERO)).unwrap().unwrap().size,
+        50
+    );
+    assert_eq!(batches.load(Ordering::SeqCst), 2);
 }
 
 /// While lines are being written that nobody sees yet, no head is given a greater height than theirs.
