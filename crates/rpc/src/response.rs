@@ -4,12 +4,10 @@ use crate::limits::{CHANGED_TAGS_MAX, LOG_ENTRIES_MAX, MESSAGE_BYTES_MAX, SOFTWA
 use crate::{AnswerError, Kind, RpcError};
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
-use tokenim_ledger::{AcceptanceProof, FinalityProof, LookupProof, Outcome, TransactionId};
+use tokenim_ledger::{AcceptanceProof, FinalityProof, LookupProof, Outcome, Rejection, TransactionId};
 use tokenim_mailbox::{Incarnation, LogEntry, LogId, MailboxTag, NodeKey, SignedHead, StorageReceipt};
 use tokenim_wire::limits::{ENVELOPE_BYTES_MAX, READ_ITEMS_MAX};
-use tokenim_wire::{
-    BoundedBytes, BoundedString, BoundedVec, Height, NetworkId, Object, SetEpoch, UnixMillis, UnixSeconds,
-};
+use tokenim_wire::{BoundedBytes, BoundedString, BoundedVec, Height, NetworkId, Object, SetEpoch, UnixMillis};
 
 /// The answer to a [`Request`](crate::Request): the variant of the same name, or [`Response::Error`].
 ///
@@ -143,6 +141,11 @@ pub enum TransactionStatus {
         /// Whether it was applied, or why not.
         outcome: Outcome,
     },
+    /// By the newest state that the node knows it can't be applied, and so it is in no block.
+    Refused {
+        /// Why not.
+        rejection: Rejection,
+    },
 }
 
 /// How far the anchoring of a quorum receipt is.
@@ -244,8 +247,6 @@ pub struct LogPage {
 /// A copy of an envelope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copied {
-    /// When it expires.
-    pub expiry: UnixSeconds,
     /// Its bytes; whoever asked checks that they hash to the id.
     pub envelope: BoundedBytes<ENVELOPE_BYTES_MAX>,
 }

@@ -1,0 +1,1 @@
+//! Benches of `tokenim-rpc`; run them with `cargo bench -p tokenim-bench-rpc`.
