@@ -1,0 +1,1 @@
+//! Benches of `tokenim-transport`; run them with `cargo bench -p tokenim-bench-transport`.
