@@ -1,0 +1,1 @@
+//! Benches of `tokenim-execution`; run them with `cargo bench -p tokenim-bench-execution`.

@@ -1,0 +1,1 @@
+//! Benches of `tokenim-ledger`; run them with `cargo bench -p tokenim-bench-ledger`.

@@ -1,0 +1,131 @@
+//! Replays the committed corpus of every fuzz target.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "../../../fuzz/execution/targets.rs"]
+mod targets;
+
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use std::{fs, path::PathBuf};
+
+fn corpus(target: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "../../fuzz/execution/corpus", target]
+        .iter()
+        .collect()
+}
+
+fn replay(target: &str, run: fn(&[u8])) {
+    let mut files = 0;
+    for file in fs::read_dir(corpus(target)).unwrap() {
+        run(&fs::read(file.unwrap().path()).unwrap());
+        files += 1;
+    }
+    assert!(files > 0, "{target} has no corpus");
+}
+
+#[test]
+fn chain() {
+    replay("chain", targets::chain);
+}
+
+#[test]
+fn mempool() {
+    replay("mempool", targets::mempool);
+}
+
+#[test]
+fn payload() {
+    replay("payload", targets::payload);
+}
+
+/// Bytes of a seed as input, so that ordinary test runs explore a little too; more with `TOKENIM_CASES`.
+fn explore(run: fn(&[u8])) {
+    let cases = std::env::var("TOKENIM_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(40);
+    for seed in 0..cases {
+        let mut bytes = [0; 192];
+        ChaCha8Rng::seed_from_u64(seed).fill_bytes(&mut bytes);
+        println!("seed {seed}");
+        run(&bytes);
+    }
+}
+
+#[test]
+fn chains_of_seeds() {
+    explore(targets::chain);
+}
+
+#[test]
+fn mempools_of_seeds() {
+    explore(targets::mempool);
+}
+
+/// Writes the corpus: `cargo test -p tokenim-execution --test corpus -- --ignored`.
+#[test]
+#[ignore = "writes files"]
+fn write_corpus() {
+    let write = |target: &str, name: &str, bytes: &[u8]| {
+        fs::create_dir_all(corpus(target)).unwrap();
+        fs::write(corpus(target).join(name), bytes).unwrap();
+    };
+    // Choices: kind, lifetime, …, sponsor. See `chain`.
+    let anchor = [0, 2, 3, 0];
+    let incarnation = [1, 2, 1, 1, 1];
+    let ann = [2, 3, 0, 1, 2];
+    let node = [4, 3, 0, 4, 0];
+    let propose = [6, 0, 9, 1];
+    let commit = [8, 0];
+    let restart = [9, 0];
+    let again = [5, 0, 0];
+    write(
+        "chain",
+        "one_of_each",
+        &[&anchor[..], &incarnation, &ann, &node, &propose, &commit].concat(),
+    );
+    let empty = [&propose[..], &commit].concat();
+    let placed = [&node[..], &propose, &commit, &empty, &empty, &empty, &empty].concat();
+    write("chain", "node_placed", &placed);
+    let siblings = [
+        &ann[..],
+        &propose,
+        &anchor,
+        &propose,
+        &commit,
+        &restart,
+        &again,
+        &propose,
+        &commit,
+    ]
+    .concat();
+    write("chain", "siblings_and_restart", &siblings);
+    write(
+        "mempool",
+        "few",
+        &[0, 3, 1, 1, 0x46, 2, 3, 2, 2, 3, 100, 50, 4, 1, 1, 5],
+    );
+    for seed in 0..4_u64 {
+        let mut bytes = [0; 96];
+        ChaCha8Rng::seed_from_u64(1000 + seed).fill_bytes(&mut bytes);
+        write("chain", &format!("seed_{seed}"), &bytes);
+        write("mempool", &format!("seed_{seed}"), &bytes);
+    }
+    write("payload", "empty", &[1, 0]);
+    write("payload", "none", &[]);
+    write("payload", "long", &[1, 0x81, 0x20]);
+    let ledger: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../fuzz/ledger/corpus/payload/five"]
+        .iter()
+        .collect();
+    write("payload", "foreign", &fs::read(ledger).unwrap());
+}
