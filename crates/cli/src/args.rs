@@ -74,7 +74,8 @@ pub(crate) struct FolderArgs {
 /// Where the passphrase comes from.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PassphraseArgs {
-    /// Read the passphrase from the first line of a file, instead of $TOKENIM_PASSPHRASE or a question.
+    /// Read the passphrase from the first line of a file, instead of $TOKENIM_PASSPHRASE (for a node's key
+    /// $TOKENIM_NODE_PASSPHRASE) or a question.
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
 }

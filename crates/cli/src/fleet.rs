@@ -172,7 +172,7 @@ impl NodeProcess {
             .arg("--dir")
             .arg(&self.dir)
             .arg("--until-stdin-closes")
-            .env_remove("TOKENIM_PASSPHRASE")
+            .env_remove(crate::secret::NODE)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::from(log))

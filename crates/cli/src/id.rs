@@ -80,7 +80,7 @@ impl New<'_> {
                 path.display()
             )));
         }
-        let passphrase = secret::fresh(self.passphrase)?;
+        let passphrase = secret::fresh(self.passphrase, secret::PERSON)?;
         let passphrase = passphrase.as_bytes();
         let cost = Argon2Cost::RECOMMENDED;
         let (client, words) = match phrase {

@@ -1,6 +1,6 @@
 //! `tokenim inbox`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokenim_client::step::InboxMessage;
@@ -14,6 +14,8 @@ use crate::{progress, secret, signals, status};
 
 /// How often the outbox is looked after while following.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(5);
+/// Nodes may be missing this long before it is said.
+const DOUBT_AFTER: Duration = Duration::from_secs(3);
 /// Messages read from the store at a time.
 const PAGE: usize = 256;
 
@@ -22,7 +24,7 @@ pub(crate) async fn run(args: &InboxArgs) -> Result<(), CliError> {
     if !folder.join(tokenim_client::STORE_FILE).exists() {
         return Err(tokenim_client::ClientError::NoClient(folder).into());
     }
-    let passphrase = secret::existing(&args.passphrase)?;
+    let passphrase = secret::existing(&args.passphrase, secret::PERSON)?;
     let client = Client::open(&folder, Some(passphrase.as_bytes()))?;
     let mut shown = 0;
     if args.all {
@@ -61,7 +63,7 @@ pub(crate) async fn run(args: &InboxArgs) -> Result<(), CliError> {
             }
         } else {
             remark(format!(
-                "Possibly incomplete: {} of the {} nodes that are needed answered, {} messages are listed but missing.",
+                "Possibly incomplete: {} of the {} nodes that are needed answered, and {} listed messages are missing.",
                 reading.answers, reading.needed, reading.missing
             ));
         }
@@ -71,10 +73,48 @@ pub(crate) async fn run(args: &InboxArgs) -> Result<(), CliError> {
     Ok(())
 }
 
+/// What was last said about the nodes that are followed, and what would be said now.
+#[derive(Default)]
+struct Coverage {
+    complete: Option<bool>,
+    now: Option<(bool, String, Instant)>,
+}
+
+impl Coverage {
+    fn change(&mut self, answers: usize, needed: usize, missing: usize, complete: bool) {
+        let text = if complete {
+            format!("Following {answers} nodes, {needed} are needed.")
+        } else if missing > 0 {
+            format!("Possibly incomplete: nodes list {missing} messages that none of them gives.")
+        } else {
+            format!("Possibly incomplete: following {answers} nodes, {needed} are needed.")
+        };
+        // When it began to be so, not when it last changed in detail.
+        let since = match &self.now {
+            Some((was, _, since)) if *was == complete => *since,
+            _ => Instant::now(),
+        };
+        self.now = Some((complete, text, since));
+    }
+
+    /// Says it if it makes a difference and has been so for a while.
+    fn tell(&mut self) {
+        if let Some((complete, text, since)) = &self.now
+            && self.complete != Some(*complete)
+            && (*complete || since.elapsed() >= DOUBT_AFTER)
+        {
+            remark(text);
+            self.complete = Some(*complete);
+        }
+    }
+}
+
 async fn follow(args: &InboxArgs, client: &Client) -> Result<(), CliError> {
     let mut events = client.follow()?;
     let mut maintain = tokio::time::interval(MAINTAIN_EVERY);
     maintain.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut look = tokio::time::interval(Duration::from_millis(500));
+    let mut coverage = Coverage::default();
     let stopped = signals::stopped();
     tokio::pin!(stopped);
     loop {
@@ -89,17 +129,13 @@ async fn follow(args: &InboxArgs, client: &Client) -> Result<(), CliError> {
                     caught.fault
                 )),
                 Some(Event::Coverage { answers, needed, missing, complete }) => {
-                    if !args.json {
-                        remark(if complete {
-                            format!("Following {answers} nodes, {needed} are needed.")
-                        } else {
-                            format!("Possibly incomplete: following {answers} nodes, {needed} are needed; {missing} messages are missing.")
-                        });
-                    }
+                    coverage.change(answers, needed, missing, complete);
+                    coverage.tell();
                 }
                 Some(Event::Failed(error)) => return Err(error.into()),
                 Some(_) => {}
             },
+            _ = look.tick() => coverage.tell(),
             _ = maintain.tick() => {
                 client.maintain(Duration::from_secs(2)).await?;
             }

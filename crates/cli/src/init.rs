@@ -58,7 +58,11 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), CliError> {
             seal,
             passphrase,
         } => {
-            let passphrase = if *seal { Some(secret::fresh(passphrase)?) } else { None };
+            let passphrase = if *seal {
+                Some(secret::fresh(passphrase, secret::NODE)?)
+            } else {
+                None
+            };
             let options = InitOptions {
                 listen: *listen,
                 http: Some(*http),

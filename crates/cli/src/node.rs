@@ -11,10 +11,10 @@ use crate::error::CliError;
 use crate::{output, secret, signals};
 
 pub(crate) async fn run(args: &NodeArgs) -> Result<(), CliError> {
-    let passphrase = secret::given(&args.passphrase)?;
+    let passphrase = secret::given(&args.passphrase, secret::NODE)?;
     let folder = match Folder::open(&args.dir, passphrase.as_ref().map(|passphrase| passphrase.as_bytes())) {
         Err(FolderError::Key { .. }) if passphrase.is_none() => {
-            let passphrase = secret::existing(&args.passphrase)?;
+            let passphrase = secret::existing(&args.passphrase, secret::NODE)?;
             Folder::open(&args.dir, Some(passphrase.as_bytes()))?
         }
         other => other?,

@@ -31,7 +31,7 @@ pub(crate) async fn run(args: &ReceiptArgs) -> Result<(), CliError> {
     if received.is_some() {
         // Which mailbox it came through is known from the keys.
         drop(client);
-        let passphrase = secret::existing(&args.passphrase)?;
+        let passphrase = secret::existing(&args.passphrase, secret::PERSON)?;
         client = Client::open(&folder, Some(passphrase.as_bytes()))?;
     }
     let waiting = progress::spinner("waiting for the proof");

@@ -8,39 +8,41 @@ use zeroize::Zeroizing;
 use crate::args::PassphraseArgs;
 use crate::error::CliError;
 
-/// The variable that holds the passphrase.
-const VARIABLE: &str = "TOKENIM_PASSPHRASE";
+/// The variable that holds a person's passphrase.
+pub(crate) const PERSON: &str = "TOKENIM_PASSPHRASE";
+/// The variable that holds a node's passphrase.
+pub(crate) const NODE: &str = "TOKENIM_NODE_PASSPHRASE";
 
 /// The passphrase from a file or the environment, if it is there.
-pub(crate) fn given(args: &PassphraseArgs) -> Result<Option<Zeroizing<String>>, CliError> {
+pub(crate) fn given(args: &PassphraseArgs, variable: &str) -> Result<Option<Zeroizing<String>>, CliError> {
     if let Some(path) = &args.passphrase_file {
         return first_line(path).map(Some);
     }
-    match std::env::var(VARIABLE) {
+    match std::env::var(variable) {
         Ok(value) if value.is_empty() => Err(CliError::local(format!(
-            "{VARIABLE} is empty: set a passphrase, or unset it to be asked"
+            "{variable} is empty: set a passphrase, or unset it to be asked"
         ))),
         Ok(value) => Ok(Some(Zeroizing::new(value))),
         Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => Err(CliError::local(format!("{VARIABLE} is not UTF-8: set it anew"))),
+        Err(std::env::VarError::NotUnicode(_)) => Err(CliError::local(format!("{variable} is not UTF-8: set it anew"))),
     }
 }
 
 /// The passphrase of something that exists.
-pub(crate) fn existing(args: &PassphraseArgs) -> Result<Zeroizing<String>, CliError> {
-    match given(args)? {
+pub(crate) fn existing(args: &PassphraseArgs, variable: &str) -> Result<Zeroizing<String>, CliError> {
+    match given(args, variable)? {
         Some(passphrase) => Ok(passphrase),
-        None => ask("Passphrase: "),
+        None => ask("Passphrase: ", variable),
     }
 }
 
 /// The passphrase of something new, asked for twice.
-pub(crate) fn fresh(args: &PassphraseArgs) -> Result<Zeroizing<String>, CliError> {
-    if let Some(passphrase) = given(args)? {
+pub(crate) fn fresh(args: &PassphraseArgs, variable: &str) -> Result<Zeroizing<String>, CliError> {
+    if let Some(passphrase) = given(args, variable)? {
         return Ok(passphrase);
     }
-    let passphrase = ask("New passphrase: ")?;
-    if *ask("The same again: ")? != *passphrase {
+    let passphrase = ask("New passphrase: ", variable)?;
+    if *ask("The same again: ", variable)? != *passphrase {
         return Err(CliError::local(
             "the two passphrases differ: try again, nothing was made",
         ));
@@ -67,11 +69,11 @@ fn first_line(path: &Path) -> Result<Zeroizing<String>, CliError> {
     Ok(line)
 }
 
-fn ask(question: &str) -> Result<Zeroizing<String>, CliError> {
+fn ask(question: &str, variable: &str) -> Result<Zeroizing<String>, CliError> {
     let terminal = Term::stderr();
     if !terminal.is_term() {
         return Err(CliError::local(format!(
-            "there is no terminal to ask for the passphrase: set {VARIABLE}, or name a file with --passphrase-file"
+            "there is no terminal to ask for the passphrase: set {variable}, or name a file with --passphrase-file"
         )));
     }
     let answered = terminal.write_str(question).and_then(|()| terminal.read_secure_line());
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn the_first_line_of_the_file_counts() {
         let (_folder, args) = file("pässword \nrest".as_bytes());
-        assert_eq!(given(&args).unwrap().unwrap().as_str(), "pässword ");
+        assert_eq!(given(&args, PERSON).unwrap().unwrap().as_str(), "pässword ");
     }
 
     #[test]
@@ -109,7 +111,7 @@ mod tests {
         for content in [&b""[..], b"\nsecond", b"\xff\xfe"] {
             let (_folder, args) = file(content);
             assert!(
-                given(&args)
+                given(&args, PERSON)
                     .unwrap_err()
                     .to_string()
                     .contains("put the passphrase there")
@@ -118,6 +120,6 @@ mod tests {
         let args = PassphraseArgs {
             passphrase_file: Some("/nonexistent/file".into()),
         };
-        assert!(given(&args).unwrap_err().to_string().contains("no such file"));
+        assert!(given(&args, PERSON).unwrap_err().to_string().contains("no such file"));
     }
 }

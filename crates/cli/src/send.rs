@@ -24,7 +24,7 @@ pub(crate) async fn run(args: &SendArgs) -> Result<(), CliError> {
         return Err(tokenim_client::ClientError::NoClient(folder).into());
     }
     let content = content(args)?;
-    let passphrase = secret::existing(&args.passphrase)?;
+    let passphrase = secret::existing(&args.passphrase, secret::PERSON)?;
     let client = Client::open(&folder, Some(passphrase.as_bytes()))?;
     let waiting = progress::spinner("sending");
     let sent = client.send(&args.to, content).await;

@@ -1,5 +1,7 @@
 //! `tokenim verify`: no network, only the proof and the configuration.
 
+use std::io::Read as _;
+
 use tokenim_client::{AcceptanceProof, LightClient};
 use tokenim_wire::Object as _;
 
@@ -9,7 +11,12 @@ use crate::output::{self, line};
 use crate::{receipt, status};
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<(), CliError> {
-    let bytes = std::fs::read(&args.proof).map_err(|error| CliError::file(&args.proof, &error))?;
+    let file = std::fs::File::open(&args.proof).map_err(|error| CliError::file(&args.proof, &error))?;
+    let mut bytes = Vec::new();
+    // One byte more than a proof may have shows that it is none.
+    file.take(AcceptanceProof::BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| CliError::file(&args.proof, &error))?;
     let config = status::network(&args.network)?;
     let light = LightClient::new(&config).map_err(|error| {
         CliError::local(format!(

@@ -1,7 +1,7 @@
 //! Receiving: read the swarm, check each log, open what is new, merge.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -288,7 +288,13 @@ impl Client {
                 }
             };
             let cursor = walk.settle(seconds, &mut known).cloned();
-            let lacks: Vec<EnvelopeId> = walk.unsettled().filter(|envelope| !known(envelope)).collect();
+            let opening = self.shared.opening.lock().unwrap_or_else(PoisonError::into_inner);
+            // What another reader is just opening is not lacking.
+            let lacks: Vec<EnvelopeId> = walk
+                .unsettled()
+                .filter(|envelope| !known(envelope) && !opening.contains(envelope))
+                .collect();
+            drop(opening);
             match failure {
                 Some(error) => Err(error),
                 None => Ok((cursor, lacks)),
