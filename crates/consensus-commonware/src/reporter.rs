@@ -8,6 +8,7 @@ use std::{
 use commonware_actor::Feedback;
 use commonware_consensus::{Reporter, Viewable as _, marshal::Update, types::Height as EngineHeight};
 use commonware_cryptography::Digested;
+use commonware_macros::select;
 use commonware_runtime::{Clock, Spawner};
 use commonware_utils::{Acknowledgement as _, acknowledgement::Exact, channel::mpsc};
 use tokenim_consensus::{Application, BlockDigest, Certificate, Misbehaviour, ValidatorSet};
@@ -272,9 +273,17 @@ pub(crate) fn reporters<E: Spawner + Clock, A: Application>(
 }
 
 impl<A: Application> Delivery<A> {
-    /// Runs until the application fails or the engine stops.
-    pub(crate) async fn run(mut self) {
-        while let Some(event) = self.events.recv().await {
+    /// Runs until the application fails or `stopped` says that the engine stops; never leaves the
+    /// application in the middle of something.
+    pub(crate) async fn run(mut self, mut stopped: impl Future + Unpin) {
+        loop {
+            let event = select! {
+                _ = &mut stopped => return,
+                event = self.events.recv() => event,
+            };
+            let Some(event) = event else {
+                return;
+            };
             let outcome = match event {
                 Event::Block(block, acknowledgement) => {
                     let outcome = self.block(&block).await;

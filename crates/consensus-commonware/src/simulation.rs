@@ -40,6 +40,8 @@ pub enum Event {
     Crash(usize),
     /// A killed node is started again.
     Restart(usize),
+    /// A node's journal and archive are deleted. Only while it is down.
+    LoseJournal(usize),
     /// Power fails everywhere: whatever was not synced is lost. All nodes are started again, and
     /// the network is whole.
     PowerCut,
@@ -109,10 +111,12 @@ impl Scenario {
     }
 }
 
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Time as a simulated node sees it.
 #[derive(Clone)]
 pub struct SimulatedClock {
-    sleep: Arc<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>,
+    sleep: Arc<dyn Fn(Duration) -> Sleep + Send + Sync>,
     now: Arc<dyn Fn() -> UnixMillis + Send + Sync>,
 }
 
@@ -358,6 +362,11 @@ impl<F> World<F> {
                         && let Some(handle) = self.start(&context, &oracle, node).await
                     {
                         running.insert(node, handle);
+                    }
+                }
+                Event::LoseJournal(node) => {
+                    if let Some(setup) = self.setups.get_mut(node) {
+                        setup.partition.push_str("again-");
                     }
                 }
                 Event::Partition(nodes) => apart = nodes,

@@ -346,7 +346,10 @@ where
         // The application may block on its disk while it commits: not on a thread of the engine's.
         (
             "delivery to the application",
-            context.child("delivery").dedicated().spawn(move |_| delivery.run()),
+            context
+                .child("delivery")
+                .dedicated()
+                .spawn(move |context| delivery.run(context.stopped())),
         ),
         ("block buffer", buffer_engine.start(channels.blocks)),
         ("backfill", resolver_engine.start(channels.backfill)),

@@ -27,7 +27,7 @@ pub fn payload_root(payload: &[u8]) -> Digest {
 
 /// What a block says about itself and its ancestors, and what a finality certificate makes final.
 ///
-/// Layout as a top-level object, 258 to 287 bytes; integers are minimal LEB128, hashes 32 bytes:
+/// Layout as a top-level object, 260 to 287 bytes; integers are minimal LEB128, hashes 32 bytes:
 ///
 /// ```text
 /// 0x01 ‖ chain ‖ epoch ‖ height ‖ time ‖ parent ‖ payload_root ‖ state_root

@@ -12,6 +12,8 @@ use std::{
 use tokenim_consensus::{Application, Block, BlockDigest, Certificate, Header, Misbehaviour, Verdict, payload_root};
 use tokenim_wire::{Digest, Epoch, Height, Label, NetworkId, UnixMillis, hash};
 
+pub mod loopback;
+
 pub const NETWORK: NetworkId = NetworkId::from_bytes([0x77; 32]);
 const STATE: Label = Label::new("tokenim/test-state/v1");
 const NONE: Digest = Digest::from_bytes([0; 32]);
@@ -122,6 +124,11 @@ impl App {
     pub fn submit(&self, payload: Vec<u8>) {
         self.memory.lock().unwrap().mempool.push_back(payload);
         self.ready.notify_one();
+    }
+
+    /// Takes a payload out of the pool again, since another node's block has it.
+    pub fn forget(&self, payload: &[u8]) {
+        self.memory.lock().unwrap().mempool.retain(|other| other != payload);
     }
 
     pub fn disk(&self) -> Arc<Mutex<Disk>> {
