@@ -47,7 +47,7 @@ impl RecvStream for Script {
         let mut most = bytes_max.max(1);
         if self.seed != 0 {
             poll_fn(|context| {
-                self.paused = !self.paused && self.chance() % 3 == 0;
+                self.paused = !self.paused && self.chance().is_multiple_of(3);
                 if self.paused {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
