@@ -191,7 +191,7 @@ fn damaged_and_foreign_folders_are_told_and_left_alone() {
         fs::write(&store, &bytes).unwrap();
         let text = refused(&run(["inbox", "--dir", dir]), 3);
         assert!(text.contains("is damaged"), "{what}: {text}");
-        assert_eq!(fs::read(&store).unwrap(), bytes, "{what}: no data touched");
+        assert!(fs::read(&store).unwrap() == bytes, "{what}: no data touched");
     }
     fs::write(&store, &whole).unwrap();
 

@@ -8,6 +8,7 @@ mod links;
 mod network;
 mod proofs;
 mod receive;
+mod rehearsal;
 mod send;
 mod store;
 

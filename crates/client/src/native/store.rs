@@ -10,7 +10,7 @@ use redb::{
 };
 use tokio::sync::oneshot;
 
-use super::ClientError;
+use super::{ClientError, rehearsal};
 use crate::step::state::StateError;
 use crate::step::{Batch, Row, Table, View};
 
@@ -18,7 +18,7 @@ use crate::step::{Batch, Row, Table, View};
 const CACHE_BYTES: usize = 16 << 20;
 /// Steps that share one synchronisation of the disk at most.
 const STEPS_PER_COMMIT_MAX: usize = 256;
-/// A store up to this size is checked completely each time it is opened.
+/// A store up to this size is checked completely each time it is opened, in memory.
 const CHECKED_BYTES_MAX: u64 = 64 << 20;
 
 type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -295,9 +295,12 @@ impl LocalStore {
                 what: "it is empty".to_owned(),
             });
         }
-        let mut builder = builder();
-        builder.set_check_integrity_on_open(bytes <= CHECKED_BYTES_MAX);
-        let database = builder.open(path).map_err(|error| open_error(path, error))?;
+        if bytes <= CHECKED_BYTES_MAX {
+            let mut checked = builder();
+            checked.set_check_integrity_on_open(true);
+            rehearsal::open(&checked, path).map_err(|error| open_error(path, error))?;
+        }
+        let database = builder().open(path).map_err(|error| open_error(path, error))?;
         let database = Arc::new(database);
         let (jobs, queue) = mpsc::channel();
         let writer = Arc::clone(&database);
@@ -485,6 +488,7 @@ mod tests {
             let text = error.to_string();
             assert!(matches!(error, ClientError::Damaged { .. }), "{what}: {text}");
             assert!(!text.contains('\n'), "{what}: {text}");
+            assert!(std::fs::read(&path).unwrap() == bytes, "{what}: it was touched");
         }
         std::fs::write(&path, &whole).unwrap();
         assert!(LocalStore::open(&path).is_ok());
