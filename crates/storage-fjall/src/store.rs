@@ -344,6 +344,7 @@ impl Reader<'_> {
             return Ok(Page {
                 entries: Vec::new(),
                 head: None,
+                height,
                 next: 0,
             });
         };
@@ -365,6 +366,7 @@ impl Reader<'_> {
         Ok(Page {
             entries,
             head: Some(self.head(tag, &mailbox, height)?),
+            height,
             next,
         })
     }

@@ -82,12 +82,13 @@ pub struct LogHead {
     pub size: u64,
     /// Its root.
     pub root: Digest,
-    /// The height to sign, which may be above the one that was passed.
+    /// The height to sign, which may be above or below the one that was passed.
     pub height: Height,
 }
 
 impl LogHead {
-    /// The head of a log without lines, for a mailbox that nothing was ever put into.
+    /// The head of a log without lines, for a mailbox that nothing was ever put into. The height is that of the
+    /// [`Page`].
     #[must_use]
     pub fn empty(log: LogId, height: Height) -> Self {
         Self {
@@ -179,6 +180,9 @@ pub struct Page {
     pub entries: Vec<Stored>,
     /// The newest log, `None` if the mailbox has none.
     pub head: Option<LogHead>,
+    /// The height at which to sign the head of a mailbox that has no log, with [`LogHead::empty`]; may be below the one
+    /// passed. Any other might be above that of a first line which is just being written.
+    pub height: Height,
     /// From where to read on: the arrival number after the last line given, or where the first will be.
     pub next: u64,
 }

@@ -215,6 +215,7 @@ impl MailboxStore for MemoryMailboxStore {
             return Ok(Page {
                 entries: Vec::new(),
                 head: None,
+                height: at,
                 next: 0,
             });
         };
@@ -238,6 +239,7 @@ impl MailboxStore for MemoryMailboxStore {
         Ok(Page {
             entries,
             head: mailbox.head(at),
+            height: at,
             next,
         })
     }

@@ -317,6 +317,9 @@ fn heights<S: MailboxStore>(store: &S) {
         block_on(store.put(put)).unwrap().height.get()
     };
     let head = |height| block_on(store.head(&tag(1), Height::new(height))).unwrap().unwrap();
+    let page = block_on(store.read(&tag(1), 0, 1, 1, Height::new(8))).unwrap();
+    assert_eq!(page.height.get(), 8);
+    assert_eq!(at(0, 7), 8, "a first line is not below the head of the empty log");
     assert_eq!(at(1, 10), 10);
     assert_eq!(at(2, 9), 10, "a later line is at no lower height");
     assert_eq!(head(5).height.get(), 10, "nor is a head");

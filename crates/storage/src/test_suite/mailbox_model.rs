@@ -208,6 +208,7 @@ impl Model {
         Page {
             entries,
             head: self.head(tag, at),
+            height: at,
             next,
         }
     }

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! An engine whose stores outlast the process also calls the `…_reopening` ones. `TOKENIM_SUITE_SEEDS` sets the number
-//! of pseudo-random sequences of operations that are compared with a model, 8 if it is not set.
+//! of pseudo-random sequences of operations that are compared with a model, 4 if it is not set.
 //!
 //! A promise that is not kept is a panic that says which.
 #![allow(
@@ -82,7 +82,7 @@ fn seeds() -> std::ops::Range<u64> {
     let count = std::env::var("TOKENIM_SUITE_SEEDS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(8);
+        .unwrap_or(4);
     0..count
 }
 
