@@ -1,5 +1,9 @@
 //! Blocks of many transactions, and proofs from the state they leave, over a store in memory.
-#![allow(missing_docs)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "criterion_group! makes undocumented items; what a bench sets up is valid"
+)]
 
 #[path = "../../crates/ledger/tests/common/mod.rs"]
 mod common;

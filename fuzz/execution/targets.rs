@@ -218,12 +218,9 @@ pub fn chain(data: &[u8]) {
                 assert_eq!(executed.outcomes().len(), proposal.included.len());
                 // With all of them, whatever becomes of them, the state is the same.
                 let applied: BTreeSet<TransactionId> = proposal.included.iter().copied().collect();
-                if let Some(block) = everything(&proposal.block, &waiting) {
-                    if let Ok(executed) = executor.execute(&block) {
-                        for (id, outcome) in executed.outcomes() {
-                            assert!(*outcome != Outcome::Applied || applied.contains(id));
-                        }
-                    }
+                let all = everything(&proposal.block, &waiting).and_then(|block| executor.execute(&block).ok());
+                for (id, outcome) in all.iter().flat_map(|executed| executed.outcomes()) {
+                    assert!(*outcome != Outcome::Applied || applied.contains(id));
                 }
                 speculative.push(proposal.block);
             }
