@@ -66,7 +66,7 @@ pub struct StorageSection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsSection {
-    /// Connections at one time.
+    /// Connections of clients at one time.
     pub connections_max: u32,
     /// Streams at one time on one connection.
     pub streams_per_connection_max: u32,
@@ -407,7 +407,7 @@ bytes_max = 17179869184
 cache_mib = 64
 
 [limits]
-# Connections at one time (at least 8); newcomers beyond it are refused.
+# Connections of clients at one time (at least 8); newcomers beyond it are refused. Those with other nodes come on top.
 connections_max = 1024
 # Streams, and so requests, at one time on one connection (at least 16).
 streams_per_connection_max = 256

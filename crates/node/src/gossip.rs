@@ -56,7 +56,8 @@ fn send(transactions: Vec<Transaction>, recipients: &BTreeSet<NodeKey>, links: &
     let connected = links.connected().borrow().clone();
     for request in requests(transactions) {
         let request = Arc::new(request);
-        for peer in recipients.intersection(&connected).copied() {
+        for peer in recipients.intersection(&connected) {
+            let peer = *peer;
             let Ok(permit) = under_way.clone().try_acquire_owned() else {
                 return;
             };

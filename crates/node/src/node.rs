@@ -9,18 +9,19 @@ use crate::gateway::Gateway;
 use crate::gossip;
 use crate::http::{self, Pages};
 use crate::ledger::{Ledger, Store, Tip};
-use crate::links::Links;
+use crate::links::{Links, short};
 use crate::metrics::Metrics;
 use crate::net::Net;
 use crate::queue::lock;
 use crate::repair::Repair;
-use crate::server::{Busy, Server};
+use crate::server::{Busy, Server, Shares};
 use crate::service::{self, Service};
 use crate::status::{self, Health};
 use crate::storage_role::{self, StorageRole};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokenim_consensus_commonware::{
@@ -56,6 +57,8 @@ const INCARNATION_LIFETIME_HEIGHTS: u64 = 64;
 const ENGINE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the transport may take to close.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(300);
+/// Connections beyond those of clients, so that clients can't keep the other nodes out.
+const NODE_CONNECTIONS_MAX: u32 = 256;
 /// Threads of the engine's runtime.
 const ENGINE_THREADS: usize = 1;
 
@@ -179,7 +182,13 @@ impl Node {
     ///
     /// # Errors
     /// [`StartError`]; nothing was changed then.
-    pub async fn start(folder: Folder) -> Result<NodeHandle, StartError> {
+    pub fn start(folder: Folder) -> impl Future<Output = Result<NodeHandle, StartError>> + Send {
+        // Boxed, so that the node is compiled with this crate and not anew with every program that starts one.
+        let starting: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(Self::start_parts(folder));
+        starting
+    }
+
+    async fn start_parts(folder: Folder) -> Result<NodeHandle, StartError> {
         let metrics = Metrics::new();
         let opened = open(&folder).await?;
         let mut seeds = [0; 16];
@@ -283,6 +292,7 @@ impl Node {
             request_timeout: config.limits.request_timeout(),
             stopping: stopping.clone(),
             busy: busy.clone(),
+            shares: Shares::new(usize::try_from(config.limits.connections_max).unwrap_or(usize::MAX)),
             readers: Mutex::default(),
         });
         let genesis = ledger.genesis_block()?;
@@ -371,7 +381,7 @@ impl Node {
             });
         }
         tracing::info!(
-            node = %node,
+            node = %short(&node),
             %listen,
             validator,
             height = %ledger.tip().height,
@@ -427,7 +437,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 async fn open(folder: &Folder) -> Result<Opened, StartError> {
     let config = &folder.config;
     let limits = Limits {
-        connections_max: config.limits.connections_max,
+        connections_max: config.limits.connections_max.saturating_add(NODE_CONNECTIONS_MAX),
         streams_per_connection_max: config.limits.streams_per_connection_max,
         ..Limits::reference()
     };

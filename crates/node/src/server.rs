@@ -24,9 +24,70 @@ use tokenim_transport::{
 };
 use tokenim_wire::limits::FRAME_BYTES_MAX;
 use tokenim_wire::{NetworkId, Object as _};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
+
+/// Bytes of a request of anyone but a node; the longest is a put.
+const CLIENT_REQUEST_BYTES_MAX: usize = 128 * 1024;
+/// Requests of one connection that are read or answered at one time; further ones wait in their streams.
+const REQUESTS_PER_CONNECTION_MAX: usize = 32;
+/// Requests that are worked on at one time, those left aside that wait on purpose.
+const REQUESTS_MAX: usize = 256;
+/// Requests that wait on purpose at one time.
+const WAITING_MAX: usize = 4096;
+/// Kibibytes of answers that are being written at one time.
+const ANSWERS_KIB_MAX: usize = 256 * 1024;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    working: Semaphore,
+    waiting: Semaphore,
+    answers_kib: Semaphore,
+    clients: AtomicUsize,
+    clients_max: usize,
+}
+
+impl Shares {
+    /// Shares for so many clients.
+    pub(crate) fn new(clients_max: usize) -> Self {
+        Self {
+            working: Semaphore::new(REQUESTS_MAX),
+            waiting: Semaphore::new(WAITING_MAX),
+            answers_kib: Semaphore::new(ANSWERS_KIB_MAX),
+            clients: AtomicUsize::new(0),
+            clients_max,
+        }
+    }
+}
+
+/// A client's place among the connections.
+struct Place<'a>(&'a Server);
+
+impl<'a> Place<'a> {
+    /// A place, if one is free: the transport has more connections than these, which are for the other nodes.
+    fn take(server: &'a Server) -> Option<Self> {
+        let before = server.shares.clients.fetch_add(1, Ordering::AcqRel);
+        server.metrics.clients.inc();
+        let place = Self(server);
+        (before < server.shares.clients_max).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.shares.clients.fetch_sub(1, Ordering::AcqRel);
+        self.0.metrics.clients.dec();
+    }
+}
+
+/// What one connection has.
+#[derive(Clone)]
+struct Allowance {
+    rate: Arc<Mutex<TokenBucket>>,
+    requests: Arc<Semaphore>,
+}
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +111,7 @@ pub(crate) struct Server {
     pub(crate) request_timeout: Duration,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) busy: Busy,
+    pub(crate) shares: Shares,
     /// The task that reads each channel of each peer: a new stream replaces the old one.
     pub(crate) readers: Mutex<HashMap<(NodeKey, u8), AbortHandle>>,
 }
@@ -120,20 +182,25 @@ impl Server {
             client: Client::of(&peer, connection.remote()),
             node,
         };
-        let bucket = Arc::new(Mutex::new(TokenBucket::new(
-            u64::from(self.requests_per_second).saturating_mul(60),
-            self.requests_burst,
-            Instant::now(),
-        )));
-        if node.is_none() {
-            self.metrics.clients.inc();
-        }
+        let _place = match node {
+            Some(_) => None,
+            None => match Place::take(&self) {
+                Some(place) => Some(place),
+                None => return connection.close(code::BUSY),
+            },
+        };
+        let per_minute = u64::from(self.requests_per_second).saturating_mul(60);
+        let rate = TokenBucket::new(per_minute, self.requests_burst, Instant::now());
+        let allowance = Allowance {
+            rate: Arc::new(Mutex::new(rate)),
+            requests: Arc::new(Semaphore::new(REQUESTS_PER_CONNECTION_MAX)),
+        };
         let mut streams = JoinSet::new();
         let reason = loop {
             tokio::select! {
                 opened = connection.accept() => match opened {
                     Ok((send, recv)) => {
-                        streams.spawn(self.clone().stream(caller, peer, bucket.clone(), send, recv));
+                        streams.spawn(self.clone().stream(caller, peer, allowance.clone(), send, recv));
                     }
                     Err(reason) => break reason,
                 },
@@ -142,9 +209,6 @@ impl Server {
         };
         tracing::trace!(%reason, "connection ended");
         streams.shutdown().await;
-        if node.is_none() {
-            self.metrics.clients.dec();
-        }
     }
 
     /// Serves one stream.
@@ -152,11 +216,15 @@ impl Server {
         self: Arc<Self>,
         caller: Caller,
         peer: PeerId,
-        bucket: Arc<Mutex<TokenBucket>>,
+        allowance: Allowance,
         send: Sending,
         recv: Receiving,
     ) {
-        let mut frames = FrameReader::new(recv, FRAME_BYTES_MAX);
+        let frame_bytes_max = match caller.node {
+            Some(_) => FRAME_BYTES_MAX,
+            None => CLIENT_REQUEST_BYTES_MAX,
+        };
+        let mut frames = FrameReader::new(recv, frame_bytes_max);
         let header = timeout(self.request_timeout, frames.next()).await;
         let kind = match header {
             Ok(Ok(Some(body))) if body.len() <= STREAM_HEADER_BYTES_MAX => {
@@ -171,7 +239,7 @@ impl Server {
             Err(_) => Err(too_slow()),
         };
         match kind {
-            Ok(StreamKind::Rpc) => self.request(caller, &bucket, send, frames).await,
+            Ok(StreamKind::Rpc) => self.request(caller, &allowance, send, frames).await,
             Ok(StreamKind::Consensus { channel }) => {
                 let node = caller.node.or_else(|| self.links.node(&peer));
                 match (node, Channel::from_byte(channel)) {
@@ -194,52 +262,73 @@ impl Server {
     }
 
     /// Serves one request.
-    async fn request(
+    async fn request(&self, caller: Caller, allowance: &Allowance, send: Sending, mut frames: FrameReader<Receiving>) {
+        let _busy = self.busy.enter();
+        let Ok(own) = allowance.requests.clone().acquire_owned().await else {
+            return;
+        };
+        let response = match self.read(caller, allowance, &mut frames).await {
+            Ok(request) => {
+                let (kind, began, waits) = (request.kind(), Instant::now(), request.wait_ms() > 0);
+                let response = self.work(caller, request, own).await;
+                if !waits {
+                    self.metrics.answered(kind, began.elapsed());
+                }
+                response
+            }
+            Err(refusal) => Err(refusal),
+        };
+        self.answer(send, response.unwrap_or_else(Response::Error)).await;
+    }
+
+    /// Reads a request.
+    async fn read(
         &self,
         caller: Caller,
-        bucket: &Mutex<TokenBucket>,
-        send: Sending,
-        mut frames: FrameReader<Receiving>,
-    ) {
-        let _busy = self.busy.enter();
-        let taken = lock(bucket).take(Instant::now());
-        if let Err(wait) = taken {
-            return self.answer(send, refuse::rate_limited(wait).into()).await;
+        allowance: &Allowance,
+        frames: &mut FrameReader<Receiving>,
+    ) -> Result<Request, RpcError> {
+        // The other nodes have much to say after one was away.
+        if caller.node.is_none() {
+            let taken = lock(&allowance.rate).take(Instant::now());
+            taken.map_err(refuse::rate_limited)?;
         }
         let frame = match timeout(self.request_timeout, frames.next()).await {
             Ok(Ok(Some(body))) if body.len() <= MESSAGE_BYTES_MAX => body,
-            Ok(Ok(Some(_))) => {
-                let refusal = RpcError::new(ErrorCode::TOO_LARGE, "the request is too large");
-                return self.answer(send, refusal.into()).await;
-            }
+            Ok(Ok(Some(_))) => return Err(RpcError::new(ErrorCode::TOO_LARGE, "the request is too large")),
             Ok(Ok(None)) => {
-                let refusal = RpcError::new(ErrorCode::TRUNCATED, "the stream ended before the request");
-                return self.answer(send, refusal.into()).await;
+                return Err(RpcError::new(
+                    ErrorCode::TRUNCATED,
+                    "the stream ended before the request",
+                ));
             }
-            Ok(Err(error)) => return self.answer(send, refuse_read(&error).into()).await,
-            Err(_) => return self.answer(send, too_slow().into()).await,
+            Ok(Err(error)) => return Err(refuse_read(&error)),
+            Err(_) => return Err(too_slow()),
         };
-        let request = match Request::from_bytes(&frame) {
-            Ok(request) => request,
-            Err(error) => return self.answer(send, RpcError::from(error).into()).await,
-        };
-        drop(frame);
+        let request = Request::from_bytes(&frame)?;
         if *self.stopping.borrow() {
-            return self.answer(send, refuse::stopping().into()).await;
+            return Err(refuse::stopping());
         }
-        let (kind, began) = (request.kind(), Instant::now());
-        let waits = request.wait_ms() > 0;
-        let response = match self.service.handle(caller, request).await {
-            Ok(response) => response,
-            Err(refusal) => {
-                tracing::debug!(kind = kind.name(), code = refusal.code.name(), "refused");
-                Response::Error(refusal)
-            }
+        Ok(request)
+    }
+
+    /// Works on a request, as soon as there is room for it. `own` is its share of the connection's, which it gives back
+    /// before it waits on purpose.
+    async fn work(&self, caller: Caller, request: Request, own: OwnedSemaphorePermit) -> Result<Response, RpcError> {
+        let kind = request.kind();
+        let response = if request.wait_ms() > 0 {
+            drop(own);
+            let _waiting = self.shares.waiting.try_acquire().map_err(|_| refuse::busy())?;
+            self.service.handle(caller, request).await
+        } else {
+            let room = timeout(self.request_timeout, self.shares.working.acquire()).await;
+            let _room = room.map_err(|_| refuse::busy())?.map_err(|_| refuse::busy())?;
+            self.service.handle(caller, request).await
         };
-        if !waits {
-            self.metrics.answered(kind, began.elapsed());
+        if let Err(refusal) = &response {
+            tracing::debug!(kind = kind.name(), code = refusal.code.name(), "refused");
         }
-        self.answer(send, response).await;
+        response
     }
 
     /// Writes an answer; who does not take it in time is cut off.
@@ -251,9 +340,15 @@ impl Server {
             tracing::error!(%error, "an answer could not be encoded");
             encode_answer(&refuse::internal().into())
         });
-        let Ok(bytes) = bytes else {
+        let Ok(mut bytes) = bytes else {
             return;
         };
+        let kib = u32::try_from(bytes.len() / 1024).unwrap_or(u32::MAX);
+        let room = self.shares.answers_kib.try_acquire_many(kib.max(1));
+        if room.is_err() {
+            // Readers that are slow have taken all of it.
+            bytes = encode_answer(&refuse::busy().into()).unwrap_or_default();
+        }
         let written = timeout(self.request_timeout, async {
             send.write(Bytes::from(bytes)).await?;
             send.finish()

@@ -259,7 +259,7 @@ impl StorageRole {
         let set = parts.ledger.node_set();
         let head = match page.head {
             Some(head) => head,
-            None if self.keeps(&set, &tag) => LogHead::empty(self.log(&set), parts.ledger.tip().height),
+            None if self.keeps(&set, &tag) => LogHead::empty(self.log(&set), page.height),
             None => return Err(refuse::not_in_swarm()),
         };
         let body = HeadBody {

@@ -122,6 +122,12 @@ async fn a_message_is_kept_proved_and_read_and_a_node_that_was_away_catches_up()
         .unwrap();
     assert_eq!(page.items[0].entry.envelope, third.id());
 
+    // Nobody accepted it: it stays where it was put, however long the others look at it.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for number in 1..4 {
+        assert_eq!(client.read(number, &bob, 0, 0).await.items.len(), 2);
+    }
+
     nodes.push(back);
     for node in nodes {
         node.stop().await.unwrap();

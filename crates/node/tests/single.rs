@@ -251,6 +251,7 @@ async fn who_asks_too_much_waits_and_who_is_slow_is_cut() {
     folder.config.limits.submissions_burst = 2;
     folder.config.limits.submissions_per_minute = 1;
     folder.config.limits.request_timeout_ms = 300;
+    folder.config.limits.connections_max = 8;
     folder.config.storage.bytes_max = 100;
     let node = Node::start(folder).await.unwrap();
     node.ready().await.unwrap();
@@ -280,6 +281,19 @@ async fn who_asks_too_much_waits_and_who_is_slow_is_cut() {
     // Others are not concerned.
     let other = Client::new(&folders, 6);
     other.submit(0, Person::new(40).registration(&network)).await;
+
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Beyond its number of clients the node takes nobody, until one leaves.
+    let mut crowd = Vec::new();
+    for number in 0..20 {
+        crowd.push(Client::new(&folders, 100 + number).try_connected(0).await);
+    }
+    assert_eq!(crowd.iter().filter(|client| client.is_some()).count(), 8);
+    drop(crowd);
+    eventually("room for another client", Duration::from_secs(5), async || {
+        Client::new(&folders, 99).try_connected(0).await.is_some()
+    })
+    .await;
 
     let begun = encode_call(&network, &Request::Status).unwrap();
     let answer = client.unfinished(0, begun[..begun.len() - 1].to_vec()).await;

@@ -18,7 +18,7 @@ use tokenim_node::{Folder, InitOptions, Node, NodeHandle, init, join};
 use tokenim_rpc::{
     AcceptanceOf, AnchorStatus, Page, Put, Read, Request, Response, RpcError, Submitted, TransactionStatus, encode_call,
 };
-use tokenim_transport::{Bytes, Connection as _, Limits, PeerId, SendStream as _, Transport as _, recv_frame};
+use tokenim_transport::{Bytes, Connection as _, Limits, PeerId, SendStream as _, Transport, recv_frame};
 use tokenim_transport_quic::QuicTransport;
 use tokenim_wire::{BoundedBytes, BoundedString, NetworkId, Object as _, UnixMillis, UnixSeconds};
 use zeroize::Zeroizing;
@@ -139,6 +139,8 @@ pub struct Client {
     net: QuicTransport,
     network: NetworkId,
     nodes: Arc<Vec<(NodeKey, String)>>,
+    /// Connections that are kept; without, each call makes its own.
+    kept: Arc<Vec<<QuicTransport as Transport>::Connection>>,
 }
 
 impl Client {
@@ -149,13 +151,43 @@ impl Client {
             net,
             network: folders.network,
             nodes: Arc::new(nodes.collect()),
+            kept: Arc::default(),
         }
+    }
+
+    /// The same client, with a connection to each node that it keeps.
+    pub async fn connected(mut self) -> Self {
+        let mut kept = Vec::new();
+        for number in 0..self.nodes.len() {
+            kept.push(self.connection(number).await);
+        }
+        self.kept = Arc::new(kept);
+        self
+    }
+
+    /// The same client with a connection to this node, if the node answers on it.
+    pub async fn try_connected(mut self, number: usize) -> Option<Self> {
+        let connection = self.connection(number).await;
+        let request = encode_call(&self.network, &Request::Status).unwrap();
+        let (mut send, mut recv) = connection.open().await.ok()?;
+        send.write(Bytes::from(request)).await.ok()?;
+        send.finish().ok()?;
+        recv_frame(&mut recv, 2 << 20).await.ok()??;
+        self.kept = Arc::new(vec![connection]);
+        Some(self)
+    }
+
+    async fn connection(&self, number: usize) -> <QuicTransport as Transport>::Connection {
+        if let Some(kept) = self.kept.get(number) {
+            return kept.clone();
+        }
+        let (key, address) = &self.nodes[number];
+        self.net.dial(PeerId::from(key), address).await.unwrap()
     }
 
     /// Sends any bytes on a fresh stream, ends it, and returns the frame that comes back.
     pub async fn raw(&self, number: usize, bytes: Vec<u8>) -> Response {
-        let (key, address) = &self.nodes[number];
-        let connection = self.net.dial(PeerId::from(key), address).await.unwrap();
+        let connection = self.connection(number).await;
         let (mut send, mut recv) = connection.open().await.unwrap();
         // A node that has refused the stream may have stopped it.
         let _ = send.write(Bytes::from(bytes)).await;
@@ -166,8 +198,7 @@ impl Client {
 
     /// Asks the same several times at once on one connection.
     pub async fn burst(&self, number: usize, request: &Request, times: usize) -> Vec<Response> {
-        let (key, address) = &self.nodes[number];
-        let connection = self.net.dial(PeerId::from(key), address).await.unwrap();
+        let connection = self.connection(number).await;
         let bytes = encode_call(&self.network, request).unwrap();
         let mut streams = Vec::new();
         for _ in 0..times {
@@ -186,8 +217,7 @@ impl Client {
 
     /// Sends bytes, does not end the stream, and returns the frame that comes back all the same.
     pub async fn unfinished(&self, number: usize, bytes: Vec<u8>) -> Response {
-        let (key, address) = &self.nodes[number];
-        let connection = self.net.dial(PeerId::from(key), address).await.unwrap();
+        let connection = self.connection(number).await;
         let (mut send, mut recv) = connection.open().await.unwrap();
         send.write(Bytes::from(bytes)).await.unwrap();
         let frame = recv_frame(&mut recv, 2 << 20).await.unwrap().unwrap();
@@ -253,7 +283,7 @@ impl Client {
             nonce: [7; 16],
         };
         Put {
-            descriptor: descriptor.clone(),
+            descriptor: *descriptor,
             request,
             signature: None,
             envelope: BoundedBytes::try_from(sealed.as_bytes()).unwrap(),
@@ -343,7 +373,7 @@ impl Person {
         let state = IdentityState::new(&self.genesis);
         let key = self.envelope.public().clone();
         IdentityUpdate {
-            genesis: Some(self.genesis.clone()),
+            genesis: Some(self.genesis),
             record: SignedRecord::add_device(network, &state, &self.root, &self.device, key).unwrap(),
         }
     }
