@@ -109,7 +109,10 @@ fn content(args: &SendArgs) -> Result<Content, CliError> {
         (None, Some(path)) => {
             let size = std::fs::metadata(path).map_err(|error| CliError::file(path, &error))?;
             if size.is_dir() {
-                return Err(CliError::local(format!("{} is a folder: name a file in it instead", path.display())));
+                return Err(CliError::local(format!(
+                    "{} is a folder: name a file in it instead",
+                    path.display()
+                )));
             }
             if size.len() > MESSAGE_BODY_BYTES_MAX as u64 {
                 return Err(too_long(&path.display().to_string()));
