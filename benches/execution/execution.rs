@@ -1,5 +1,6 @@
 //! Blocks of many transactions, and proofs from the state they leave, over a store in memory.
 #![allow(
+    clippy::indexing_slicing,
     missing_docs,
     clippy::unwrap_used,
     reason = "criterion_group! makes undocumented items; what a bench sets up is valid"

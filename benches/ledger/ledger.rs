@@ -1,5 +1,6 @@
 //! Verification of proofs and transactions, and the making of Merkle proofs.
 #![allow(
+    clippy::indexing_slicing,
     missing_docs,
     clippy::unwrap_used,
     reason = "criterion_group! makes undocumented items; what a bench sets up is valid"

@@ -45,7 +45,7 @@ pub struct NodeHealth {
 }
 
 /// The processes of a network on the loopback interface, each `BINARY node --dir FOLDER`. Dropping it kills them and
-/// removes their folders.
+/// removes their folders; should this process be killed, they stop by themselves.
 #[derive(Debug)]
 pub struct Processes {
     /// The folders.
@@ -96,7 +96,9 @@ impl Processes {
             .arg("node")
             .arg("--dir")
             .arg(dir)
-            .stdin(Stdio::null())
+            // A test that is killed takes its nodes with it.
+            .arg("--until-stdin-closes")
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()

@@ -18,6 +18,8 @@ use crate::fleet::Fleet;
 const IN_FLIGHT: usize = 8;
 /// How often the course of events is looked at.
 const TICK: Duration = Duration::from_millis(20);
+/// How long the restarted node may take to answer, before it is asked again.
+const HEALTH_PATIENCE: Duration = Duration::from_millis(100);
 /// The killed node stays away at least and at most this long.
 const AWAY_MIN: Duration = Duration::from_secs(1);
 const AWAY_MAX: Duration = Duration::from_secs(4);
@@ -311,7 +313,9 @@ impl Course<'_> {
                         format!("node {} {how}: {}", node.number, node.last_words()),
                     ));
                 }
-                if node.is_healthy().await {
+                // Not waited for: what arrives meanwhile is to be seen at once.
+                let healthy = tokio::time::timeout(HEALTH_PATIENCE, node.is_healthy()).await;
+                if healthy == Ok(true) {
                     self.outcome.restart_ms = since.elapsed().as_secs_f64() * 1_000.0;
                     self.life = Life::Back;
                     self.progress = Instant::now();

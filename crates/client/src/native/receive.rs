@@ -124,7 +124,18 @@ impl Client {
     pub async fn receive(&self) -> Result<Reading, ClientError> {
         let tag = self.inbox()?.tag();
         let nodes = self.shared.network.nodes();
-        let reading = self.read_swarm(&nodes, tag).await?;
+        let mut reading = self.read_swarm(&nodes, tag).await?;
+        let newer = self.shared.network.nodes();
+        if newer.epoch() != nodes.epoch() {
+            // Meanwhile other nodes keep the inbox.
+            let again = self.read_swarm(&newer, tag).await?;
+            reading = Reading {
+                received: [reading.received, again.received].concat(),
+                refused: [reading.refused, again.refused].concat(),
+                caught: [reading.caught, again.caught].concat(),
+                ..again
+            };
+        }
         self.note_caught().await?;
         Ok(reading)
     }

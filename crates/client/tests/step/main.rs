@@ -8,7 +8,10 @@
 )]
 
 mod anchoring;
+#[path = "../../../ledger/tests/common/mod.rs"]
+mod common;
 mod delivery;
+mod ledger;
 mod merge;
 mod reading;
 mod state;
