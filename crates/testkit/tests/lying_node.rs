@@ -47,11 +47,8 @@ impl World {
         let network = shared();
         let handle = network.clone();
         handle.block_on(async {
-            eprintln!("new");
             let world = Self::new(network).await;
-            eprintln!("test");
             test(&world).await;
-            eprintln!("end");
             world.liar.tell(None);
             world.liar.close().await;
             world.anna.close().await;
@@ -100,7 +97,6 @@ impl World {
             format!("message {number}, сообщение, 訊息")
         };
         *self.sent.lock().unwrap().entry(text.clone()).or_default() += 1;
-        eprintln!("send");
         self.anna
             .send(&self.bert.identity(), Content::text(text))
             .await
@@ -115,9 +111,7 @@ impl World {
 
     /// Bert reads once; the reading must be complete and hold everything sent.
     async fn read(&self) -> Reading {
-        eprintln!("receive");
         let reading = self.bert.receive().await.unwrap();
-        eprintln!("received");
         assert!(reading.complete, "{reading:?}");
         assert_eq!(reading.missing, 0);
         self.check_inbox();
