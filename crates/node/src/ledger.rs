@@ -223,6 +223,9 @@ impl Ledger {
     /// What became of a transaction.
     pub(crate) async fn status(&self, id: &TransactionId) -> Result<TransactionStatus, RpcError> {
         let id = *id;
+        // Whether it waits is asked before whether it is committed: asked the other way round, a block in between would
+        // make it unknown.
+        let waits = lock(&self.inner.mempool).get(&id).is_some();
         let found = self.read(move |reader| reader.transaction_status(&id)).await?;
         if let Some((height, outcome)) = found {
             return Ok(TransactionStatus::Final { height, outcome });
@@ -230,7 +233,7 @@ impl Ledger {
         if let Some((_, rejection)) = lock(&self.inner.refused).get(&id).copied() {
             return Ok(TransactionStatus::Refused { rejection });
         }
-        Ok(if lock(&self.inner.mempool).get(&id).is_some() {
+        Ok(if waits {
             TransactionStatus::Pending
         } else {
             TransactionStatus::Unknown
