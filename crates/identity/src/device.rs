@@ -18,6 +18,8 @@ pub struct SuiteId(u16);
 impl SuiteId {
     /// DHKEM(X25519, HKDF-SHA256), with HKDF-SHA256 and AES-256-GCM.
     pub const X25519: Self = Self(0x0020);
+    /// X-Wing, that is ML-KEM-768 and X25519 (draft-connolly-cfrg-xwing-kem), with HKDF-SHA256 and AES-256-GCM.
+    pub const X_WING: Self = Self(0x647a);
 
     /// The suite with this number.
     #[must_use]
@@ -36,6 +38,7 @@ impl SuiteId {
     pub const fn key_bytes(self) -> Option<usize> {
         match self {
             Self::X25519 => Some(32),
+            Self::X_WING => Some(1216),
             _ => None,
         }
     }

@@ -8,8 +8,8 @@ const KIB: usize = 1024;
 /// One mebibyte, in bytes.
 const MIB: usize = 1024 * KIB;
 
-/// Bytes of one sealed envelope: 64 KiB of padded content and 1 KiB of room for its header.
-pub const ENVELOPE_BYTES_MAX: usize = 65 * KIB;
+/// Bytes of one sealed envelope: 64 KiB of padded content and 2 KiB of room for its header.
+pub const ENVELOPE_BYTES_MAX: usize = 66 * KIB;
 /// Bytes of the body of one message before sealing: 60 KiB of text and 1 KiB of room for its framing.
 pub const MESSAGE_BODY_BYTES_MAX: usize = 61 * KIB;
 /// Seconds between the sealing of an envelope and its expiry: 30 days.

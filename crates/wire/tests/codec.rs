@@ -238,7 +238,7 @@ fn limits_fit_each_other() {
         assert!(limits::RECORD_BYTES_MAX < limits::TRANSACTION_BYTES_MAX);
         assert!(limits::TRANSACTION_BYTES_MAX <= limits::BLOCK_BYTES_MAX);
     }
-    assert_eq!(limits::ENVELOPE_BYTES_MAX, 66_560);
+    assert_eq!(limits::ENVELOPE_BYTES_MAX, 67_584);
     assert_eq!(limits::MESSAGE_BODY_BYTES_MAX, 62_464);
 }
 
