@@ -34,6 +34,11 @@ impl IdentityId {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// Its text in capitals, as codes for cameras have it.
+    pub(crate) fn write_capitals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bech32::encode_upper_to_fmt::<Bech32m, _>(f, PREFIX, &self.0).map_err(|_| fmt::Error)
+    }
 }
 
 impl AsRef<[u8]> for IdentityId {

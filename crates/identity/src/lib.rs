@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod code;
 mod device;
 mod genesis;
 mod id;
@@ -14,11 +15,13 @@ mod key;
 mod keystore;
 mod phrase;
 mod record;
+mod safety;
 mod slip10;
 mod state;
 mod statement;
 pub mod verify;
 
+pub use code::{Comparison, VerificationCode, VerificationCodeError};
 pub use device::{DeviceConsent, DeviceKeys, DeviceSecrets, EnvelopeKey, SecretsError, SuiteId};
 pub use genesis::{Genesis, next_root_digest};
 pub use id::{DeviceId, IdentityId, ParseIdError};
@@ -30,6 +33,7 @@ pub use keystore::{Argon2Cost, Keystore, KeystoreError, KeystoreKind};
 pub use phrase::{Phrase, PhraseError};
 pub use rand_core::{self, CryptoRng};
 pub use record::{DeviceRecord, Operation, Record, RecordError, RecordSigner, RootRecord, SignedRecord};
+pub use safety::{SafetyNumber, SafetyNumberError};
 pub use state::{DeviceEntry, IdentityState};
 pub use statement::{Statement, signed_bytes};
 pub use verify::SignatureError;
