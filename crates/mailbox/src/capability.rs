@@ -1,6 +1,10 @@
 //! Requests to write and read, and what a node checks before it obeys.
 
-use crate::descriptor::{Descriptor, MailboxTag, NONCE_BYTES, WritePolicy};
+use crate::{
+    contact::ContactError,
+    descriptor::{Descriptor, MailboxTag, NONCE_BYTES, WritePolicy},
+    postage::{Postage, PostageBits, check_postage},
+};
 use serde::{Deserialize, Serialize};
 use tokenim_identity::{Mailbox, NodeKey, Signature, Statement};
 use tokenim_wire::{
@@ -8,8 +12,7 @@ use tokenim_wire::{
     limits::{CLOCK_SKEW_SECONDS_MAX, ENVELOPE_LIFETIME_SECONDS_MAX, REQUEST_LIFETIME_SECONDS_MAX},
 };
 
-/// A request to keep an envelope. Signed with the write key of a mailbox whose policy is [`WritePolicy::Key`], unsigned
-/// for an open one.
+/// A request to keep an envelope. It comes with a [`WriteAuthority`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteRequest {
     /// The node that is asked.
@@ -29,6 +32,17 @@ pub struct WriteRequest {
 impl Statement for WriteRequest {
     type Signer = Mailbox;
     const LABEL: Label = Label::new("tokenim/mailbox-write/v1");
+}
+
+/// What gives the right to write to a mailbox.
+///
+/// The position of a variant is its number on the wire: it never changes, and new ones are appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WriteAuthority {
+    /// A proof of work, where anyone may write: [`WritePolicy::Open`].
+    Postage(Postage),
+    /// A signature of the [`WriteRequest`] by the write key: [`WritePolicy::Key`].
+    Signature(Signature),
 }
 
 /// A request to read a mailbox, signed with its read key.
@@ -73,20 +87,41 @@ pub enum CapabilityError {
     /// The envelope is to be kept for longer than envelopes are.
     #[error("the envelope is to be kept for longer than {ENVELOPE_LIFETIME_SECONDS_MAX} s")]
     EnvelopeLifetimeTooLong,
+    /// The mailbox is written to with a key, so it has no contact stock.
+    #[error("only an inbox that anyone may write to has a contact stock")]
+    NotAnInbox,
+    /// The contact keys are not good now.
+    #[error("{0}")]
+    Contact(ContactError),
+    /// The contact stock is not the one that the request names.
+    #[error("the contact stock is not the one that the request names")]
+    WrongStock,
     /// This mailbox wants a signature.
     #[error("the mailbox takes signed requests only")]
     SignatureMissing,
-    /// An open mailbox is written to without a signature.
-    #[error("an open mailbox takes unsigned requests only")]
-    SignatureUnexpected,
+    /// This mailbox wants postage.
+    #[error("an open mailbox takes postage, not a signature")]
+    PostageMissing,
+    /// The postage is of another hour.
+    #[error("the postage is of another hour: compare clocks and make it anew")]
+    PostageStale,
+    /// The postage is not worth as much as the mailbox asks for.
+    #[error("the postage is not worth the {needed} that the mailbox asks for")]
+    PostageTooLow {
+        /// What it asks for.
+        needed: PostageBits,
+    },
     /// The signature is not the key's.
     #[error("the signature is not that of the mailbox key")]
     SignatureInvalid,
 }
 
-/// Checks a request to write: meant for this node and this mailbox, in time, with an expiry that is allowed, and signed
-/// (strictly, for the node alone decides) where the policy says so. That envelope and expiry are those of the bytes that
-/// came along is checked by who has the bytes.
+/// Checks a request to write: meant for this node and this mailbox, in time, with an expiry that is allowed, and with
+/// the authority that the mailbox's policy asks for: postage worth `bits` for the envelope, or the write key's signature
+/// (strictly, for the node alone decides). That envelope and expiry are those of the bytes that came along is checked by
+/// who has the bytes.
+///
+/// A request without enough postage costs the node two hashes, that of the tag and that of the work.
 ///
 /// # Errors
 /// [`CapabilityError`], in the order in which its variants are listed.
@@ -95,7 +130,8 @@ pub fn check_write(
     node: &NodeKey,
     descriptor: &Descriptor,
     request: &WriteRequest,
-    signature: Option<&Signature>,
+    authority: &WriteAuthority,
+    bits: PostageBits,
     now: UnixSeconds,
 ) -> Result<(), CapabilityError> {
     check_common(node, descriptor, &request.node, &request.tag, request.expiry, now)?;
@@ -105,11 +141,13 @@ pub fn check_write(
     if too_far(request.envelope_expiry, now, ENVELOPE_LIFETIME_SECONDS_MAX) {
         return Err(CapabilityError::EnvelopeLifetimeTooLong);
     }
-    match (&descriptor.write, signature) {
-        (WritePolicy::Open, None) => Ok(()),
-        (WritePolicy::Open, Some(_)) => Err(CapabilityError::SignatureUnexpected),
-        (WritePolicy::Key(_), None) => Err(CapabilityError::SignatureMissing),
-        (WritePolicy::Key(key), Some(signature)) => key
+    match (&descriptor.write, authority) {
+        (WritePolicy::Open, WriteAuthority::Postage(postage)) => {
+            check_postage(&request.tag, &request.envelope, postage, bits, now)
+        }
+        (WritePolicy::Open, WriteAuthority::Signature(_)) => Err(CapabilityError::PostageMissing),
+        (WritePolicy::Key(_), WriteAuthority::Postage(_)) => Err(CapabilityError::SignatureMissing),
+        (WritePolicy::Key(key), WriteAuthority::Signature(signature)) => key
             .verify_strict(network, request, signature)
             .map_err(|_| CapabilityError::SignatureInvalid),
     }
@@ -134,8 +172,8 @@ pub fn check_read(
         .map_err(|_| CapabilityError::SignatureInvalid)
 }
 
-/// What both requests have in common.
-fn check_common(
+/// What all requests have in common.
+pub(crate) fn check_common(
     node: &NodeKey,
     descriptor: &Descriptor,
     asked: &NodeKey,

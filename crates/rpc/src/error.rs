@@ -80,6 +80,12 @@ codes! {
     INVALID_RECEIPT = 204, "invalid-receipt";
     /// The transaction can never be applied.
     INVALID_TRANSACTION = 205, "invalid-transaction";
+    /// The postage is not worth what the inbox asks for, or there is none.
+    POSTAGE_TOO_LOW = 206, "postage-too-low";
+    /// The postage is of another hour than the node's clock shows.
+    POSTAGE_STALE = 207, "postage-stale";
+    /// The node hands out a contact stock with a higher number, or another one with the same.
+    OUTDATED_STOCK = 208, "outdated-stock";
 
     /// The caller asked too often.
     RATE_LIMITED = 300, "rate-limited";

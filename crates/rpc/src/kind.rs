@@ -36,11 +36,15 @@ pub enum Kind {
     LogEntries,
     /// An envelope between nodes.
     Fetch,
+    /// A contact stock to hand out.
+    PublishContact,
+    /// A part of a contact stock.
+    FetchContact,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Error,
         Self::Status,
         Self::NodeSet,
@@ -56,6 +60,8 @@ impl Kind {
         Self::Changes,
         Self::LogEntries,
         Self::Fetch,
+        Self::PublishContact,
+        Self::FetchContact,
     ];
 
     /// Its name in snake case, as metrics and logs show it.
@@ -77,6 +83,8 @@ impl Kind {
             Self::Changes => "changes",
             Self::LogEntries => "log_entries",
             Self::Fetch => "fetch",
+            Self::PublishContact => "publish_contact",
+            Self::FetchContact => "fetch_contact",
         }
     }
 

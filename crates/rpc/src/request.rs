@@ -6,7 +6,9 @@ use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 use tokenim_identity::{IdentityId, Signature};
 use tokenim_ledger::{IdentityUpdate, Transaction, TransactionId};
-use tokenim_mailbox::{Descriptor, MailboxTag, QuorumReceipt, ReadRequest, WriteRequest};
+use tokenim_mailbox::{
+    ContactStock, Descriptor, MailboxTag, PublishRequest, QuorumReceipt, ReadRequest, WriteAuthority, WriteRequest,
+};
 use tokenim_wire::limits::ENVELOPE_BYTES_MAX;
 use tokenim_wire::{BoundedBytes, BoundedVec, EnvelopeId, Height, Object};
 
@@ -55,6 +57,14 @@ pub enum Request {
     },
     /// What nodes ask each other; refused to anyone else.
     Node(NodeRequest),
+    /// Hands out a contact stock from now on. Answer: [`Published`](crate::Published), after the stock is durable.
+    PublishContact(Box<PublishContact>),
+    /// What the owner of an inbox has left for those who write for the first time. Answer: a
+    /// [`FetchedContact`](crate::FetchedContact), or nothing.
+    FetchContact {
+        /// The inbox.
+        tag: MailboxTag,
+    },
 }
 
 /// An envelope to keep.
@@ -62,10 +72,10 @@ pub enum Request {
 pub struct Put {
     /// The mailbox.
     pub descriptor: Descriptor,
-    /// The capability request, signed where the mailbox's write policy names a key.
+    /// The capability request.
     pub request: WriteRequest,
-    /// That signature; none for a mailbox that anyone may write to.
-    pub signature: Option<Signature>,
+    /// What gives the right to it: postage, or a signature where the mailbox's write policy names a key.
+    pub authority: WriteAuthority,
     /// The envelope whose id is in the request.
     pub envelope: BoundedBytes<ENVELOPE_BYTES_MAX>,
 }
@@ -82,6 +92,19 @@ pub struct Read {
     /// How long to wait for an envelope at or after the start of the range, in milliseconds; at most
     /// [`WAIT_MILLISECONDS_MAX`](crate::limits::WAIT_MILLISECONDS_MAX) of them count.
     pub wait_ms: u32,
+}
+
+/// A contact stock to hand out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishContact {
+    /// The contact inbox.
+    pub descriptor: Descriptor,
+    /// The capability request, which names the stock by its digest.
+    pub request: PublishRequest,
+    /// The signature by the inbox's read key.
+    pub signature: Signature,
+    /// The stock.
+    pub stock: ContactStock,
 }
 
 /// Which acceptance to prove.
@@ -151,6 +174,8 @@ impl Request {
             Self::Acceptance { .. } => Kind::Acceptance,
             Self::Finality { .. } => Kind::Finality,
             Self::Node(request) => request.kind(),
+            Self::PublishContact(_) => Kind::PublishContact,
+            Self::FetchContact { .. } => Kind::FetchContact,
         }
     }
 

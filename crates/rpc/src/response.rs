@@ -5,7 +5,9 @@ use crate::{AnswerError, Kind, RpcError};
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 use tokenim_ledger::{AcceptanceProof, FinalityProof, LookupProof, Outcome, Rejection, TransactionId};
-use tokenim_mailbox::{Incarnation, LogEntry, LogId, MailboxTag, NodeKey, SignedHead, StorageReceipt};
+use tokenim_mailbox::{
+    Incarnation, KeyPackage, LogEntry, LogId, MailboxTag, NodeKey, SignedContactKeys, SignedHead, StorageReceipt,
+};
 use tokenim_wire::limits::{ENVELOPE_BYTES_MAX, READ_ITEMS_MAX};
 use tokenim_wire::{BoundedBytes, BoundedString, BoundedVec, Height, NetworkId, Object, SetEpoch, UnixMillis};
 
@@ -38,6 +40,10 @@ pub enum Response {
     Finality(Box<FinalityProof>),
     /// What nodes answer each other.
     Node(NodeResponse),
+    /// The contact stock is handed out from now on.
+    PublishContact(Published),
+    /// What the owner of the inbox has left with this node; none if nothing, or if it has expired.
+    FetchContact(Option<Box<FetchedContact>>),
 }
 
 /// The answer to a [`NodeRequest`](crate::NodeRequest): the variant of the same name.
@@ -190,6 +196,22 @@ pub struct Item {
     pub envelope: Option<BoundedBytes<ENVELOPE_BYTES_MAX>>,
 }
 
+/// A contact stock that a node hands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The number of its contact keys.
+    pub number: u64,
+}
+
+/// A part of a contact stock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchedContact {
+    /// The contact keys; whoever asked checks them against the ledger.
+    pub keys: SignedContactKeys,
+    /// One of the key packages; none if the owner has published none. Others may have got the same.
+    pub package: Option<KeyPackage>,
+}
+
 /// What became of a gossip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gossiped {
@@ -304,6 +326,10 @@ answers! {
     into_acceptance: Acceptance(Self::Acceptance(answer) => *answer) -> AcceptanceProof;
     /// The answer to [`Request::Finality`](crate::Request::Finality).
     into_finality: Finality(Self::Finality(answer) => *answer) -> FinalityProof;
+    /// The answer to [`Request::PublishContact`](crate::Request::PublishContact).
+    into_published: PublishContact(Self::PublishContact(answer) => answer) -> Published;
+    /// The answer to [`Request::FetchContact`](crate::Request::FetchContact).
+    into_fetched_contact: FetchContact(Self::FetchContact(answer) => answer.map(|fetched| *fetched)) -> Option<FetchedContact>;
     /// The answer to [`NodeRequest::Gossip`](crate::NodeRequest::Gossip).
     into_gossiped: Gossip(Self::Node(NodeResponse::Gossip(answer)) => answer) -> Gossiped;
     /// The answer to [`NodeRequest::Changes`](crate::NodeRequest::Changes).
@@ -331,6 +357,8 @@ impl Response {
             Self::Acceptance(_) => Kind::Acceptance,
             Self::Finality(_) => Kind::Finality,
             Self::Node(response) => response.kind(),
+            Self::PublishContact(_) => Kind::PublishContact,
+            Self::FetchContact(_) => Kind::FetchContact,
         }
     }
 

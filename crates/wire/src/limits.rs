@@ -85,3 +85,20 @@ pub const KEYSTORE_MEMORY_KIB_MAX: u32 = 256 * 1024;
 pub const KEYSTORE_PASSES_MAX: u32 = 16;
 /// Lanes of that memory.
 pub const KEYSTORE_LANES_MAX: u32 = 16;
+
+/// Leading zero bits of the postage of a mailbox whose owner asks for nothing else: 4,096 hashes on average.
+pub const POSTAGE_BITS_DEFAULT: u8 = 12;
+/// Leading zero bits of postage that an owner may ask for: minutes of one core.
+pub const POSTAGE_BITS_MAX: u8 = 32;
+/// Hours by which the hour of postage may differ from the node's.
+pub const POSTAGE_HOURS_SKEW_MAX: u64 = 1;
+/// Seconds between the making of contact keys and their expiry: 30 days.
+pub const CONTACT_KEYS_LIFETIME_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
+/// Bytes of the encoded contact keys of a device, with their signature.
+pub const CONTACT_KEYS_BYTES_MAX: usize = KIB + KIB / 2;
+/// Key packages in the contact stock of a device.
+pub const KEY_PACKAGES_MAX: usize = 32;
+/// Bytes of one key package.
+pub const KEY_PACKAGE_BYTES_MAX: usize = 4 * KIB;
+/// Bytes of the encoded contact stock of a device: its keys, its packages and a little around them.
+pub const CONTACT_STOCK_BYTES_MAX: usize = CONTACT_KEYS_BYTES_MAX + KEY_PACKAGES_MAX * KEY_PACKAGE_BYTES_MAX + KIB / 2;
