@@ -77,6 +77,16 @@ impl EnvelopeKey {
         }
     }
 
+    /// The X-Wing key with these bytes. Whether its ML-KEM half is one is found out by whoever seals to it.
+    #[must_use]
+    pub fn x_wing(key: &[u8; 1216]) -> Self {
+        let key = BoundedBytes::try_from(key.as_slice()).unwrap_or_default();
+        Self {
+            suite: SuiteId::X_WING,
+            key,
+        }
+    }
+
     /// Its suite.
     #[must_use]
     pub const fn suite(&self) -> SuiteId {
@@ -171,6 +181,8 @@ pub struct DeviceSecrets {
     pub inbox: MailboxSigningKey,
     /// Part of the descriptor of its contact inbox.
     pub inbox_nonce: [u8; 16],
+    /// Seals what the device keeps on its disk.
+    pub vault: Zeroizing<[u8; 32]>,
 }
 
 /// Bytes that are not the secrets of a device: wrong length or version. It says nothing about them.
@@ -182,7 +194,7 @@ impl DeviceSecrets {
     /// The version byte of their encoding.
     const VERSION: u8 = 1;
     /// Length of their encoding in bytes.
-    pub const BYTES: usize = 113;
+    pub const BYTES: usize = 145;
 
     /// Fresh random secrets.
     #[must_use]
@@ -193,11 +205,14 @@ impl DeviceSecrets {
         let inbox = MailboxSigningKey::generate(rng);
         let mut inbox_nonce = [0; 16];
         rng.fill_bytes(&mut inbox_nonce);
+        let mut vault = Zeroizing::new([0; 32]);
+        rng.fill_bytes(vault.as_mut_slice());
         Self {
             signing,
             envelope_seed,
             inbox,
             inbox_nonce,
+            vault,
         }
     }
 
@@ -221,10 +236,10 @@ impl DeviceSecrets {
     /// Their encoding, for a keystore:
     ///
     /// ```text
-    /// ┌─────────┬──────────────┬───────────────┬────────────┬─────────────┐
-    /// │ version │ signing seed │ envelope seed │ inbox seed │ inbox nonce │
-    /// │ 1 byte  │ 32 bytes     │ 32 bytes      │ 32 bytes   │ 16 bytes    │
-    /// └─────────┴──────────────┴───────────────┴────────────┴─────────────┘
+    /// ┌─────────┬──────────────┬───────────────┬────────────┬─────────────┬──────────┐
+    /// │ version │ signing seed │ envelope seed │ inbox seed │ inbox nonce │ vault    │
+    /// │ 1 byte  │ 32 bytes     │ 32 bytes      │ 32 bytes   │ 16 bytes    │ 32 bytes │
+    /// └─────────┴──────────────┴───────────────┴────────────┴─────────────┴──────────┘
     /// ```
     #[must_use]
     pub fn expose_bytes(&self) -> Zeroizing<Vec<u8>> {
@@ -234,6 +249,7 @@ impl DeviceSecrets {
         out.extend_from_slice(self.envelope_seed.as_slice());
         out.extend_from_slice(self.inbox.expose_seed().as_slice());
         out.extend_from_slice(&self.inbox_nonce);
+        out.extend_from_slice(self.vault.as_slice());
         out
     }
 
@@ -246,7 +262,8 @@ impl DeviceSecrets {
         let (signing, rest) = rest.split_first_chunk::<32>().ok_or(SecretsError)?;
         let (envelope_seed, rest) = rest.split_first_chunk::<32>().ok_or(SecretsError)?;
         let (inbox, rest) = rest.split_first_chunk::<32>().ok_or(SecretsError)?;
-        let inbox_nonce = rest.try_into().map_err(|_| SecretsError)?;
+        let (inbox_nonce, rest) = rest.split_first_chunk::<16>().ok_or(SecretsError)?;
+        let vault: &[u8; 32] = rest.try_into().map_err(|_| SecretsError)?;
         if *version != Self::VERSION {
             return Err(SecretsError);
         }
@@ -254,7 +271,8 @@ impl DeviceSecrets {
             signing: DeviceSigningKey::from_seed(*signing),
             envelope_seed: Zeroizing::new(*envelope_seed),
             inbox: MailboxSigningKey::from_seed(*inbox),
-            inbox_nonce,
+            inbox_nonce: *inbox_nonce,
+            vault: Zeroizing::new(*vault),
         })
     }
 }

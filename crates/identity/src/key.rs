@@ -47,6 +47,10 @@ role! {
     Root, RootKey, RootSigningKey
 }
 role! {
+    /// One of several that together recover an identity whose root was lost or stolen: it signs that one record.
+    Recovery, RecoveryKey, RecoverySigningKey
+}
+role! {
     /// Speaks for one device of an identity: it signs envelopes.
     Device, DeviceKey, DeviceSigningKey
 }

@@ -1,6 +1,6 @@
 //! The words that an identity is made of.
 
-use crate::{Genesis, RootSigningKey, slip10::Node};
+use crate::{Genesis, RootKey, RootSigningKey, slip10::Node};
 use alloc::string::String;
 use bip39::{Language, Mnemonic};
 use core::{
@@ -42,6 +42,8 @@ pub enum PhraseError {
 impl Phrase {
     /// How many words a phrase has.
     pub const WORDS: usize = 24;
+    /// How many root keys [`Phrase::find_root`] tries.
+    const ROOTS_SEARCHED: u32 = 256;
 
     /// A fresh random phrase.
     #[must_use]
@@ -105,15 +107,35 @@ impl Phrase {
     /// The root key with an index: SLIP-0010, path `m/1414090061'/0'/index'`, from the BIP-39 seed with no passphrase.
     #[must_use]
     pub fn root_key(&self, index: u32) -> RootSigningKey {
-        let seed = Zeroizing::new(self.0.to_seed_normalized(""));
-        let node = Node::master(seed.as_slice()).child(PURPOSE).child(0).child(index);
-        RootSigningKey::from_seed(*node.seed())
+        RootSigningKey::from_seed(*self.account().child(index).seed())
     }
 
-    /// The genesis record: root key 0, with root key 1 as the next.
+    /// The genesis record: root key 0, with root key 1 as the next. These words alone give the name of the identity.
     #[must_use]
     pub fn genesis(&self) -> Genesis {
         Genesis::new(self.root_key(0).verifying_key(), &self.root_key(1).verifying_key())
+    }
+
+    /// The genesis record with a next root that is made elsewhere: root key 0 of a second phrase, kept in another
+    /// place. Whoever steals one of the two does not have the other. The name of the identity then takes both: these
+    /// words and that public key.
+    #[must_use]
+    pub fn genesis_with_next(&self, next: &RootKey) -> Genesis {
+        Genesis::new(self.root_key(0).verifying_key(), next)
+    }
+
+    /// Which of the first 256 root keys of this phrase a key is.
+    #[must_use]
+    pub fn find_root(&self, key: &RootKey) -> Option<u32> {
+        let account = self.account();
+        (0..Self::ROOTS_SEARCHED)
+            .find(|index| RootSigningKey::from_seed(*account.child(*index).seed()).verifying_key() == *key)
+    }
+
+    /// The node above the root keys.
+    fn account(&self) -> Node {
+        let seed = Zeroizing::new(self.0.to_seed_normalized(""));
+        Node::master(seed.as_slice()).child(PURPOSE).child(0)
     }
 }
 

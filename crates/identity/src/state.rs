@@ -1,14 +1,14 @@
 //! What a chain of records comes to.
 
-use crate::{
-    DeviceConsent, DeviceId, DeviceKeys, DeviceRecord, Genesis, IdentityId, Operation, Record, RecordError,
-    RecordSigner, RootKey, RootRecord, Signature, SignedRecord,
-};
+use crate::{DeviceId, DeviceKeys, Genesis, IdentityId, RecordError, RootKey};
 use serde::{Deserialize, Serialize};
 use tokenim_wire::{
-    BoundedVec, Digest, Height, NetworkId, Object,
-    limits::{DEVICES_PER_IDENTITY_MAX, IDENTITY_STATE_BYTES_MAX, RECORDS_PER_IDENTITY_MAX},
+    BoundedVec, Digest, EncodeError, Height, Label, NetworkId, Object, UnixMillis, hash_object,
+    limits::{DEVICES_PER_IDENTITY_MAX, IDENTITY_STATE_BYTES_MAX, LINKS_PER_IDENTITY_MAX},
 };
+
+/// The label under which the log of a chain goes on.
+const RECORD_LOG: Label = Label::new("tokenim/record-log/v1");
 
 /// A device of an identity and when it was one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,74 @@ impl DeviceEntry {
     }
 }
 
+/// Where and when a record is applied: the network, the block that holds it, and the window of the network.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The network.
+    pub network: &'a NetworkId,
+    /// The height of the block.
+    pub height: Height,
+    /// The time of the block.
+    pub time: UnixMillis,
+    /// How long what is pending can be undone, in milliseconds; the same for the whole life of the network.
+    pub window_ms: u64,
+}
+
+/// How high the signer of something pending stands. Recovery keys stand above both: what they sign is never pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Rank {
+    /// 0: the root.
+    Root,
+    /// 1: the next root. What it signed the root can't undo, so that a thief of the root can't keep it out.
+    NextRoot,
+}
+
+/// What waits for the window to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PendingOperation {
+    /// 0: a new root.
+    RotateRoot {
+        /// The root key that it will be.
+        root: RootKey,
+        /// The hash of the one that comes after it.
+        next_root: Digest,
+    },
+    /// 1: other recovery keys, or none.
+    SetRecovery {
+        /// The digest of the commitment to them.
+        recovery: Option<Digest>,
+    },
+    /// 2: the end of the identity.
+    Deactivate,
+}
+
+/// An operation that waits for the window to pass. At most one does at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pending {
+    /// What will be done.
+    pub op: PendingOperation,
+    /// Who signed it: only somebody who stands as high can replace or cancel it.
+    pub rank: Rank,
+    /// The height of the block that it came in.
+    pub submitted: Height,
+    /// The block time from which on it can be carried out.
+    pub due: UnixMillis,
+}
+
+/// How an identity stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Standing {
+    /// 0: nothing waits.
+    Active,
+    /// 1: something waits for the window to pass.
+    Pending(Pending),
+    /// 2: it has ended; only a recovery can follow.
+    Deactivated {
+        /// The height of the block that ended it.
+        at: Height,
+    },
+}
+
 /// The state of an identity after some records: what the ledger keeps of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityState {
@@ -38,12 +106,24 @@ pub struct IdentityState {
     pub seq: u64,
     /// The digest of the last record; the bytes of the id after the genesis record.
     pub head: Digest,
+    /// The hash of everything that led here, heights and times of the blocks included; the bytes of the id after the
+    /// genesis record. So a [`replay`](crate::replay) that comes to a proven state has proven heights and times.
+    pub log: Digest,
+    /// How many records root, next root and devices have signed since the beginning, the last recovery, or the last new
+    /// root.
+    pub spent: u64,
     /// The root key.
     pub root: RootKey,
     /// The hash of the root key that comes after it.
     pub next_root: Digest,
-    /// Every device it has had, in the order in which they were added. None is ever removed, so that what a device
-    /// signed can be judged later.
+    /// The digest of the commitment to its recovery keys, where it has some.
+    pub recovery: Option<Digest>,
+    /// How it stands.
+    pub standing: Standing,
+    /// Its links to accounts elsewhere, in the order in which they were made.
+    pub links: BoundedVec<Digest, LINKS_PER_IDENTITY_MAX>,
+    /// Its devices, in the order in which they were added. Revoked ones stay, so that what a device signed can be
+    /// judged later, until the place is needed for a new one.
     pub devices: BoundedVec<DeviceEntry, DEVICES_PER_IDENTITY_MAX>,
 }
 
@@ -54,75 +134,42 @@ impl Object for IdentityState {
 }
 
 impl IdentityState {
-    /// The state after the genesis record: no devices.
+    /// The state after the genesis record: active, no devices, no recovery keys.
     #[must_use]
     pub fn new(genesis: &Genesis) -> Self {
         let id = genesis.id();
+        let head = Digest::from_bytes(id.to_bytes());
         Self {
             id,
             seq: 0,
-            head: Digest::from_bytes(id.to_bytes()),
+            head,
+            log: head,
+            spent: 0,
             root: genesis.root,
             next_root: genesis.next_root,
+            recovery: None,
+            standing: Standing::Active,
+            links: BoundedVec::empty(),
             devices: BoundedVec::empty(),
         }
     }
 
-    /// The state after one more record, which came at height `at`. Signatures are verified by ZIP-215, since all must
-    /// agree. This state is left as it is.
-    ///
-    /// | operation | root | the device itself | another device |
-    /// |---|---|---|---|
-    /// | add device | yes, with the device's consent | no | no |
-    /// | revoke device | yes | yes | no |
-    ///
-    /// # Errors
-    /// [`RecordError`] for what is wrong first; the cheap checks come before the signatures.
-    pub fn apply(&self, network: &NetworkId, signed: &SignedRecord, at: Height) -> Result<Self, RecordError> {
-        let record = &signed.record;
-        self.check_place(network, record)?;
-        let mut next = self.clone();
-        match &record.op {
-            Operation::AddDevice { keys, consent } => {
-                if signed.signer != RecordSigner::Root {
-                    return Err(RecordError::NotAllowed);
-                }
-                if self.device(&keys.device_id()).is_some() {
-                    return Err(RecordError::DeviceExists);
-                }
-                let entry = DeviceEntry {
-                    keys: keys.clone(),
-                    added: at,
-                    revoked: None,
-                };
-                next.devices.push(entry).map_err(|_| RecordError::DevicesFull)?;
-                check_consent(network, record, keys, consent)?;
-            }
-            Operation::RevokeDevice { device } => {
-                if let RecordSigner::Device(signer) = signed.signer
-                    && signer != *device
-                {
-                    return Err(RecordError::NotAllowed);
-                }
-                let entry = next
-                    .devices
-                    .as_mut_slice()
-                    .iter_mut()
-                    .find(|entry| entry.keys.device_id() == *device)
-                    .ok_or(RecordError::UnknownDevice)?;
-                if entry.revoked.is_some() {
-                    return Err(RecordError::DeviceRevoked);
-                }
-                if at < entry.added {
-                    return Err(RecordError::HeightWentBack);
-                }
-                entry.revoked = Some(at);
-            }
+    /// What waits for the window to pass.
+    #[must_use]
+    pub const fn pending(&self) -> Option<&Pending> {
+        match &self.standing {
+            Standing::Pending(pending) => Some(pending),
+            Standing::Active | Standing::Deactivated { .. } => None,
         }
-        self.check_signature(network, signed)?;
-        next.seq = record.seq;
-        next.head = signed.digest()?;
-        Ok(next)
+    }
+
+    /// The height of the block that ended it, if it has ended.
+    #[must_use]
+    pub const fn deactivated(&self) -> Option<Height> {
+        match self.standing {
+            Standing::Deactivated { at } => Some(at),
+            Standing::Active | Standing::Pending(_) => None,
+        }
     }
 
     /// A device that it has or had.
@@ -131,7 +178,7 @@ impl IdentityState {
         self.devices.iter().find(|entry| entry.keys.device_id() == *id)
     }
 
-    /// The devices that are not revoked.
+    /// The devices that are not revoked. A deactivated identity has none.
     pub fn active_devices(&self) -> impl Iterator<Item = &DeviceEntry> {
         self.devices.iter().filter(|entry| entry.revoked.is_none())
     }
@@ -144,61 +191,11 @@ impl IdentityState {
 
     /// The number of the next record.
     pub(crate) fn next_seq(&self) -> Result<u64, RecordError> {
-        match self.seq.checked_add(1) {
-            Some(seq) if seq <= RECORDS_PER_IDENTITY_MAX => Ok(seq),
-            _ => Err(RecordError::RecordsFull),
-        }
+        self.seq.checked_add(1).ok_or(RecordError::RecordsFull)
     }
 
-    /// Checks that a record is the next one of this chain.
-    fn check_place(&self, network: &NetworkId, record: &Record) -> Result<(), RecordError> {
-        if record.network != *network {
-            return Err(RecordError::WrongNetwork);
-        }
-        if record.identity != self.id {
-            return Err(RecordError::WrongIdentity);
-        }
-        let expected = self.next_seq()?;
-        if record.seq != expected {
-            return Err(RecordError::WrongSequence {
-                expected,
-                actual: record.seq,
-            });
-        }
-        if record.prev != self.head {
-            return Err(RecordError::WrongPrevious);
-        }
-        Ok(())
+    /// The log after a record with this digest.
+    pub(crate) fn log_after(&self, digest: &Digest, place: &Place<'_>) -> Result<Digest, EncodeError> {
+        hash_object(RECORD_LOG, &(self.log, digest, place.height, place.time))
     }
-
-    /// Checks the signature of a record by the key that its signer has in this state.
-    fn check_signature(&self, network: &NetworkId, signed: &SignedRecord) -> Result<(), RecordError> {
-        let held = match &signed.signer {
-            RecordSigner::Root => self
-                .root
-                .verify_zip215(network, &RootRecord(&signed.record), &signed.signature),
-            RecordSigner::Device(id) => {
-                let key = self.device(id).ok_or(RecordError::UnknownDevice)?.keys.signing;
-                key.verify_zip215(network, &DeviceRecord(&signed.record), &signed.signature)
-            }
-        };
-        held.map_err(|_| RecordError::Signature)
-    }
-}
-
-/// Checks that a device has agreed to be added by a record.
-fn check_consent(
-    network: &NetworkId,
-    record: &Record,
-    keys: &DeviceKeys,
-    consent: &Signature,
-) -> Result<(), RecordError> {
-    let statement = DeviceConsent {
-        identity: record.identity,
-        seq: record.seq,
-        keys: keys.clone(),
-    };
-    keys.signing
-        .verify_zip215(network, &statement, consent)
-        .map_err(|_| RecordError::Consent)
 }

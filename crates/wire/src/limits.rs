@@ -38,14 +38,27 @@ pub const SPONSOR_TRANSACTIONS_PER_BLOCK_MAX: usize = 16;
 /// Heights between now and the last height at which a transaction may be included.
 pub const TRANSACTION_LIFETIME_HEIGHTS_MAX: u64 = 1024;
 
-/// Devices that an identity has ever had, revoked ones included.
+/// Devices in the state of one identity, revoked ones included.
 pub const DEVICES_PER_IDENTITY_MAX: usize = 64;
-/// Records in the chain of one identity, its genesis not counted: the highest sequence number.
-pub const RECORDS_PER_IDENTITY_MAX: u64 = 1024;
+/// Links to accounts in the state of one identity.
+pub const LINKS_PER_IDENTITY_MAX: usize = 32;
+/// Keys that may recover one identity.
+pub const RECOVERY_KEYS_MAX: usize = 16;
+/// Records that the root of one identity may sign; a recovery and a new root give it as many again.
+pub const RECORDS_PER_ROOT_MAX: u64 = 1024;
+/// Records beyond those of the root, kept free for the next root and for devices that leave.
+pub const RECORDS_RESERVED: u64 = 128;
 /// Bytes of one encoded signed record.
-pub const RECORD_BYTES_MAX: usize = 2 * KIB;
+pub const RECORD_BYTES_MAX: usize = 5 * KIB;
 /// Bytes of the encoded state of one identity.
 pub const IDENTITY_STATE_BYTES_MAX: usize = 96 * KIB;
+
+/// Milliseconds for which a network holds back a change of an identity's root at least: one second, for tests.
+pub const RECOVERY_WINDOW_MILLIS_MIN: u64 = 1_000;
+/// And at most: 30 days.
+pub const RECOVERY_WINDOW_MILLIS_MAX: u64 = 30 * 24 * 60 * 60 * 1_000;
+/// Records in one page of an identity's history.
+pub const HISTORY_ENTRIES_MAX: usize = 64;
 
 /// Registered nodes in a node set.
 pub const NODES_MAX: usize = 1024;
