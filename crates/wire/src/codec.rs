@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 use postcard::{Deserializer, de_flavors, ser_flavors, serialize_with_flavor};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 /// Why bytes are not the canonical encoding of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,11 +92,11 @@ pub fn encoded_len<T: Serialize + ?Sized>(value: &T) -> Result<usize, EncodeErro
 ///
 /// Refuses more than `bytes_max` bytes before reading any, anything left over, and every encoding but the one that
 /// [`encode`] makes; the last by encoding again and comparing byte by byte, without a buffer. So a value has one
-/// encoding, and hashing or signing the bytes or the value comes to the same.
+/// encoding, and hashing or signing the bytes or the value comes to the same. The value may borrow from `bytes`.
 ///
 /// # Errors
 /// Every [`DecodeError`] but `UnknownVersion`.
-pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Result<T, DecodeError> {
+pub fn decode<'de, T: Serialize + Deserialize<'de>>(bytes: &'de [u8], bytes_max: usize) -> Result<T, DecodeError> {
     if bytes.len() > bytes_max {
         return Err(DecodeError::TooLong {
             limit: bytes_max,
