@@ -4,6 +4,7 @@ use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
+use tokenim_wire::{Digest, Height};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 tokenim_wire::bytes_newtype! {
@@ -21,6 +22,18 @@ impl MessageId {
         rng.fill_bytes(&mut bytes);
         Self::from_bytes(bytes)
     }
+}
+
+/// The newest final header that a sender knows, told to the recipient inside of the signed payload.
+///
+/// Two people who are shown different ledgers find out by it: the recipient holds a header of that height, or proves
+/// that it is not the one. Nothing here checks it; it is what the sender says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The header's height.
+    pub height: Height,
+    /// The header's digest.
+    pub header: Digest,
 }
 
 /// How the body of a message is to be read. Unknown kinds are delivered as they are.

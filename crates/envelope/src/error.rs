@@ -10,7 +10,7 @@ pub enum SealError {
     /// The recipient's key is of a suite that this version doesn't know. The recipient needs a newer sender.
     #[error("the recipient's envelope key is of suite {0}, which is not known here")]
     UnsupportedSuite(SuiteId),
-    /// The recipient's key has the wrong length or is of small order. Whoever published it is at fault.
+    /// The recipient's key is none of its suite's: of small order, or not reduced. Whoever published it is at fault.
     #[error("the recipient's envelope key is not usable")]
     RecipientKey,
     /// The body is longer than [`MESSAGE_BODY_BYTES_MAX`](tokenim_wire::limits::MESSAGE_BODY_BYTES_MAX).
@@ -28,7 +28,7 @@ pub enum SealError {
 
 /// Why an envelope was not opened, or a message not taken for its sender's.
 ///
-/// The first four say what anyone can see in the outer header. Everything behind it is [`OpenError::Refused`], so that
+/// All but the last say what anyone can see in the outer header. Everything behind it is [`OpenError::Refused`], so that
 /// an answer to a sender tells nothing about keys or content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -39,6 +39,10 @@ pub enum OpenError {
     /// The envelope is of a suite that this version doesn't know.
     #[error("the envelope is of suite {0}, which is not known here")]
     UnsupportedSuite(SuiteId),
+    /// The envelope is of a suite that is known but not this device's. In particular a device whose key is X-Wing takes
+    /// no X25519 envelope.
+    #[error("the envelope is of suite {0}, which is not this device's")]
+    OtherSuite(SuiteId),
     /// The expiry named in the outer header is past by more than the clock skew allowed.
     #[error("the envelope has expired")]
     Expired,

@@ -1,17 +1,17 @@
-//! Hybrid Public Key Encryption, RFC 9180, base mode, single shot, one suite.
+//! Hybrid Public Key Encryption, RFC 9180, base mode, single shot, two suites.
 //!
-//! | part | algorithm | id |
-//! |---|---|---|
-//! | KEM | DHKEM(X25519, HKDF-SHA256) | `0x0020` |
-//! | KDF | HKDF-SHA256 | `0x0001` |
-//! | AEAD | AES-256-GCM | `0x0002` |
+//! | [`Suite`] | KEM | public key | encapsulated key | drawn to seal |
+//! |---|---|---|---|---|
+//! | `X25519` | DHKEM(X25519, HKDF-SHA256), `0x0020` | 32 bytes | 32 bytes | 32 bytes |
+//! | `XWing` | X-Wing, that is ML-KEM-768 and X25519, `0x647a` | 1,216 bytes | 1,120 bytes | 64 bytes |
 //!
-//! Any RFC 9180 implementation of that suite opens what [`seal`] makes, and the other way round.
-//! The sender's randomness is 32 bytes of input keying material for `DeriveKeyPair` (RFC 9180,
-//! section 7.1.3), drawn in one call, so that a fixed generator reproduces a published vector.
+//! Both with HKDF-SHA256 (`0x0001`) and AES-256-GCM (`0x0002`). Any HPKE implementation of the suite opens what [`seal`]
+//! makes, and the other way round. A key belongs to a suite, so that nothing else has to name it. Randomness is drawn in
+//! one call, so that a fixed generator reproduces a published vector: for X25519 the input keying material of
+//! `DeriveKeyPair` (RFC 9180, section 7.1.3), for X-Wing the `eseed` of draft-connolly-cfrg-xwing-kem-10, section 5.4.1.
 //!
 //! ```
-//! use tokenim_envelope::hpke::{self, SecretKey};
+//! use tokenim_envelope::hpke::{self, SecretKey, Suite};
 //! # use tokenim_envelope::rand_core::{Infallible, TryCryptoRng, TryRng};
 //! # struct Fixed;
 //! # impl TryRng for Fixed {
@@ -22,7 +22,7 @@
 //! # }
 //! # impl TryCryptoRng for Fixed {}
 //! # let mut rng = Fixed; // not random: an example
-//! let recipient = SecretKey::generate(&mut rng);
+//! let recipient = SecretKey::generate(Suite::XWing, &mut rng);
 //! let (enc, ciphertext) =
 //!     hpke::seal(recipient.public_key(), b"info", b"aad", b"plaintext", &mut rng)?;
 //! let plaintext = hpke::open(&recipient, &enc, b"info", b"aad", &ciphertext)?;
@@ -31,64 +31,124 @@
 //! ```
 //!
 //! # Security
-//! **Provides** secrecy of the plaintext against whoever lacks the recipient's secret key, and
-//! integrity of `info`, `aad` and ciphertext between sealing and opening.
+//! **Provides** secrecy of the plaintext against whoever lacks the recipient's secret key, and integrity of `info`,
+//! `aad` and ciphertext between sealing and opening. With X-Wing the secrecy holds as long as either ML-KEM-768 or
+//! X25519 does, so that a quantum computer that comes later does not open what is stored today.
 //!
-//! **Does not provide** sender authentication, protection from replay, forward secrecy against a
-//! later theft of the recipient's secret key, or key commitment: a sender can build one AES-GCM
-//! ciphertext that opens under two keys. The envelope around this module adds what it needs of
-//! these; a direct user has to do the same.
+//! **Does not provide** sender authentication, protection from replay, forward secrecy against a later theft of the
+//! recipient's secret key, or key commitment: a sender can build one AES-GCM ciphertext that opens under two keys. The
+//! envelope around this module adds what it needs of these; a direct user has to do the same.
 //!
-//! X25519, HMAC-SHA256 and AES-GCM run in constant time as far as the underlying crates do. AES
-//! and GHASH use the processor's instructions where there are any, bit-sliced code elsewhere.
+//! X25519, ML-KEM, HMAC-SHA256, SHA-3 and AES-GCM run in constant time as far as the underlying crates do. AES and GHASH
+//! use the processor's instructions where there are any, bit-sliced code elsewhere. Secret keys can't be compared.
+//!
+//! ```compile_fail
+//! use tokenim_envelope::hpke::{SecretKey, Suite};
+//! let key = SecretKey::from_bytes(Suite::XWing, &[1; 32]);
+//! assert!(key == key);
+//! ```
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+use aes_gcm::Tag;
 use aes_gcm::aead::AeadInOut;
-use aes_gcm::{Aes256Gcm, Key, KeyInit, Nonce, Tag};
-use hkdf::{Hkdf, HkdfExtract};
 use rand_core::CryptoRng;
-use sha2::Sha256;
-use x25519_dalek::StaticSecret;
-use zeroize::{Zeroize, Zeroizing};
+use tokenim_identity::{EnvelopeKey, SuiteId};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-/// Bytes of a serialised public key, `Npk` (RFC 9180, section 7.1).
-pub const PUBLIC_KEY_BYTES: usize = 32;
-/// Bytes of a serialised secret key, `Nsk`, and of the sender's input keying material.
+use kdf::{Schedule, SharedSecret};
+
+mod kdf;
+mod x25519;
+mod x_wing;
+
+/// Bytes of a serialised secret key of either suite, `Nsk` (RFC 9180, section 7.1), and of the seed to derive one from.
 pub const SECRET_KEY_BYTES: usize = 32;
-/// Bytes of an encapsulated key, `Nenc`.
-pub const ENCAPSULATED_BYTES: usize = 32;
 /// Bytes by which a ciphertext is longer than its plaintext, `Nt`.
 pub const TAG_BYTES: usize = 16;
 
-const KEY_BYTES: usize = 32;
-const NONCE_BYTES: usize = 12;
-const SHARED_SECRET_BYTES: usize = 32;
-const HASH_BYTES: usize = 32;
-const EXPAND_BYTES_MAX: usize = 255 * HASH_BYTES;
-const CONTEXT_BYTES: usize = 1 + 2 * HASH_BYTES;
+/// Which key encapsulation: key derivation and encryption are the same in both. The weaker one comes first in the order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Suite {
+    /// DHKEM(X25519, HKDF-SHA256). A quantum computer that comes later opens what was recorded.
+    X25519,
+    /// X-Wing: ML-KEM-768 and X25519.
+    #[default]
+    XWing,
+}
 
-const VERSION: &[u8] = b"HPKE-v1";
-const KEM_SUITE: &[u8] = b"KEM\x00\x20";
-const HPKE_SUITE: &[u8] = b"HPKE\x00\x20\x00\x01\x00\x02";
-const MODE_BASE: u8 = 0;
+impl Suite {
+    /// All of them, the weaker one first.
+    pub const ALL: [Self; 2] = [Self::X25519, Self::XWing];
 
-/// `LabeledExtract("", "psk_id_hash", "")`, the same for every message in base mode.
-const PSK_ID_HASH: [u8; HASH_BYTES] = [
-    0x4c, 0xe5, 0x47, 0x2e, 0xcd, 0xd5, 0x09, 0x3b, 0xa0, 0xae, 0xcb, 0x8f, 0x87, 0x1f, 0xf1, 0x3f, 0x1f, 0xbc, 0x90,
-    0xee, 0x76, 0xf0, 0xe1, 0x8a, 0xce, 0x1a, 0x1b, 0x7e, 0x56, 0x5b, 0xaf, 0xa3,
-];
+    /// The suite with this number, if it is one of these.
+    #[must_use]
+    pub const fn from_id(id: SuiteId) -> Option<Self> {
+        match id {
+            SuiteId::X25519 => Some(Self::X25519),
+            SuiteId::X_WING => Some(Self::XWing),
+            _ => None,
+        }
+    }
+
+    /// Its number: that of its KEM in the registry of HPKE.
+    #[must_use]
+    pub const fn id(self) -> SuiteId {
+        match self {
+            Self::X25519 => SuiteId::X25519,
+            Self::XWing => SuiteId::X_WING,
+        }
+    }
+
+    /// Bytes of a serialised public key, `Npk` (RFC 9180, section 7.1).
+    #[must_use]
+    pub const fn public_key_bytes(self) -> usize {
+        match self {
+            Self::X25519 => x25519::KEY_BYTES,
+            Self::XWing => x_wing::PUBLIC_KEY_BYTES,
+        }
+    }
+
+    /// Bytes of an encapsulated key, `Nenc`.
+    #[must_use]
+    pub const fn encapsulated_bytes(self) -> usize {
+        match self {
+            Self::X25519 => x25519::KEY_BYTES,
+            Self::XWing => x_wing::ENCAPSULATED_BYTES,
+        }
+    }
+
+    const fn schedule(self) -> &'static Schedule {
+        match self {
+            Self::X25519 => &Schedule::X25519,
+            Self::XWing => &Schedule::X_WING,
+        }
+    }
+}
+
+/// Why bytes are not a public key or an encapsulated key of a suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The suite's keys have another length.
+    #[error("keys of the suite have another length")]
+    Length,
+    /// A coefficient of the ML-KEM half is not below the modulus (FIPS 203, section 7.2).
+    #[error("the ML-KEM key is not reduced")]
+    NotReduced,
+}
 
 /// Why sealing failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
-    /// The recipient's public key is of small order: X25519 with it gives zero for every secret.
+    /// The recipient's X25519 key, or X25519 half, is of small order: X25519 with it gives zero for every secret.
     #[error("the recipient's public key is of small order")]
     PublicKey,
-    /// Plaintext or associated data exceed what AES-GCM encrypts under one nonce (2³⁶ − 32 and
-    /// 2⁶¹ − 1 bytes).
+    /// Plaintext or associated data exceed what AES-GCM encrypts under one nonce (2³⁶ − 32 and 2⁶¹ − 1 bytes).
     #[error("the plaintext or the associated data is too long for AES-GCM")]
     TooLong,
 }
@@ -102,111 +162,163 @@ pub enum OpenError {
     Refused,
 }
 
-/// A recipient's X25519 public key as sent: 32 bytes, any value.
+/// A recipient's public key.
 ///
-/// Bytes are taken as they are; [`seal`] refuses a key of small order when it uses it. RFC 9180
-/// binds these bytes, so two encodings of one point are two different recipients.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PublicKey([u8; PUBLIC_KEY_BYTES]);
+/// X25519 keys are taken as they are, and one of small order is refused when it is used. RFC 9180 binds the bytes, so
+/// two encodings of one point are two different recipients. Of X-Wing keys the ML-KEM half is checked, and what
+/// encapsulation needs of it is computed once.
+#[derive(Clone)]
+pub struct PublicKey(Public);
+
+#[derive(Clone)]
+enum Public {
+    X25519([u8; x25519::KEY_BYTES]),
+    XWing(Box<x_wing::PublicKey>),
+}
 
 impl PublicKey {
     /// Takes the serialised form (RFC 9180, `DeserializePublicKey`).
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; PUBLIC_KEY_BYTES]) -> Self {
-        Self(bytes)
-    }
-
-    /// The serialised form by value.
-    #[must_use]
-    pub const fn to_bytes(self) -> [u8; PUBLIC_KEY_BYTES] {
-        self.0
+    ///
+    /// # Errors
+    /// [`KeyError`] if the bytes are not a key of the suite.
+    pub fn from_bytes(suite: Suite, bytes: &[u8]) -> Result<Self, KeyError> {
+        Ok(Self(match suite {
+            Suite::X25519 => Public::X25519(bytes.try_into().map_err(|_| KeyError::Length)?),
+            Suite::XWing => Public::XWing(Box::new(x_wing::PublicKey::from_bytes(bytes)?)),
+        }))
     }
 
     /// The serialised form (RFC 9180, `SerializePublicKey`).
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; PUBLIC_KEY_BYTES] {
-        &self.0
+    pub const fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Public::X25519(bytes) => bytes,
+            Public::XWing(key) => &key.bytes,
+        }
+    }
+
+    /// Its suite.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        match &self.0 {
+            Public::X25519(_) => Suite::X25519,
+            Public::XWing(_) => Suite::XWing,
+        }
     }
 }
+
+impl From<&PublicKey> for EnvelopeKey {
+    fn from(key: &PublicKey) -> Self {
+        match &key.0 {
+            Public::X25519(bytes) => Self::x25519(*bytes),
+            Public::XWing(key) => Self::x_wing(&key.bytes),
+        }
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for PublicKey {}
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, "PublicKey", &self.0)
+        write_hex(f, "PublicKey", self.as_bytes())
     }
 }
 
-/// An encapsulated key, `enc` in RFC 9180: the ephemeral X25519 public key, 32 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Encapsulated([u8; ENCAPSULATED_BYTES]);
+/// An encapsulated key, `enc` in RFC 9180, as sent. The suites differ in its length.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Encapsulated(Enc);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Enc {
+    X25519([u8; x25519::KEY_BYTES]),
+    XWing([u8; x_wing::ENCAPSULATED_BYTES]),
+}
 
 impl Encapsulated {
     /// Takes the bytes as received.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; ENCAPSULATED_BYTES]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes by value.
-    #[must_use]
-    pub const fn to_bytes(self) -> [u8; ENCAPSULATED_BYTES] {
-        self.0
+    ///
+    /// # Errors
+    /// [`KeyError::Length`] if the suite's have another length.
+    pub fn from_bytes(suite: Suite, bytes: &[u8]) -> Result<Self, KeyError> {
+        Ok(Self(match suite {
+            Suite::X25519 => Enc::X25519(bytes.try_into().map_err(|_| KeyError::Length)?),
+            Suite::XWing => Enc::XWing(bytes.try_into().map_err(|_| KeyError::Length)?),
+        }))
     }
 
     /// The bytes to send.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; ENCAPSULATED_BYTES] {
-        &self.0
+    pub const fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Enc::X25519(bytes) => bytes,
+            Enc::XWing(bytes) => bytes,
+        }
     }
 }
 
 impl fmt::Debug for Encapsulated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, "Encapsulated", &self.0)
+        write_hex(f, "Encapsulated", self.as_bytes())
     }
 }
 
+/// The first 32 bytes in hexadecimal, and dots for the rest.
 fn write_hex(f: &mut fmt::Formatter<'_>, name: &str, bytes: &[u8]) -> fmt::Result {
     write!(f, "{name}(")?;
-    for byte in bytes {
+    for byte in bytes.iter().take(32) {
         write!(f, "{byte:02x}")?;
     }
-    f.write_str(")")
+    f.write_str(if bytes.len() > 32 { "…)" } else { ")" })
 }
 
-/// A recipient's X25519 secret key together with its public key, which opening needs every time
-/// and which would otherwise cost a scalar multiplication each.
+/// A recipient's secret key together with all that opening needs and that follows from it: the public key, and for
+/// X-Wing the expanded ML-KEM key.
 ///
-/// Zeroized on drop; prints as its public key only.
+/// Wiped when dropped; prints its suite only.
 pub struct SecretKey {
-    secret: StaticSecret,
+    secret: Secret,
     public: PublicKey,
 }
 
+enum Secret {
+    X25519(x25519::SecretKey),
+    XWing(Box<x_wing::SecretKey>),
+}
+
 impl SecretKey {
-    /// Takes a serialised secret key (RFC 9180, `DeserializePrivateKey`). X25519 clamps it.
+    /// Takes a serialised secret key (RFC 9180, `DeserializePrivateKey`). X25519 clamps it; X-Wing expands it.
     #[must_use]
-    pub fn from_bytes(bytes: &[u8; SECRET_KEY_BYTES]) -> Self {
-        let secret = StaticSecret::from(*bytes);
-        let public = PublicKey(x25519_dalek::PublicKey::from(&secret).to_bytes());
-        Self { secret, public }
+    pub fn from_bytes(suite: Suite, bytes: &[u8; SECRET_KEY_BYTES]) -> Self {
+        match suite {
+            Suite::X25519 => x25519::SecretKey::from_bytes(bytes).into(),
+            Suite::XWing => x_wing::SecretKey::from_bytes(bytes).into(),
+        }
     }
 
-    /// Derives a key pair from input keying material (RFC 9180, `DeriveKeyPair`).
+    /// Derives a key pair from input keying material: `DeriveKeyPair` of RFC 9180, section 7.1.3, or for X-Wing of
+    /// draft-ietf-hpke-pq.
     ///
     /// The same `ikm` gives the same pair; it should hold at least 32 bytes of entropy.
     #[must_use]
-    pub fn derive(ikm: &[u8]) -> Self {
-        let prk = labeled_extract(b"", KEM_SUITE, b"dkp_prk", ikm);
-        let bytes = labeled_expand::<SECRET_KEY_BYTES>(&prk, KEM_SUITE, b"sk", b"", b"");
-        Self::from_bytes(&bytes)
+    pub fn derive(suite: Suite, ikm: &[u8]) -> Self {
+        match suite {
+            Suite::X25519 => x25519::SecretKey::derive(ikm).into(),
+            Suite::XWing => x_wing::SecretKey::derive(ikm).into(),
+        }
     }
 
     /// A fresh key pair: [`SecretKey::derive`] over 32 bytes drawn from `rng` in one call.
     #[must_use]
-    pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+    pub fn generate(suite: Suite, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         let mut ikm = Zeroizing::new([0; SECRET_KEY_BYTES]);
         rng.fill_bytes(ikm.as_mut_slice());
-        Self::derive(ikm.as_slice())
+        Self::derive(suite, ikm.as_slice())
     }
 
     /// The public key that belongs to this secret.
@@ -215,32 +327,62 @@ impl SecretKey {
         &self.public
     }
 
-    /// The secret bytes as given or derived (not clamped), for storage. Wiped when dropped.
+    /// Its suite.
     #[must_use]
-    pub fn expose_bytes(&self) -> Zeroizing<[u8; SECRET_KEY_BYTES]> {
-        Zeroizing::new(self.secret.to_bytes())
+    pub const fn suite(&self) -> Suite {
+        self.public.suite()
     }
 
-    /// X25519; `None` if the other key is of small order (RFC 9180, section 7.1.4).
-    fn diffie_hellman(&self, other: &[u8; 32]) -> Option<x25519_dalek::SharedSecret> {
-        let shared = self.secret.diffie_hellman(&x25519_dalek::PublicKey::from(*other));
-        shared.was_contributory().then_some(shared)
+    /// The secret bytes as given or derived (neither clamped nor expanded), for storage. Wiped when dropped.
+    #[must_use]
+    pub fn expose_bytes(&self) -> Zeroizing<[u8; SECRET_KEY_BYTES]> {
+        match &self.secret {
+            Secret::X25519(secret) => secret.expose_bytes(),
+            Secret::XWing(secret) => secret.expose_bytes(),
+        }
+    }
+
+    /// `Decap` of RFC 9180, section 4; `None` if the encapsulated key is of another suite or of small order.
+    fn decapsulate(&self, enc: &Encapsulated) -> Option<SharedSecret> {
+        match (&self.secret, &enc.0) {
+            (Secret::X25519(secret), Enc::X25519(enc)) => secret.decapsulate(enc),
+            (Secret::XWing(secret), Enc::XWing(enc)) => secret.decapsulate(enc),
+            _ => None,
+        }
     }
 }
 
+impl From<x25519::SecretKey> for SecretKey {
+    fn from(secret: x25519::SecretKey) -> Self {
+        Self {
+            public: PublicKey(Public::X25519(secret.public)),
+            secret: Secret::X25519(secret),
+        }
+    }
+}
+
+impl From<x_wing::SecretKey> for SecretKey {
+    fn from(secret: x_wing::SecretKey) -> Self {
+        Self {
+            public: PublicKey(Public::XWing(Box::new(secret.public()))),
+            secret: Secret::XWing(Box::new(secret)),
+        }
+    }
+}
+
+/// Every secret field wipes itself.
+impl ZeroizeOnDrop for SecretKey {}
+
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretKey")
-            .field("secret", &"[redacted]")
-            .field("public", &self.public)
-            .finish()
+        write!(f, "SecretKey({:?}, redacted)", self.suite())
     }
 }
 
 /// Seals `plaintext` to a public key: `Seal` of RFC 9180, section 6.1, base mode.
 ///
-/// Returns the encapsulated key and the ciphertext, which is [`TAG_BYTES`] longer than the
-/// plaintext. Draws 32 bytes from `rng`.
+/// Returns the encapsulated key and the ciphertext, which is [`TAG_BYTES`] longer than the plaintext. Draws 32 bytes
+/// from `rng` for X25519, 64 for X-Wing.
 ///
 /// # Errors
 /// [`SealError`].
@@ -259,8 +401,7 @@ pub fn seal(
 
 /// [`seal`] without a second buffer: `buffer` holds the plaintext and then the ciphertext.
 ///
-/// With [`TAG_BYTES`] of spare capacity nothing is allocated. On an error the content of
-/// `buffer` is unspecified.
+/// With [`TAG_BYTES`] of spare capacity nothing is allocated. On an error the content of `buffer` is unspecified.
 ///
 /// # Errors
 /// [`SealError`].
@@ -278,18 +419,33 @@ pub fn seal_in_place(
 ///
 /// The envelope needs this cut, since what it seals contains a signature over `enc`.
 pub(crate) struct Encapsulation {
+    suite: Suite,
     enc: Encapsulated,
-    shared_secret: Zeroizing<[u8; SHARED_SECRET_BYTES]>,
+    shared_secret: SharedSecret,
 }
 
 impl Encapsulation {
-    /// `Encap` of RFC 9180, section 4.1.
+    /// `Encap` of RFC 9180, section 4.
     pub(crate) fn new(to: &PublicKey, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Self, SealError> {
-        let ephemeral = SecretKey::generate(rng);
-        let dh = ephemeral.diffie_hellman(to.as_bytes()).ok_or(SealError::PublicKey)?;
-        let enc = Encapsulated(ephemeral.public.0);
-        let shared_secret = shared_secret(&dh, &enc, to);
-        Ok(Self { enc, shared_secret })
+        let (enc, shared_secret) = match &to.0 {
+            Public::X25519(to) => {
+                let mut ikm = Zeroizing::new([0; 32]);
+                rng.fill_bytes(ikm.as_mut_slice());
+                let (enc, shared_secret) = x25519::encapsulate(to, &ikm).ok_or(SealError::PublicKey)?;
+                (Enc::X25519(enc), shared_secret)
+            }
+            Public::XWing(to) => {
+                let mut randomness = Zeroizing::new([0; x_wing::RANDOMNESS_BYTES]);
+                rng.fill_bytes(randomness.as_mut_slice());
+                let (enc, shared_secret) = x_wing::encapsulate(to, &randomness).ok_or(SealError::PublicKey)?;
+                (Enc::XWing(enc), shared_secret)
+            }
+        };
+        Ok(Self {
+            suite: to.suite(),
+            enc: Encapsulated(enc),
+            shared_secret,
+        })
     }
 
     pub(crate) const fn enc(&self) -> &Encapsulated {
@@ -303,10 +459,10 @@ impl Encapsulation {
         aad: &[u8],
         buffer: &mut Vec<u8>,
     ) -> Result<Encapsulated, SealError> {
-        let schedule = KeySchedule::new(&self.shared_secret, info);
-        let tag = schedule
+        let keys = self.suite.schedule().keys(&self.shared_secret, info);
+        let tag = keys
             .cipher()
-            .encrypt_inout_detached(schedule.nonce(), aad, buffer.as_mut_slice().into())
+            .encrypt_inout_detached(keys.nonce(), aad, buffer.as_mut_slice().into())
             .map_err(|_| SealError::TooLong)?;
         buffer.extend_from_slice(&tag);
         Ok(self.enc)
@@ -315,11 +471,10 @@ impl Encapsulation {
 
 /// Opens a ciphertext: `Open` of RFC 9180, section 6.1, base mode.
 ///
-/// Allocates the plaintext and nothing else, and that only once its length is known to be at
-/// least [`TAG_BYTES`] shorter than the ciphertext.
+/// Allocates the plaintext and nothing else.
 ///
 /// # Errors
-/// [`OpenError::Refused`], whatever the cause.
+/// [`OpenError::Refused`], whatever the cause, an encapsulated key of another suite included.
 pub fn open(
     key: &SecretKey,
     enc: &Encapsulated,
@@ -363,94 +518,11 @@ fn open_detached(
     buffer: &mut [u8],
     tag: &[u8; TAG_BYTES],
 ) -> Result<(), OpenError> {
-    let dh = key.diffie_hellman(enc.as_bytes()).ok_or(OpenError::Refused)?;
-    let shared_secret = shared_secret(&dh, enc, &key.public);
-    let schedule = KeySchedule::new(&shared_secret, info);
-    schedule
-        .cipher()
-        .decrypt_inout_detached(schedule.nonce(), aad, buffer.into(), <&Tag>::from(tag))
+    let shared_secret = key.decapsulate(enc).ok_or(OpenError::Refused)?;
+    let keys = key.suite().schedule().keys(&shared_secret, info);
+    keys.cipher()
+        .decrypt_inout_detached(keys.nonce(), aad, buffer.into(), <&Tag>::from(tag))
         .map_err(|_| OpenError::Refused)
-}
-
-/// `ExtractAndExpand(dh, enc ‖ pkRm)` of RFC 9180, section 4.1.
-fn shared_secret(
-    dh: &x25519_dalek::SharedSecret,
-    enc: &Encapsulated,
-    to: &PublicKey,
-) -> Zeroizing<[u8; SHARED_SECRET_BYTES]> {
-    let prk = labeled_extract(b"", KEM_SUITE, b"eae_prk", dh.as_bytes());
-    labeled_expand(&prk, KEM_SUITE, b"shared_secret", &enc.0, &to.0)
-}
-
-/// Key and nonce of the one message (RFC 9180, `KeySchedule`, section 5.1, with sequence 0).
-struct KeySchedule {
-    key: Zeroizing<[u8; KEY_BYTES]>,
-    nonce: Zeroizing<[u8; NONCE_BYTES]>,
-}
-
-impl KeySchedule {
-    fn new(shared_secret: &[u8; SHARED_SECRET_BYTES], info: &[u8]) -> Self {
-        let context = key_schedule_context(info);
-        let secret = labeled_extract(shared_secret, HPKE_SUITE, b"secret", b"");
-        Self {
-            key: labeled_expand(&secret, HPKE_SUITE, b"key", &context, b""),
-            nonce: labeled_expand(&secret, HPKE_SUITE, b"base_nonce", &context, b""),
-        }
-    }
-
-    fn cipher(&self) -> Aes256Gcm {
-        Aes256Gcm::new(<&Key<Aes256Gcm>>::from(&*self.key))
-    }
-
-    fn nonce(&self) -> &Nonce<aes_gcm::aead::consts::U12> {
-        (&*self.nonce).into()
-    }
-}
-
-/// `mode ‖ psk_id_hash ‖ info_hash`, on the stack.
-fn key_schedule_context(info: &[u8]) -> [u8; CONTEXT_BYTES] {
-    let info_hash = labeled_extractor(b"", HPKE_SUITE, b"info_hash", info).finalize().0;
-    let mut context = [MODE_BASE; CONTEXT_BYTES];
-    let parts = PSK_ID_HASH.iter().chain(info_hash.iter());
-    for (to, from) in context.iter_mut().skip(1).zip(parts) {
-        *to = *from;
-    }
-    context
-}
-
-/// `LabeledExtract` of RFC 9180, section 4, as a key to expand; the raw one is wiped.
-fn labeled_extract(salt: &[u8], suite: &[u8], label: &[u8], ikm: &[u8]) -> Hkdf<Sha256> {
-    let (mut raw, prk) = labeled_extractor(salt, suite, label, ikm).finalize();
-    raw.as_mut_slice().zeroize();
-    prk
-}
-
-fn labeled_extractor(salt: &[u8], suite: &[u8], label: &[u8], ikm: &[u8]) -> HkdfExtract<Sha256> {
-    let mut extractor = HkdfExtract::new(Some(salt));
-    extractor.input_ikm(VERSION);
-    extractor.input_ikm(suite);
-    extractor.input_ikm(label);
-    extractor.input_ikm(ikm);
-    extractor
-}
-
-/// `LabeledExpand` of RFC 9180, section 4, with `info` in two parts.
-fn labeled_expand<const N: usize>(
-    prk: &Hkdf<Sha256>,
-    suite: &[u8],
-    label: &[u8],
-    info_head: &[u8],
-    info_tail: &[u8],
-) -> Zeroizing<[u8; N]> {
-    const { assert!(N <= EXPAND_BYTES_MAX && N <= u16::MAX as usize) };
-    let length = [(N >> 8) as u8, (N & 0xff) as u8];
-    let info = [&length, VERSION, suite, label, info_head, info_tail];
-    let mut out = Zeroizing::new([0; N]);
-    match prk.expand_multi_info(&info, out.as_mut_slice()) {
-        Ok(()) => out,
-        // HKDF refuses only more than EXPAND_BYTES_MAX; N is checked while compiling.
-        Err(hkdf::InvalidLength) => unreachable!(),
-    }
 }
 
 #[cfg(test)]

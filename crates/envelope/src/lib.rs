@@ -20,8 +20,9 @@ mod replay;
 mod seal;
 mod sealed;
 
-pub use content::{Content, ContentKind, MessageId};
+pub use content::{Checkpoint, Content, ContentKind, MessageId};
 pub use error::{OpenError, SealError};
+pub use hpke::Suite;
 pub use key::EnvelopeSecretKey;
 pub use lifetime::LIFETIME_MAX;
 pub use open::{Message, Opened, Opener, open};

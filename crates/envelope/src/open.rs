@@ -1,17 +1,19 @@
 //! Opening, in two steps that are two types: [`Opened`] is decrypted, [`Message`] is the sender's.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
-use tokenim_identity::{DeviceId, DeviceKey, EnvelopeKey, IdentityId, IdentityState, Signature, SuiteId};
-use tokenim_wire::{DecodeError, Digest, Height, NetworkId, Object, UnixSeconds, decode};
-use zeroize::Zeroizing;
+use tokenim_identity::{DeviceId, DeviceKey, EnvelopeKey, IdentityId, IdentityState, Signature};
+use tokenim_wire::{DecodeError, Digest, Height, NetworkId, UnixSeconds, decode};
+use zeroize::{Zeroize, Zeroizing};
 
-use crate::hpke::{self, Encapsulated};
+use crate::hpke::{self, Encapsulated, Suite};
 use crate::lifetime::check_lifetime;
 use crate::padding;
-use crate::payload::{Borrowed, OwnedBody, Payload, SignedContent, header_digest, info, info_digest, is_committed};
+use crate::payload::{Body, Borrowed, Payload, SignedContent, header_digest, info, info_digest, is_committed};
 use crate::sealed::Sealed;
-use crate::{Content, EnvelopeSecretKey, MessageId, OpenError};
+use crate::{Checkpoint, Content, EnvelopeSecretKey, MessageId, OpenError};
 
 /// The device that opens.
 #[derive(Clone, Copy, Debug)]
@@ -22,72 +24,85 @@ pub struct Opener<'a> {
     pub identity: IdentityId,
     /// The receiving device.
     pub device: DeviceId,
-    /// Its envelope key.
-    pub key: &'a EnvelopeSecretKey,
+    /// Its envelope keys, tried in this order: the newest, those before it that are not deleted yet, the one of its
+    /// record. Should they be of different suites, those of the weaker ones are not tried.
+    pub keys: &'a [&'a EnvelopeSecretKey],
+}
+
+impl Opener<'_> {
+    /// The strongest suite among the keys, the only one in which an envelope is taken. So nobody can talk a device down
+    /// to a suite that it once had.
+    #[must_use]
+    pub fn suite(&self) -> Option<Suite> {
+        self.keys.iter().map(|key| key.suite()).max()
+    }
 }
 
 /// Decrypts an envelope for this device. What comes out is not yet anybody's message: see [`Opened`].
 ///
+/// Allocates once, for the ciphertext, in which the content then stays.
+///
 /// # Errors
 /// What the outer header shows has errors of its own; everything behind it is [`OpenError::Refused`].
 pub fn open(opener: &Opener<'_>, bytes: &[u8], now: UnixSeconds) -> Result<Opened, OpenError> {
-    let Sealed { header, ciphertext } = Sealed::from_bytes(bytes)?;
-    if header.suite != SuiteId::X25519 {
-        return Err(OpenError::UnsupportedSuite(header.suite));
+    let (Sealed { header, ciphertext }, aad) = Sealed::from_bytes(bytes)?;
+    let suite = Suite::from_id(header.suite).ok_or(OpenError::UnsupportedSuite(header.suite))?;
+    if opener.suite() != Some(suite) {
+        return Err(OpenError::OtherSuite(header.suite));
     }
-    let enc: [u8; hpke::ENCAPSULATED_BYTES] = header.enc.as_slice().try_into().map_err(|_| DecodeError::Malformed)?;
+    let enc = Encapsulated::from_bytes(suite, header.enc.0).map_err(|_| DecodeError::Malformed)?;
     check_lifetime(header.expiry, now)?;
 
-    let aad = header.aad().map_err(|_| OpenError::Refused)?;
     let info = info(&opener.network, header.suite);
-    let mut plaintext = Zeroizing::new(ciphertext.into_inner());
-    hpke::open_in_place(
-        opener.key.hpke(),
-        &Encapsulated::from_bytes(enc),
-        &info,
-        &aad,
-        &mut plaintext,
-    )
-    .map_err(|_| OpenError::Refused)?;
+    let mut plaintext = Zeroizing::new(ciphertext.0.to_vec());
+    // A key that does not open leaves the ciphertext as it is. The first that does is the one: a ciphertext made for two
+    // keys is not tried again under the second.
+    let mut keys = opener.keys.iter().filter(|key| key.suite() == suite);
+    let key = keys
+        .find(|key| hpke::open_in_place(key.hpke(), &enc, &info, aad, &mut plaintext).is_ok())
+        .ok_or(OpenError::Refused)?;
 
-    let (payload, signature) = read(&plaintext).ok_or(OpenError::Refused)?;
+    let (payload, signature, body_end) = read(&plaintext).ok_or(OpenError::Refused)?;
     let for_this_device = payload.recipient == opener.identity && payload.recipient_device == opener.device;
     if !for_this_device || payload.expiry != header.expiry {
         return Err(OpenError::Refused);
     }
+    let (kind, body_bytes) = (payload.kind, payload.body.0.len());
+    let payload = payload.with_body(());
     Ok(Opened {
         network: opener.network,
         info: info_digest(&info),
-        header: header_digest(&aad),
+        header: header_digest(aad),
         enc,
-        recipient_key: opener.key.public().clone(),
+        recipient_key: key.shared_public(),
         signature,
         content: Content {
-            kind: payload.kind,
-            body: payload.body.into_inner(),
+            kind,
+            body: keep(plaintext, body_end, body_bytes).ok_or(OpenError::Refused)?,
         },
-        payload: Payload {
-            commitment: payload.commitment,
-            sender: payload.sender,
-            sender_device: payload.sender_device,
-            recipient: payload.recipient,
-            recipient_device: payload.recipient_device,
-            id: payload.id,
-            expiry: payload.expiry,
-            kind: payload.kind,
-            body: (),
-        },
+        payload,
     })
 }
 
-/// Commitment first, then padding, then the payload.
-fn read(plaintext: &[u8]) -> Option<(Payload<OwnedBody>, Signature)> {
+/// Commitment first, then padding, then the payload; at last the place where the payload ends, and with it the body.
+fn read(plaintext: &[u8]) -> Option<(Payload<Body<'_>>, Signature, usize)> {
     if !is_committed(plaintext) {
         return None;
     }
     let (payload, signature) = padding::unpad(plaintext)?;
+    let body_end = payload.len();
     let payload = decode(payload, plaintext.len()).ok()?;
-    Some((payload, Signature::from_bytes(*signature)))
+    Some((payload, Signature::from_bytes(*signature), body_end))
+}
+
+/// The body, moved to the front of the plaintext's buffer; the rest of it is wiped.
+fn keep(mut plaintext: Zeroizing<Vec<u8>>, end: usize, bytes: usize) -> Option<Vec<u8>> {
+    let start = end.checked_sub(bytes)?;
+    plaintext.get(start..end)?;
+    plaintext.copy_within(start..end, 0);
+    plaintext.get_mut(bytes..)?.zeroize();
+    plaintext.truncate(bytes);
+    Some(core::mem::take(&mut *plaintext))
 }
 
 /// A decrypted envelope whose sender is only claimed. Its content can't be reached.
@@ -98,8 +113,8 @@ pub struct Opened {
     network: NetworkId,
     info: Digest,
     header: Digest,
-    enc: [u8; hpke::ENCAPSULATED_BYTES],
-    recipient_key: EnvelopeKey,
+    enc: Encapsulated,
+    recipient_key: Arc<EnvelopeKey>,
     signature: Signature,
     payload: Payload<()>,
     content: Content,
@@ -132,45 +147,25 @@ impl Opened {
     /// # Errors
     /// [`OpenError::Refused`] if the key is another device's or the signature is not strictly valid.
     pub fn verify(self, key: &DeviceKey) -> Result<Message, OpenError> {
-        let Payload {
-            commitment,
-            sender,
-            sender_device,
-            recipient,
-            recipient_device,
-            id,
-            expiry,
-            kind,
-            body: (),
-        } = self.payload;
-        if DeviceId::of(key) != sender_device {
+        if DeviceId::of(key) != self.payload.sender_device {
             return Err(OpenError::Refused);
         }
-        let payload = Payload {
-            commitment,
-            sender,
-            sender_device,
-            recipient,
-            recipient_device,
-            id,
-            expiry,
-            kind,
-            body: Borrowed(&self.content.body),
-        };
+        let payload = self.payload.with_body(Borrowed(&self.content.body));
         let statement = SignedContent {
             info: self.info,
             header: self.header,
-            enc: Borrowed(&self.enc),
+            enc: Borrowed(self.enc.as_bytes()),
             recipient_key: &self.recipient_key,
             payload: &payload,
         };
         key.verify_strict(&self.network, &statement, &self.signature)
             .map_err(|_| OpenError::Refused)?;
         Ok(Message {
-            sender,
-            sender_device,
-            id,
-            expiry,
+            sender: payload.sender,
+            sender_device: payload.sender_device,
+            id: payload.id,
+            expiry: payload.expiry,
+            checkpoint: payload.checkpoint,
             content: self.content,
         })
     }
@@ -214,6 +209,8 @@ pub struct Message {
     pub id: MessageId,
     /// Its expiry.
     pub expiry: UnixSeconds,
+    /// The newest final header that the sender knew, if it said so.
+    pub checkpoint: Option<Checkpoint>,
     /// What it carries.
     pub content: Content,
 }

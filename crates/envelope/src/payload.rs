@@ -1,12 +1,13 @@
 //! What is inside: the payload, and what its signature covers.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use subtle::ConstantTimeEq;
 use tokenim_identity::{Device, DeviceId, EnvelopeKey, IdentityId, Statement, SuiteId};
 use tokenim_wire::limits::MESSAGE_BODY_BYTES_MAX;
-use tokenim_wire::{BoundedBytes, Digest, Label, NetworkId, UnixSeconds, hash};
+use tokenim_wire::{Digest, Label, NetworkId, UnixSeconds, hash};
 
-use crate::{ContentKind, MessageId};
+use crate::sealed::ENC_BYTES_MAX;
+use crate::{Checkpoint, ContentKind, MessageId};
 
 const INFO_LABEL: Label = Label::new("tokenim/envelope/v1");
 const INFO_HASH_LABEL: Label = Label::new("tokenim/envelope-info/v1");
@@ -34,7 +35,7 @@ pub(crate) fn is_committed(plaintext: &[u8]) -> bool {
         .is_some_and(|start| start.ct_eq(COMMITMENT.as_bytes()).into())
 }
 
-/// The payload in its order on the wire. `B` is the body: borrowed to seal, owned when opened.
+/// The payload in its order on the wire. `B` is the body, which comes last; `()` where it is kept apart.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Payload<B> {
     pub(crate) commitment: Commitment,
@@ -44,19 +45,49 @@ pub(crate) struct Payload<B> {
     pub(crate) recipient_device: DeviceId,
     pub(crate) id: MessageId,
     pub(crate) expiry: UnixSeconds,
+    pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) kind: ContentKind,
     pub(crate) body: B,
 }
 
-/// The body as received.
-pub(crate) type OwnedBody = BoundedBytes<MESSAGE_BODY_BYTES_MAX>;
+impl<B> Payload<B> {
+    /// The same payload around another body.
+    pub(crate) fn with_body<C>(&self, body: C) -> Payload<C> {
+        Payload {
+            commitment: self.commitment,
+            sender: self.sender,
+            sender_device: self.sender_device,
+            recipient: self.recipient,
+            recipient_device: self.recipient_device,
+            id: self.id,
+            expiry: self.expiry,
+            checkpoint: self.checkpoint,
+            kind: self.kind,
+            body,
+        }
+    }
+}
 
-/// Bytes with their length in front, encoded like a `BoundedBytes` without being copied into one.
-pub(crate) struct Borrowed<'a>(pub(crate) &'a [u8]);
+/// The body, where it stands in a plaintext.
+pub(crate) type Body<'a> = Borrowed<'a, MESSAGE_BODY_BYTES_MAX>;
 
-impl Serialize for Borrowed<'_> {
+/// At most `MAX` bytes with their length in front, encoded like a `BoundedBytes` without being copied into one.
+#[derive(Clone, Copy)]
+pub(crate) struct Borrowed<'a, const MAX: usize>(pub(crate) &'a [u8]);
+
+impl<const MAX: usize> Serialize for Borrowed<'_, MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a, const MAX: usize> Deserialize<'de> for Borrowed<'a, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = <&[u8]>::deserialize(deserializer)?;
+        if bytes.len() > MAX {
+            return Err(de::Error::custom("more bytes than the field holds"));
+        }
+        Ok(Self(bytes))
     }
 }
 
@@ -67,9 +98,9 @@ impl Serialize for Borrowed<'_> {
 pub(crate) struct SignedContent<'a> {
     pub(crate) info: Digest,
     pub(crate) header: Digest,
-    pub(crate) enc: Borrowed<'a>,
+    pub(crate) enc: Borrowed<'a, ENC_BYTES_MAX>,
     pub(crate) recipient_key: &'a EnvelopeKey,
-    pub(crate) payload: &'a Payload<Borrowed<'a>>,
+    pub(crate) payload: &'a Payload<Body<'a>>,
 }
 
 impl Statement for SignedContent<'_> {

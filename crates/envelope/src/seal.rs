@@ -5,14 +5,14 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use tokenim_identity::{DeviceId, DeviceKeys, DeviceSigningKey, EnvelopeKey, IdentityId};
 use tokenim_wire::limits::MESSAGE_BODY_BYTES_MAX;
-use tokenim_wire::{BoundedBytes, EncodeError, NetworkId, UnixSeconds, encode_into, encoded_len};
+use tokenim_wire::{EncodeError, NetworkId, UnixSeconds, encode_into, encoded_len};
 use zeroize::Zeroizing;
 
-use crate::hpke::{self, Encapsulation, PublicKey};
+use crate::hpke::{self, Encapsulation, PublicKey, Suite};
 use crate::padding;
-use crate::payload::{Borrowed, COMMITMENT, Payload, SignedContent, header_digest, info, info_digest};
-use crate::sealed::{Header, Sealed};
-use crate::{Content, MessageId, SealError, SealedEnvelope};
+use crate::payload::{Body, Borrowed, COMMITMENT, Payload, SignedContent, header_digest, info, info_digest};
+use crate::sealed::Header;
+use crate::{Checkpoint, Content, MessageId, SealError, SealedEnvelope};
 
 /// Who sends.
 #[derive(Clone, Copy, Debug)]
@@ -52,16 +52,19 @@ impl Recipient {
 ///
 /// A message to an identity is sealed once per active device, each time with the same `id`. `expiry` should be at most
 /// [`LIFETIME_MAX`](crate::LIFETIME_MAX) from now, or readers refuse the envelope; there is no clock here to check it.
-/// Draws 32 bytes from `rng`, the input keying material of the ephemeral key.
+/// `checkpoint` is the sender's newest final header, if it knows one. The suite is that of the recipient's key. Draws 32
+/// bytes from `rng` for X25519, 64 for X-Wing.
 ///
 /// # Errors
 /// [`SealError`]; nothing was made then.
+#[expect(clippy::too_many_arguments, reason = "each is another thing, and none has a default")]
 pub fn seal(
     network: &NetworkId,
     sender: &Sender<'_>,
     to: &Recipient,
     id: MessageId,
     expiry: UnixSeconds,
+    checkpoint: Option<Checkpoint>,
     content: &Content,
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<SealedEnvelope, SealError> {
@@ -72,19 +75,19 @@ pub fn seal(
     if content.body.len() > MESSAGE_BODY_BYTES_MAX {
         return Err(too_long);
     }
-    let suite = to.key.suite();
-    let recipient_key = to.key.to_x25519().ok_or(SealError::UnsupportedSuite(suite))?;
-    let encapsulation =
-        Encapsulation::new(&PublicKey::from_bytes(recipient_key), rng).map_err(|_| SealError::RecipientKey)?;
+    let suite_id = to.key.suite();
+    let suite = Suite::from_id(suite_id).ok_or(SealError::UnsupportedSuite(suite_id))?;
+    let recipient_key = PublicKey::from_bytes(suite, to.key.as_bytes()).map_err(|_| SealError::RecipientKey)?;
+    let encapsulation = Encapsulation::new(&recipient_key, rng).map_err(|_| SealError::RecipientKey)?;
 
-    let enc = encapsulation.enc().to_bytes();
+    let enc = encapsulation.enc().clone();
     let header = Header {
-        suite,
+        suite: suite_id,
         expiry,
-        enc: BoundedBytes::try_from(enc.as_slice()).map_err(|_| too_long)?,
+        enc: Borrowed(enc.as_bytes()),
     };
     let aad = header.aad()?;
-    let info = info(network, suite);
+    let info = info(network, suite_id);
 
     let payload = Payload {
         commitment: COMMITMENT,
@@ -94,13 +97,14 @@ pub fn seal(
         recipient_device: to.device,
         id,
         expiry,
+        checkpoint,
         kind: content.kind,
         body: Borrowed(&content.body),
     };
     let statement = SignedContent {
         info: info_digest(&info),
         header: header_digest(&aad),
-        enc: Borrowed(&enc),
+        enc: header.enc,
         recipient_key: &to.key,
         payload: &payload,
     };
@@ -114,12 +118,11 @@ pub fn seal(
         .seal_in_place(&info, &aad, &mut buffer)
         .map_err(|_| too_long)?;
 
-    let ciphertext = BoundedBytes::try_from(core::mem::take(&mut *buffer)).map_err(|_| too_long)?;
-    Ok(SealedEnvelope::new(&Sealed { header, ciphertext })?)
+    Ok(SealedEnvelope::new(&header, aad, &buffer)?)
 }
 
 /// An empty buffer with room for the padded plaintext and the tag, so that no copy of it is left behind by growing.
-fn plaintext_buffer(payload: &Payload<Borrowed<'_>>) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+fn plaintext_buffer(payload: &Payload<Body<'_>>) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
     let plaintext = padding::plaintext_bytes(encoded_len(payload)?).unwrap_or_default();
     Ok(Zeroizing::new(Vec::with_capacity(
         plaintext.saturating_add(hpke::TAG_BYTES),

@@ -6,40 +6,68 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use tokenim_identity::SuiteId;
 use tokenim_wire::limits::ENVELOPE_BYTES_MAX;
-use tokenim_wire::{BoundedBytes, DecodeError, EncodeError, EnvelopeId, Object, UnixSeconds, encode_into};
+use tokenim_wire::{DecodeError, EncodeError, EnvelopeId, UnixSeconds, decode, encode_into, encoded_len};
 
-/// Bytes of the longest encapsulated key of any suite foreseen (X-Wing: 1,088 + 32).
-const ENC_BYTES_MAX: usize = 1120;
+use crate::payload::Borrowed;
+
+/// Bytes of the longest encapsulated key of any suite (X-Wing: 1,088 + 32).
+pub(crate) const ENC_BYTES_MAX: usize = 1120;
+
+/// The version byte.
+const VERSION: u8 = 1;
 
 /// The outer header without its version byte.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Header {
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Header<'a> {
     pub(crate) suite: SuiteId,
     pub(crate) expiry: UnixSeconds,
-    pub(crate) enc: BoundedBytes<ENC_BYTES_MAX>,
+    #[serde(borrow)]
+    pub(crate) enc: Borrowed<'a, ENC_BYTES_MAX>,
 }
 
-impl Header {
-    /// HPKE's `aad`: the header as sent. Since encodings are canonical, these are the envelope's first bytes.
+impl Header<'_> {
+    /// HPKE's `aad`: the header as sent.
     pub(crate) fn aad(&self) -> Result<Vec<u8>, EncodeError> {
-        let mut aad = Vec::with_capacity(64);
-        aad.push(Sealed::VERSION);
+        let mut aad = Vec::with_capacity(encoded_len(self)?.saturating_add(1));
+        aad.push(VERSION);
         encode_into(self, &mut aad)?;
         Ok(aad)
     }
 }
 
-/// The whole envelope.
+/// The whole envelope without its version byte, where it stands.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Sealed {
-    pub(crate) header: Header,
-    pub(crate) ciphertext: BoundedBytes<ENVELOPE_BYTES_MAX>,
+pub(crate) struct Sealed<'a> {
+    #[serde(borrow)]
+    pub(crate) header: Header<'a>,
+    #[serde(borrow)]
+    pub(crate) ciphertext: Borrowed<'a, ENVELOPE_BYTES_MAX>,
 }
 
-impl Object for Sealed {
-    const NAME: &'static str = "envelope";
-    const VERSION: u8 = 1;
-    const BYTES_MAX: usize = ENVELOPE_BYTES_MAX;
+impl<'a> Sealed<'a> {
+    /// Decodes an object of version 1, as `wire` does it, but without copying anything. Gives HPKE's `aad` with it: since
+    /// encodings are canonical, these are the first bytes.
+    pub(crate) fn from_bytes(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), DecodeError> {
+        if bytes.len() > ENVELOPE_BYTES_MAX {
+            return Err(DecodeError::TooLong {
+                limit: ENVELOPE_BYTES_MAX,
+                actual: bytes.len(),
+            });
+        }
+        let (version, body) = bytes.split_first().ok_or(DecodeError::Truncated)?;
+        if *version != VERSION {
+            return Err(DecodeError::UnknownVersion {
+                object: "envelope",
+                version: *version,
+            });
+        }
+        let sealed: Self = decode(body, ENVELOPE_BYTES_MAX)?;
+        let header = encoded_len(&sealed.header).map_err(|_| DecodeError::Malformed)?;
+        let (header, _) = bytes
+            .split_at_checked(header.saturating_add(1))
+            .ok_or(DecodeError::Truncated)?;
+        Ok((sealed, header))
+    }
 }
 
 /// A sealed message to one device key, as bytes.
@@ -59,11 +87,21 @@ pub struct SealedEnvelope {
 }
 
 impl SealedEnvelope {
-    pub(crate) fn new(sealed: &Sealed) -> Result<Self, EncodeError> {
+    /// The envelope of a header, given also as the bytes that were authenticated, and of its ciphertext.
+    pub(crate) fn new(header: &Header<'_>, aad: Vec<u8>, ciphertext: &[u8]) -> Result<Self, EncodeError> {
+        let ciphertext = Borrowed::<ENVELOPE_BYTES_MAX>(ciphertext);
+        let mut bytes = aad;
+        let actual = bytes.len().saturating_add(encoded_len(&ciphertext)?);
+        if actual > ENVELOPE_BYTES_MAX {
+            let limit = ENVELOPE_BYTES_MAX;
+            return Err(EncodeError::TooLong { limit, actual });
+        }
+        bytes.reserve_exact(actual.saturating_sub(bytes.len()));
+        encode_into(&ciphertext, &mut bytes)?;
         Ok(Self {
-            bytes: sealed.to_bytes()?,
-            suite: sealed.header.suite,
-            expiry: sealed.header.expiry,
+            bytes,
+            suite: header.suite,
+            expiry: header.expiry,
         })
     }
 
@@ -75,12 +113,9 @@ impl SealedEnvelope {
     /// # Errors
     /// [`DecodeError`] if they are not.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, DecodeError> {
-        let Sealed { header, .. } = Sealed::from_bytes(&bytes)?;
-        Ok(Self {
-            bytes,
-            suite: header.suite,
-            expiry: header.expiry,
-        })
+        let (Sealed { header, .. }, _) = Sealed::from_bytes(&bytes)?;
+        let (suite, expiry) = (header.suite, header.expiry);
+        Ok(Self { bytes, suite, expiry })
     }
 
     /// The bytes to send and to store.
