@@ -115,3 +115,12 @@ pub const KEY_PACKAGES_MAX: usize = 32;
 pub const KEY_PACKAGE_BYTES_MAX: usize = 4 * KIB;
 /// Bytes of the encoded contact stock of a device: its keys, its packages and a little around them.
 pub const CONTACT_STOCK_BYTES_MAX: usize = CONTACT_KEYS_BYTES_MAX + KEY_PACKAGES_MAX * KEY_PACKAGE_BYTES_MAX + KIB / 2;
+
+/// Bytes of the name of an account of a chain.
+pub const ACCOUNT_BYTES_MAX: usize = 128;
+/// Bytes of a BIP-322 witness of an address of a single key.
+pub const WITNESS_BYTES_MAX: usize = 112;
+/// Bytes of a wallet's signature in text.
+pub const WALLET_SIGNATURE_TEXT_BYTES_MAX: usize = 256;
+/// Bytes of the encoded opening of an account link.
+pub const LINK_OPENING_BYTES_MAX: usize = 384;
