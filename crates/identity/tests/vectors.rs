@@ -14,11 +14,13 @@ mod common;
 use common::{Replayed, array, bytes, name, rng, vectors};
 use serde::Deserialize;
 use tokenim_identity::{
-    Argon2Cost, DeviceConsent, DeviceKeys, DeviceSecrets, EnvelopeKey, Genesis, IdentityId, IdentityState, KeyError,
-    Keystore, KeystoreKind, NodeKey, Operation, Phrase, RootKey, SignedRecord, SuiteId, signed_bytes,
+    Argon2Cost, DeviceConsent, DeviceKeys, DeviceSecrets, EnvelopeKey, Genesis, HistoryEntry, IdentityId,
+    IdentityState, KeyError, Keystore, KeystoreKind, NodeKey, Operation, Phrase, Place, Record, RecordSigner,
+    RecoveryCommitment, RecoveryError, RecoveryProof, RecoveryShare, RootKey, RootSigningKey, SignedRecord, SuiteId,
+    replay, signed_bytes,
     verify::{self, Zip215Batch},
 };
-use tokenim_wire::{DecodeError, Height, NetworkId, Object, encode, hex};
+use tokenim_wire::{DecodeError, Digest, Height, NetworkId, Object, UnixMillis, encode, hex};
 
 #[test]
 fn words_are_those_of_the_published_vectors() {
@@ -163,6 +165,7 @@ fn a_batch_holds_if_and_only_if_each_signature_does() {
 #[derive(Deserialize)]
 struct Chain {
     network: String,
+    window_ms: u64,
     entropy: String,
     words: String,
     roots: Vec<RootOf>,
@@ -170,6 +173,7 @@ struct Chain {
     identity: String,
     name: String,
     state: String,
+    second: Second,
     devices: Vec<DeviceOf>,
     consent: Consent,
     steps: Vec<Step>,
@@ -180,6 +184,13 @@ struct RootOf {
     index: u32,
     seed: String,
     key: String,
+}
+
+#[derive(Deserialize)]
+struct Second {
+    words: String,
+    genesis: String,
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -196,7 +207,7 @@ impl DeviceOf {
     }
 
     fn envelope(&self) -> EnvelopeKey {
-        tokenim_wire::decode(&bytes(&self.envelope), 64).unwrap()
+        tokenim_wire::decode(&bytes(&self.envelope), 2048).unwrap()
     }
 }
 
@@ -210,6 +221,7 @@ struct Consent {
 struct Step {
     name: String,
     height: u64,
+    time: u64,
     record: String,
     digest: String,
     state: String,
@@ -241,6 +253,32 @@ fn words_give_roots_and_a_name() {
 }
 
 #[test]
+fn a_second_phrase_gives_the_next_root_and_another_name() {
+    let chain = chain();
+    let phrase = Phrase::parse(&chain.words).unwrap();
+    let second = Phrase::parse(&chain.second.words).unwrap();
+    let genesis = phrase.genesis_with_next(&second.root_key(0).verifying_key());
+    assert_eq!(hex::encode(&genesis.to_bytes().unwrap()), chain.second.genesis);
+    assert_eq!(genesis.id().to_string(), chain.second.name);
+    // The first phrase alone gives the root, but not the name.
+    assert_eq!(genesis.root, phrase.genesis().root);
+    assert_ne!(genesis.id(), phrase.genesis().id());
+}
+
+#[test]
+fn a_phrase_finds_its_root_among_its_first_256() {
+    let chain = chain();
+    let phrase = Phrase::parse(&chain.words).unwrap();
+    for root in &chain.roots {
+        assert_eq!(phrase.find_root(&root.key.parse().unwrap()), Some(root.index));
+    }
+    assert_eq!(phrase.find_root(&phrase.root_key(255).verifying_key()), Some(255));
+    assert_eq!(phrase.find_root(&phrase.root_key(256).verifying_key()), None);
+    let second = Phrase::parse(&chain.second.words).unwrap();
+    assert_eq!(phrase.find_root(&second.root_key(0).verifying_key()), None);
+}
+
+#[test]
 fn devices_have_the_keys_of_the_vectors() {
     for case in chain().devices {
         let secrets = case.secrets();
@@ -248,7 +286,7 @@ fn devices_have_the_keys_of_the_vectors() {
         let keys = secrets.keys(case.envelope());
         assert_eq!(hex::encode(&encode(&keys).unwrap()), case.keys);
         assert_eq!(
-            tokenim_wire::decode::<DeviceKeys>(&bytes(&case.keys), 256).unwrap(),
+            tokenim_wire::decode::<DeviceKeys>(&bytes(&case.keys), 2048).unwrap(),
             keys
         );
         assert_eq!(keys.device_id().to_string(), case.id);
@@ -281,29 +319,79 @@ fn what_is_signed_is_what_the_vectors_say() {
     assert_eq!(batch.verify(&mut rng(3)), Ok(()));
 }
 
+/// The record of a step, made by the builders.
+fn build(step: &Step, chain: &Chain, state: &IdentityState) -> SignedRecord {
+    let network = NetworkId::from_bytes(array(&chain.network));
+    let roots: Vec<RootSigningKey> = chain
+        .roots
+        .iter()
+        .map(|root| RootSigningKey::from_seed(array(&root.seed)))
+        .collect();
+    let key = |index: usize| roots[index].verifying_key();
+    let [first, second, third, x_wing] = [0, 1, 2, 3].map(|index| chain.devices[index].secrets());
+    let envelope = |index: usize| chain.devices[index].envelope();
+    let shares = two_of_three();
+    let commitment = shares[0].commitment().digest();
+    let other = RecoveryCommitment::new(1, &[shares[0].leaf()]).unwrap().digest();
+    let (link, another) = (Digest::from_bytes([0xa1; 32]), Digest::from_bytes([0xa2; 32]));
+    let recover = |root: usize, recovery, keep: &[_], with: [usize; 2]| {
+        let record = Record::recover(&network, state, key(root), &key(root + 1), recovery, keep).unwrap();
+        let proof = RecoveryProof::sign(&record, &with.map(|index| shares[index].clone())).unwrap();
+        SignedRecord::recover(state, record, proof)
+    };
+    match step.name.as_str() {
+        "root_adds_first" => SignedRecord::add_device(&network, state, &roots[0], &first, envelope(0)),
+        "root_adds_second" => SignedRecord::add_device(&network, state, &roots[0], &second, envelope(1)),
+        "first_revokes_itself" => SignedRecord::revoke_own_device(&network, state, &first.signing),
+        "root_links_account" => SignedRecord::link_account(&network, state, &roots[0], link),
+        "next_root_sets_recovery" => {
+            SignedRecord::set_recovery(&network, state, RecordSigner::NextRoot(&roots[1]), Some(commitment))
+        }
+        "root_begins_to_change_recovery" => {
+            SignedRecord::set_recovery(&network, state, RecordSigner::Root(&roots[0]), Some(other))
+        }
+        "next_root_cancels" => SignedRecord::cancel(&network, state, RecordSigner::NextRoot(&roots[1])),
+        "next_root_begins_rotation" => SignedRecord::rotate_root(&network, state, &roots[1], &key(2)),
+        "second_completes_it" => SignedRecord::complete(&network, state, RecordSigner::Device(&second.signing)),
+        "root_links_another_account" => SignedRecord::link_account(&network, state, &roots[1], another),
+        "root_unlinks_account" => SignedRecord::unlink_account(&network, state, &roots[1], link),
+        "root_begins_to_deactivate" => SignedRecord::deactivate(&network, state, &roots[1]),
+        "root_completes_it" => SignedRecord::complete(&network, state, RecordSigner::Root(&roots[1])),
+        "two_of_three_recover" => recover(4, Some(commitment), &[], [2, 0]),
+        "root_adds_third" => SignedRecord::add_device(&network, state, &roots[4], &third, envelope(2)),
+        "root_removes_recovery" => SignedRecord::set_recovery(&network, state, RecordSigner::Root(&roots[4]), None),
+        "others_recover_and_keep_a_device" => recover(6, Some(other), &[third.device_id()], [1, 2]),
+        "root_revokes_third" => SignedRecord::revoke_device(&network, state, &roots[6], third.device_id()),
+        "root_adds_one_with_x_wing" => SignedRecord::add_device(&network, state, &roots[6], &x_wing, envelope(3)),
+        other => panic!("{other} is not known here"),
+    }
+    .unwrap()
+}
+
 #[test]
 fn the_chain_of_the_vectors_is_built_and_followed() {
     let chain = chain();
     let network = NetworkId::from_bytes(array(&chain.network));
-    let phrase = Phrase::parse(&chain.words).unwrap();
-    let root = phrase.root_key(0);
-    let [first, second] = [chain.devices[0].secrets(), chain.devices[1].secrets()];
-    let mut state = IdentityState::new(&phrase.genesis());
+    let genesis = Genesis::from_bytes(&bytes(&chain.genesis)).unwrap();
+    let mut state = IdentityState::new(&genesis);
+    let mut history = Vec::new();
     for step in &chain.steps {
-        let built = match step.name.as_str() {
-            "root_adds_first" => SignedRecord::add_device(&network, &state, &root, &first, chain.devices[0].envelope()),
-            "root_adds_second" => {
-                SignedRecord::add_device(&network, &state, &root, &second, chain.devices[1].envelope())
-            }
-            "first_revokes_itself" => SignedRecord::revoke_own_device(&network, &state, &first.signing),
-            "root_revokes_second" => SignedRecord::revoke_device(&network, &state, &root, second.device_id()),
-            other => panic!("{other} is not known here"),
-        }
-        .unwrap();
+        let built = build(step, &chain, &state);
         assert_eq!(hex::encode(&built.to_bytes().unwrap()), step.record, "{}", step.name);
         let record = SignedRecord::from_bytes(&bytes(&step.record)).unwrap();
         assert_eq!(record.digest().unwrap().to_string(), step.digest, "{}", step.name);
-        state = state.apply(&network, &record, Height::new(step.height)).unwrap();
+        let entry = HistoryEntry {
+            record,
+            height: Height::new(step.height),
+            time: UnixMillis::new(step.time),
+        };
+        let place = Place {
+            network: &network,
+            height: entry.height,
+            time: entry.time,
+            window_ms: chain.window_ms,
+        };
+        state = state.apply(&place, &entry.record).unwrap();
         assert_eq!(hex::encode(&state.to_bytes().unwrap()), step.state, "{}", step.name);
         assert_eq!(
             IdentityState::from_bytes(&bytes(&step.state)).unwrap(),
@@ -311,7 +399,11 @@ fn the_chain_of_the_vectors_is_built_and_followed() {
             "{}",
             step.name
         );
+        let stored = entry.to_bytes().unwrap();
+        assert_eq!(HistoryEntry::from_bytes(&stored).as_ref(), Ok(&entry), "{}", step.name);
+        history.push(entry);
     }
+    assert_eq!(replay(&network, chain.window_ms, &genesis, history), Ok(state));
 }
 
 #[test]
@@ -320,6 +412,8 @@ fn every_record_that_does_not_continue_its_chain_is_refused_for_its_reason() {
     struct Refused {
         network: String,
         height: u64,
+        time: u64,
+        window_ms: u64,
         cases: Vec<Case>,
     }
     #[derive(Deserialize)]
@@ -331,12 +425,18 @@ fn every_record_that_does_not_continue_its_chain_is_refused_for_its_reason() {
     }
     let refused: Refused = vectors(include_str!("vectors/refused.json"));
     let network = NetworkId::from_bytes(array(&refused.network));
+    let place = Place {
+        network: &network,
+        height: Height::new(refused.height),
+        time: UnixMillis::new(refused.time),
+        window_ms: refused.window_ms,
+    };
     for case in &refused.cases {
         let state = IdentityState::from_bytes(&bytes(&case.state)).unwrap();
         let before = state.clone();
         let error = match SignedRecord::from_bytes(&bytes(&case.record)) {
             Err(error) => name(&error),
-            Ok(record) => name(&state.apply(&network, &record, Height::new(refused.height)).unwrap_err()),
+            Ok(record) => name(&state.apply(&place, &record).expect_err(&case.name)),
         };
         assert_eq!(error, case.error, "{}", case.name);
         assert_eq!(state, before, "{}", case.name);
@@ -346,19 +446,123 @@ fn every_record_that_does_not_continue_its_chain_is_refused_for_its_reason() {
         "WrongIdentity",
         "WrongSequence",
         "WrongPrevious",
+        "Deactivated",
         "NotAllowed",
-        "DeviceExists",
+        "RecordsFull",
         "UnknownDevice",
         "DeviceRevoked",
         "HeightWentBack",
-        "RecordsFull",
+        "WrongNextRoot",
+        "NoRecovery",
+        "RecoveryProof",
+        "RecoveryThreshold",
+        "DeviceExists",
         "DevicesFull",
+        "NotAscending",
+        "Outranked",
+        "NothingPending",
+        "NotDue",
+        "LinkExists",
+        "UnknownLink",
+        "LinksFull",
         "Consent",
         "Signature",
+        "Malformed",
+        "TrailingBytes",
+        "Truncated",
+        "TooLong",
+        "NotCanonical",
     ] {
         assert!(
             refused.cases.iter().any(|case| case.error == error),
             "no vector for {error}"
+        );
+    }
+}
+
+#[derive(Deserialize)]
+struct Recoveries {
+    sets: Vec<ShareSet>,
+    refused: Vec<Text>,
+}
+
+#[derive(Deserialize)]
+struct ShareSet {
+    name: String,
+    threshold: u8,
+    commitment: String,
+    shares: Vec<ShareOf>,
+}
+
+#[derive(Deserialize)]
+struct ShareOf {
+    seed: String,
+    salt: String,
+    key: String,
+    leaf: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    name: String,
+    text: String,
+}
+
+fn recoveries() -> Recoveries {
+    vectors(include_str!("vectors/recovery.json"))
+}
+
+/// The recovery keys of the chain.
+fn two_of_three() -> Vec<RecoveryShare> {
+    let set = recoveries()
+        .sets
+        .into_iter()
+        .find(|set| set.name == "two_of_three")
+        .unwrap();
+    set.shares.iter().map(|share| share.text.parse().unwrap()).collect()
+}
+
+#[test]
+fn recovery_shares_are_made_and_read_as_the_vectors_say() {
+    let recoveries = recoveries();
+    for set in &recoveries.sets {
+        let count = u8::try_from(set.shares.len()).unwrap();
+        let random = set
+            .shares
+            .iter()
+            .map(|share| bytes(&(share.seed.clone() + &share.salt)));
+        let made = RecoveryShare::generate(set.threshold, count, &mut Replayed(random.flatten().collect())).unwrap();
+        assert_eq!(made.len(), set.shares.len());
+        for (index, (share, case)) in (0..).zip(made.iter().zip(&set.shares)) {
+            assert_eq!(*share.to_text(), case.text, "{} {index}", set.name);
+            assert_eq!(share.key().to_string(), case.key, "{} {index}", set.name);
+            assert_eq!(share.leaf().to_string(), case.leaf, "{} {index}", set.name);
+            assert_eq!((share.index(), share.commitment().threshold()), (index, set.threshold));
+            assert_eq!(share.commitment().leaves().len(), set.shares.len());
+            assert_eq!(share.commitment().digest().to_string(), set.commitment, "{}", set.name);
+            // As people write it: in capitals, in groups, over several lines.
+            let grouped: Vec<String> = case
+                .text
+                .as_bytes()
+                .chunks(5)
+                .map(|c| String::from_utf8_lossy(c).into())
+                .collect();
+            for text in [case.text.clone(), case.text.to_uppercase(), grouped.join(" \n")] {
+                assert!(
+                    RecoveryShare::from_text(&text).unwrap() == *share,
+                    "{} {index}",
+                    set.name
+                );
+            }
+        }
+    }
+    for case in &recoveries.refused {
+        assert_eq!(
+            RecoveryShare::from_text(&case.text).err(),
+            Some(RecoveryError::Text),
+            "{}",
+            case.name
         );
     }
 }
@@ -468,8 +672,13 @@ fn numbers_of_suites_and_versions_are_fixed() {
     assert_eq!(SuiteId::X25519.get(), 0x0020);
     assert_eq!(SuiteId::X25519.to_string(), "0x0020");
     assert_eq!(
-        (Genesis::VERSION, SignedRecord::VERSION, IdentityState::VERSION),
-        (1, 1, 1)
+        (
+            Genesis::VERSION,
+            SignedRecord::VERSION,
+            IdentityState::VERSION,
+            HistoryEntry::VERSION
+        ),
+        (1, 1, 1, 1)
     );
     let op = Operation::RevokeDevice {
         device: tokenim_identity::DeviceId::from_bytes([9; 32]),

@@ -3,10 +3,25 @@
 use rand_core::{SeedableRng, TryCryptoRng, TryRng};
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
-use tokenim_identity::{DeviceSecrets, EnvelopeKey, IdentityState, Phrase};
-use tokenim_wire::{NetworkId, hex};
+use tokenim_identity::{
+    DeviceSecrets, EnvelopeKey, Genesis, IdentityState, Phrase, Place, RecoveryShare, RootSigningKey,
+};
+use tokenim_wire::{Height, NetworkId, UnixMillis, hex};
 
 pub const NETWORK: NetworkId = NetworkId::from_bytes([7; 32]);
+
+/// The window of the tests' network, in milliseconds.
+pub const WINDOW: u64 = 1_000;
+
+/// A place in the tests' network.
+pub fn place(height: u64, time: u64) -> Place<'static> {
+    Place {
+        network: &NETWORK,
+        height: Height::new(height),
+        time: UnixMillis::new(time),
+        window_ms: WINDOW,
+    }
+}
 
 /// Gives the bytes that it was made with, then zeros.
 pub struct Replayed(pub Vec<u8>);
@@ -45,6 +60,21 @@ pub fn rng(seed: u64) -> rand_chacha::ChaCha20Rng {
 /// The device of a number, the same each time.
 pub fn device(number: u8) -> DeviceSecrets {
     DeviceSecrets::generate(&mut rng(1000 + u64::from(number)))
+}
+
+/// The root key of a number, without the work of making it from words.
+pub fn root(number: u8) -> RootSigningKey {
+    RootSigningKey::from_seed([number; 32])
+}
+
+/// A state after the genesis record, of root 0, with root 1 as the next.
+pub fn identity() -> IdentityState {
+    IdentityState::new(&Genesis::new(root(0).verifying_key(), &root(1).verifying_key()))
+}
+
+/// Recovery keys, the same each time for one number.
+pub fn shares(threshold: u8, count: u8, number: u64) -> Vec<RecoveryShare> {
+    RecoveryShare::generate(threshold, count, &mut rng(2000 + number)).unwrap()
 }
 
 /// An envelope key for the device of a number.
