@@ -40,6 +40,7 @@ fn config() -> &'static (NetworkConfig, NetworkId) {
             transaction_lifetime_heights: 3,
             placement_delay_heights: 2,
             set_change_interval_heights: 1,
+            recovery_window_ms: 1_000,
         };
         let started = UnixMillis::new(1_800_000_000_000);
         let config = NetworkConfig::new("fuzz", started, validators, nodes, limits).expect("valid");

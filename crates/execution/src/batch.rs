@@ -75,6 +75,9 @@ pub(crate) fn of<S: StateStore>(
     for key in &overlay.stale {
         batch.put(tables::STALE, tables::height_and(height, key), []);
     }
+    for (key, row) in &overlay.history {
+        batch.put(tables::HISTORY, key.clone(), row.clone());
+    }
     put_receipts(store, &mut batch, height, &overlay.leaves)?;
     let mut position = overlay.appended.position;
     for node in &overlay.appended.nodes {

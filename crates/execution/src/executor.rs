@@ -63,6 +63,13 @@ struct Chain {
     overlays: Vec<Arc<Overlay>>,
 }
 
+impl Chain {
+    /// The time of the next block when it is made at `now`.
+    fn block_time(&self, now: UnixMillis) -> UnixMillis {
+        now.max(self.head.header.time.saturating_add(1))
+    }
+}
+
 /// A block that was executed.
 #[derive(Clone, Debug)]
 pub struct Executed {
@@ -314,12 +321,12 @@ impl<S: StateStore> Executor<S> {
             .ok_or(ExecutionError::UnknownParent { parent: *digest })
     }
 
-    fn begin<'a>(&'a self, chain: &'a Chain) -> Result<Run<'a, S>, ExecutionError> {
+    fn begin<'a>(&'a self, chain: &'a Chain, time: UnixMillis) -> Result<Run<'a, S>, ExecutionError> {
         let view = View {
             overlays: &chain.overlays,
             store: self.store.as_ref(),
         };
-        Run::begin(&self.rules, view, &chain.head)
+        Run::begin(&self.rules, view, &chain.head, time)
     }
 
     /// Keeps an executed block, unless its chain has lost its ground: then a sibling of one of its ancestors was
@@ -331,14 +338,16 @@ impl<S: StateStore> Executor<S> {
         Ok(state.insert(overlay, &chain.overlays))
     }
 
-    /// Says what would become of a transaction in the next block, as far as the committed state tells.
+    /// Says what would become of a transaction in the next block, as far as the committed state tells, if that block is
+    /// made at `now`.
     ///
     /// # Errors
     /// [`ExecutionError`] for a local fault.
-    pub fn check(&self, transaction: &VerifiedTransaction) -> Result<Outcome, ExecutionError> {
+    pub fn check(&self, transaction: &VerifiedTransaction, now: UnixMillis) -> Result<Outcome, ExecutionError> {
         let tip = lock(&self.state).tip.digest;
         let chain = self.chain(&tip)?;
-        self.begin(&chain)?.offer(transaction)
+        let time = chain.block_time(now);
+        self.begin(&chain, time)?.offer(transaction)
     }
 
     /// Builds a block on `parent` from those of `transactions` that can be applied and have room, in their order. Its
@@ -355,8 +364,8 @@ impl<S: StateStore> Executor<S> {
     ) -> Result<Proposal, ExecutionError> {
         let chain = self.chain(&parent.digest())?;
         let on_final = chain.overlays.is_empty();
-        let mut run = self.begin(&chain)?;
-        let height = run.height();
+        let mut run = self.begin(&chain, chain.block_time(time))?;
+        let (height, time) = (run.height(), run.time());
         let (mut included, mut refused, mut deferred) = (Vec::new(), Vec::new(), Vec::new());
         let mut list = BoundedVec::empty();
         for transaction in transactions {
@@ -381,10 +390,9 @@ impl<S: StateStore> Executor<S> {
         }
         let payload = Payload(list).to_bytes()?;
         let effects = run.finish()?;
-        let earliest = chain.head.header.time.saturating_add(1);
         let header = effects
             .roots
-            .header(&self.rules, &chain.head, epoch, height, time.max(earliest), &payload);
+            .header(&self.rules, &chain.head, epoch, height, time, &payload);
         if !header.follows(&chain.head.header) {
             return Err(InvalidBlock::Header.into());
         }
@@ -443,7 +451,7 @@ impl<S: StateStore> Executor<S> {
         }
         block.check().map_err(|_| InvalidBlock::PayloadRoot)?;
         let transactions = machine::verified_payload(&self.rules, &block.payload)?;
-        let mut run = self.begin(chain)?;
+        let mut run = self.begin(chain, block.header.time)?;
         for transaction in &transactions {
             run.include(transaction)?;
         }

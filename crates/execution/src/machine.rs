@@ -9,7 +9,7 @@ use alloc::{
     vec::Vec,
 };
 use tokenim_consensus::{BlockDigest, Header, ValidatorSet, payload_root};
-use tokenim_identity::{IdentityState, NodeKey};
+use tokenim_identity::{HistoryEntry, IdentityState, NodeKey, Place};
 use tokenim_ledger::{
     Body, IdentityUpdate, IncarnationRegistration, LedgerLimits, NODES_WAITING_MAX, NodeQueue, NodeRegistration,
     Outcome, PAYLOAD_BYTES_MAX, Payload, Rejection, StateKey, Transaction, TransactionId, VerifiedTransaction,
@@ -28,7 +28,7 @@ use tokenim_wire::{
 use crate::{
     ExecutionError, InvalidBlock,
     overlay::{Overlay, Sets, Snapshot, View},
-    tree,
+    tables, tree,
 };
 
 /// What never changes in a network.
@@ -54,9 +54,11 @@ pub(crate) struct Run<'a, S> {
     view: View<'a, S>,
     parent: &'a Snapshot,
     height: Height,
+    time: UnixMillis,
     sets: Arc<Sets>,
     sets_changed: bool,
     changes: BTreeMap<StateKey, Option<Vec<u8>>>,
+    history: BTreeMap<Vec<u8>, Vec<u8>>,
     leaves: BTreeSet<Digest>,
     outcomes: Vec<(TransactionId, Outcome)>,
     expiring: BTreeSet<(Height, TransactionId)>,
@@ -129,6 +131,7 @@ pub(crate) struct Effects {
     mountains: Accumulator,
     appended: Appended,
     changes: BTreeMap<StateKey, Option<Vec<u8>>>,
+    history: BTreeMap<Vec<u8>, Vec<u8>>,
     update: tree::TreeUpdate,
     leaves: Vec<Digest>,
     outcomes: Vec<(TransactionId, Outcome)>,
@@ -148,6 +151,7 @@ impl Effects {
             }),
             payload,
             changes: self.changes,
+            history: self.history,
             nodes: self.update.nodes.into_iter().collect(),
             stale: self.update.stale,
             leaves: self.leaves,
@@ -161,18 +165,25 @@ impl Effects {
 }
 
 impl<'a, S: StateStore> Run<'a, S> {
-    /// The block after `parent`, before its first transaction: nodes that waited long enough get their place, and
-    /// transactions that can't be valid any more are forgotten.
-    pub(crate) fn begin(rules: &'a Rules, view: View<'a, S>, parent: &'a Snapshot) -> Result<Self, ExecutionError> {
+    /// The block at `time` after `parent`, before its first transaction: nodes that waited long enough get their place,
+    /// and transactions that can't be valid any more are forgotten.
+    pub(crate) fn begin(
+        rules: &'a Rules,
+        view: View<'a, S>,
+        parent: &'a Snapshot,
+        time: UnixMillis,
+    ) -> Result<Self, ExecutionError> {
         let height = parent.header.height.next().ok_or(InvalidBlock::Header)?;
         let mut run = Self {
             rules,
             view,
             parent,
             height,
+            time,
             sets: Arc::clone(&parent.sets),
             sets_changed: false,
             changes: BTreeMap::new(),
+            history: BTreeMap::new(),
             leaves: BTreeSet::new(),
             outcomes: Vec::new(),
             expiring: BTreeSet::new(),
@@ -191,6 +202,11 @@ impl<'a, S: StateStore> Run<'a, S> {
     /// The height of the block.
     pub(crate) const fn height(&self) -> Height {
         self.height
+    }
+
+    /// The time of the block.
+    pub(crate) const fn time(&self) -> UnixMillis {
+        self.time
     }
 
     /// The value under a key, as the next transaction sees it.
@@ -343,8 +359,25 @@ impl<'a, S: StateStore> Run<'a, S> {
             (None, Some(genesis)) if genesis.id() == *identity => IdentityState::new(genesis),
             (None, Some(_)) => return Ok(Err(Rejection::GenesisForeign)),
         };
-        match state.apply(&self.rules.network, &update.record, self.height) {
+        let place = Place {
+            network: &self.rules.network,
+            height: self.height,
+            time: self.time,
+            window_ms: self.rules.limits.recovery_window_ms,
+        };
+        match state.apply(&place, &update.record) {
             Ok(next) => {
+                let entry = HistoryEntry {
+                    record: update.record.clone(),
+                    height: self.height,
+                    time: self.time,
+                };
+                if let Some(genesis) = &update.genesis {
+                    let row = tables::history_key(identity, 0);
+                    self.history.insert(row, genesis.to_bytes()?);
+                }
+                let row = tables::history_key(identity, next.seq);
+                self.history.insert(row, entry.to_bytes()?);
                 self.put(key, next.to_bytes()?);
                 Ok(Ok(()))
             }
@@ -426,6 +459,7 @@ impl<'a, S: StateStore> Run<'a, S> {
             mountains,
             appended,
             changes: self.changes,
+            history: self.history,
             update,
             leaves,
             outcomes: self.outcomes,

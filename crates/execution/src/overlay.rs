@@ -64,6 +64,8 @@ pub(crate) struct Overlay {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) payload: Vec<u8>,
     pub(crate) changes: BTreeMap<StateKey, Option<Vec<u8>>>,
+    /// Rows of the history of identities: genesis records and applied records.
+    pub(crate) history: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) nodes: BTreeMap<Vec<u8>, Node>,
     pub(crate) stale: BTreeSet<Vec<u8>>,
     /// Leaves of the receipts tree, ascending.

@@ -3,14 +3,16 @@
 
 use alloc::{sync::Arc, vec::Vec};
 use tokenim_consensus::{Block, BlockDigest, Certificate, FinalityProof, Header};
+use tokenim_identity::{Genesis, HistoryEntry, IdentityId};
 use tokenim_ledger::{
-    AcceptanceProof, AncestryProof, LookupProof, NodeSetCommitment, Outcome, StateKey, TransactionId, members_tree,
-    proof::MerkleTree,
+    AcceptanceProof, AncestryProof, HistoryPage, LookupProof, NodeSetCommitment, Outcome, StateKey, TransactionId,
+    members_tree, proof::MerkleTree,
 };
 use tokenim_mailbox::{NodeSet, QuorumReceipt, mmr};
 use tokenim_storage::{StateStore, StoreError};
 use tokenim_wire::{
-    BoundedBytes, BoundedVec, Digest, Height, NetworkId, Object, SetEpoch, decode, limits::FINALITY_CHAIN_MAX,
+    BoundedBytes, BoundedVec, Digest, Height, NetworkId, Object, SetEpoch, decode,
+    limits::{FINALITY_CHAIN_MAX, HISTORY_ENTRIES_MAX},
 };
 
 use crate::{ExecutionError, overlay::View, tables, tree};
@@ -233,6 +235,45 @@ impl<S: StateStore> Reader<S> {
             return Ok(Some(LookupProof { value, proof, finality }));
         }
         Err(ExecutionError::Damaged("the state tree does not lead to its root"))
+    }
+
+    /// Records of an identity that were applied, from number `from` on (0 and 1 are both the first), at most `limit` and
+    /// at most `HISTORY_ENTRIES_MAX`; none if there is no such identity. What the last block applied is in it, so it may
+    /// be ahead of a lookup.
+    ///
+    /// # Errors
+    /// [`ExecutionError`] for a local fault.
+    pub fn history(
+        &self,
+        identity: &IdentityId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Option<HistoryPage>, ExecutionError> {
+        let damaged = || ExecutionError::Damaged("the history of an identity");
+        let genesis = self.store.get(tables::HISTORY, &tables::history_key(identity, 0))?;
+        let Some(genesis) = genesis else {
+            return Ok(None);
+        };
+        let limit = limit.min(HISTORY_ENTRIES_MAX);
+        let first = tables::history_key(identity, from.max(1));
+        let mut rows = self.store.scan(
+            tables::HISTORY,
+            &first,
+            identity.as_bytes(),
+            limit.saturating_add(1),
+            false,
+        )?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let entries = rows
+            .iter()
+            .map(|(_, row)| HistoryEntry::from_bytes(row).map_err(|_| damaged()))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(HistoryPage {
+            genesis: Genesis::from_bytes(&genesis).map_err(|_| damaged())?,
+            entries: BoundedVec::try_from(entries).map_err(|_| damaged())?,
+            more,
+        }))
     }
 
     /// The block that anchored a quorum receipt first, and the receipt's place in it.

@@ -1,5 +1,6 @@
 //! Where in the store what is kept. Local to a node: other nodes see none of it.
 
+use tokenim_identity::IdentityId;
 use tokenim_storage::Table;
 use tokenim_wire::Height;
 
@@ -31,6 +32,9 @@ pub(crate) const MOUNTAINS: Table = Table::new("ledger/mountains");
 pub(crate) const STATUS: Table = Table::new("ledger/status");
 /// Last valid height ‖ transaction id → nothing: applied transactions that are still recent.
 pub(crate) const EXPIRING: Table = Table::new("ledger/expiring");
+/// Identity ‖ number → genesis record for number 0, else the applied record with that number ‖ height ‖ block time. Never
+/// pruned.
+pub(crate) const HISTORY: Table = Table::new("ledger/history");
 /// Set epoch → node set.
 pub(crate) const SETS: Table = Table::new("ledger/sets");
 /// Height → commitment to the node sets, where it changed.
@@ -59,6 +63,11 @@ pub(crate) fn height_key(height: Height) -> [u8; 8] {
 pub(crate) fn split_height(bytes: &[u8]) -> Option<(Height, &[u8])> {
     let (height, rest) = bytes.split_first_chunk::<8>()?;
     Some((Height::new(u64::from_be_bytes(*height)), rest))
+}
+
+/// A record of an identity: ordered like its number.
+pub(crate) fn history_key(identity: &IdentityId, seq: u64) -> alloc::vec::Vec<u8> {
+    [identity.as_bytes().as_slice(), &seq.to_be_bytes()].concat()
 }
 
 /// A height, then more.

@@ -36,7 +36,14 @@ pub struct LedgerLimits {
     /// Fewest heights between two changes of the node set, at least 1. A receipt of one set epoch can be proved until
     /// the set has changed twice.
     pub set_change_interval_heights: u64,
+    /// Milliseconds of block time for which a record stays pending that changes the root or the recovery keys of an
+    /// identity, or ends it; `RECOVERY_WINDOW_MILLIS_MIN` to `RECOVERY_WINDOW_MILLIS_MAX`. Whoever was robbed has this
+    /// long to notice and to answer.
+    pub recovery_window_ms: u64,
 }
+
+/// 72 hours.
+const RECOVERY_WINDOW_MILLIS: u64 = 72 * 60 * 60 * 1_000;
 
 impl LedgerLimits {
     /// Whether every parameter is within the protocol's limits.
@@ -46,6 +53,8 @@ impl LedgerLimits {
             && (1..=limits::TRANSACTION_LIFETIME_HEIGHTS_MAX).contains(&self.transaction_lifetime_heights)
             && self.placement_delay_heights >= 2
             && self.set_change_interval_heights >= 1
+            && (limits::RECOVERY_WINDOW_MILLIS_MIN..=limits::RECOVERY_WINDOW_MILLIS_MAX)
+                .contains(&self.recovery_window_ms)
     }
 }
 
@@ -57,6 +66,7 @@ impl Default for LedgerLimits {
             transaction_lifetime_heights: limits::TRANSACTION_LIFETIME_HEIGHTS_MAX,
             placement_delay_heights: 8,
             set_change_interval_heights: 1024,
+            recovery_window_ms: RECOVERY_WINDOW_MILLIS,
         }
     }
 }
@@ -66,7 +76,7 @@ impl Default for LedgerLimits {
 ///
 /// ```text
 /// 1 ‖ name (varint length ‖ UTF-8) ‖ started, ms, varint ‖ validators (varint number ‖ each: key, 32 bytes ‖ weight
-/// varint) ‖ nodes (varint number ‖ each: key, 32 bytes ‖ address) ‖ limits: four varints
+/// varint) ‖ nodes (varint number ‖ each: key, 32 bytes ‖ address) ‖ limits: five varints
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]

@@ -1,14 +1,15 @@
 //! The light client: verifies without a node's word and without the state.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 use tokenim_consensus::{FinalHeader, FinalityError, FinalityProof, ValidatorSet};
-use tokenim_identity::{IdentityId, IdentityState, NodeKey};
+use tokenim_identity::{HistoryEntry, IdentityId, IdentityState, NodeKey, Place, RecordError};
 use tokenim_mailbox::{Incarnation, NodeSet, ReceiptError, mmr::MmrError};
 use tokenim_wire::{DecodeError, EncodeError, Height, NetworkId, Object, UnixMillis, decode};
 
 use crate::{
-    AcceptanceProof, AcceptedEnvelope, AncestryProof, LookupProof, NetworkConfig, StateKey, TransactionId,
-    proof::PathError,
+    AcceptanceProof, AcceptedEnvelope, AncestryProof, LookupProof, NetworkConfig, ProvenHistory, StateKey,
+    TransactionId, proof::PathError,
 };
 
 /// Why a proof shows nothing.
@@ -57,6 +58,36 @@ pub enum ProofError {
     /// The value belongs to another key, or must not be absent.
     #[error("the value is not that of the key asked for")]
     WrongValue,
+    /// The history is that of another identity.
+    #[error("the history is that of another identity")]
+    HistoryForeign,
+    /// The state shown is older than the one known.
+    #[error("the answer has {shown} records of the identity, {known} are known: ask again, or another node")]
+    HistoryBehind {
+        /// The number of the last record of the state shown.
+        shown: u64,
+        /// That of the state known before.
+        known: u64,
+    },
+    /// A record of the history does not follow those before it.
+    #[error("record {at} of the history does not follow those before it: {why}")]
+    HistoryRecord {
+        /// The number that it should have.
+        at: u64,
+        /// What is wrong with it.
+        why: RecordError,
+    },
+    /// Records are missing at the end.
+    #[error("the history ends with record {shown}, the identity has {records}")]
+    HistoryShort {
+        /// The number of the last record of the history.
+        shown: u64,
+        /// That of the state.
+        records: u64,
+    },
+    /// The records are those of the identity, yet not with these signatures, heights or times.
+    #[error("the history leads to another state than the ledger's: a record, a height or a time in it is false")]
+    HistoryState,
     /// The header is older than was asked for.
     #[error("the answer is {age_ms} ms old, at most {max_ms} ms were asked for")]
     TooOld {
@@ -150,6 +181,69 @@ impl LightClient {
             return Err(ProofError::WrongValue);
         }
         Ok((header, Some(state)))
+    }
+
+    /// Checks that `entries` begin with all records that an identity got since it was in the state `before`, up to that of
+    /// a look-up, each with the height and the time of its block. For the whole history `before` is
+    /// [`IdentityState::new`] of the genesis record, whose id is compared with the one asked for; for what is new, a
+    /// state that was verified before. Entries beyond the state of the look-up are left out: nothing is known of them.
+    ///
+    /// Nothing can be left out, added, put elsewhere or dated otherwise: the state that the ledger commits to holds a
+    /// hash over all records, heights and times, and each record is applied here as the ledger did. `window_ms` is the
+    /// network's [`recovery_window_ms`](crate::LedgerLimits::recovery_window_ms).
+    ///
+    /// # Errors
+    /// [`ProofError`]; those whose names begin with `History` for what `before` and `entries` are.
+    pub fn verify_history(
+        &self,
+        identity: &IdentityId,
+        before: &IdentityState,
+        entries: impl IntoIterator<Item = HistoryEntry>,
+        window_ms: u64,
+        proof: &LookupProof,
+        max_age: Option<(UnixMillis, Duration)>,
+    ) -> Result<(FinalHeader, ProvenHistory), ProofError> {
+        let (header, shown) = self.verify_identity(identity, proof, max_age)?;
+        let shown = shown.ok_or(ProofError::WrongValue)?;
+        if before.id != *identity {
+            return Err(ProofError::HistoryForeign);
+        }
+        if before.seq > shown.seq {
+            return Err(ProofError::HistoryBehind {
+                shown: shown.seq,
+                known: before.seq,
+            });
+        }
+        let mut state = before.clone();
+        let mut kept = Vec::new();
+        for entry in entries {
+            if state.seq == shown.seq {
+                break;
+            }
+            let place = Place {
+                network: &self.network,
+                height: entry.height,
+                time: entry.time,
+                window_ms,
+            };
+            state = state
+                .apply(&place, &entry.record)
+                .map_err(|why| ProofError::HistoryRecord {
+                    at: state.seq.saturating_add(1),
+                    why,
+                })?;
+            kept.push(entry);
+        }
+        if state.seq < shown.seq {
+            return Err(ProofError::HistoryShort {
+                shown: state.seq,
+                records: shown.seq,
+            });
+        }
+        if state != shown {
+            return Err(ProofError::HistoryState);
+        }
+        Ok((header, ProvenHistory { state, entries: kept }))
     }
 
     /// Checks which nodes are registered, as in [`verify_identity`](Self::verify_identity).

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tokenim_identity::RecordError;
+use tokenim_wire::UnixMillis;
 
 /// Why a transaction changed nothing. Part of what all nodes agree on: the same transaction on the same state gets the
 /// same rejection everywhere.
@@ -103,6 +104,45 @@ pub enum Rejection {
     /// 29: the transaction is of a kind that this version does not apply.
     #[error("this version does not apply transactions of this kind")]
     Unsupported,
+    /// 30: the identity has ended.
+    #[error("the identity is deactivated: nothing but a recovery can follow")]
+    IdentityDeactivated,
+    /// 31: the key that signed as the next root is another one.
+    #[error("the key is not the one chosen as the next root: use the words chosen for it")]
+    NextRootForeign,
+    /// 32: there are no recovery keys.
+    #[error("the identity has no recovery keys: set some first, signed by the next root")]
+    RecoveryUnset,
+    /// 33: the recovery keys are other ones, or not in their order.
+    #[error("the recovery keys are not those chosen last: gather the shares that were made last")]
+    RecoveryForeign,
+    /// 34: more or fewer recovery keys signed than are needed.
+    #[error("another number of recovery keys has signed than is needed: sign with exactly as many")]
+    RecoveryThreshold,
+    /// 35: the devices to keep are not in order.
+    #[error("the devices to keep are not strictly ascending: sort them, each once")]
+    DevicesOrder,
+    /// 36: the root can't undo what the next root signed.
+    #[error("the next root signed what is pending: replace or cancel it with the next root, or recover")]
+    Outranked,
+    /// 37: nothing is pending.
+    #[error("nothing is pending: look the identity up again")]
+    NothingPending,
+    /// 38: what is pending has to wait.
+    #[error("what is pending can't be carried out before {due} ms: send the record again then")]
+    NotDue {
+        /// The block time from which on it can.
+        due: UnixMillis,
+    },
+    /// 39: the account is linked.
+    #[error("the account is linked already")]
+    LinkExists,
+    /// 40: there is no such link.
+    #[error("the identity has no such link: look the identity up again")]
+    LinkUnknown,
+    /// 41: the identity has as many links as it may have.
+    #[error("the identity has as many links as it may have: take one back first")]
+    LinksFull,
 }
 
 impl Rejection {
@@ -140,15 +180,31 @@ impl Rejection {
             Self::IncarnationForeign => 27,
             Self::IncarnationNotHigher => 28,
             Self::Unsupported => 29,
+            Self::IdentityDeactivated => 30,
+            Self::NextRootForeign => 31,
+            Self::RecoveryUnset => 32,
+            Self::RecoveryForeign => 33,
+            Self::RecoveryThreshold => 34,
+            Self::DevicesOrder => 35,
+            Self::Outranked => 36,
+            Self::NothingPending => 37,
+            Self::NotDue { .. } => 38,
+            Self::LinkExists => 39,
+            Self::LinkUnknown => 40,
+            Self::LinksFull => 41,
         }
     }
 
     /// Whether the very same transaction may be applied on a later state, so that it is worth keeping until it
-    /// expires: it came before another one that it follows, or there was no room.
+    /// expires: it came before another one that it follows, or before its time, or there was no room.
     #[must_use]
     pub const fn may_pass_later(&self) -> bool {
         match self {
-            Self::ValidTooLong | Self::NodeQueueFull | Self::GenesisMissing | Self::UnknownSponsor => true,
+            Self::ValidTooLong
+            | Self::NodeQueueFull
+            | Self::GenesisMissing
+            | Self::UnknownSponsor
+            | Self::NotDue { .. } => true,
             Self::RecordSequence { expected, actual } => *actual > *expected,
             _ => false,
         }
@@ -170,6 +226,19 @@ impl From<RecordError> for Rejection {
             RecordError::DevicesFull => Self::DevicesFull,
             RecordError::Consent => Self::DeviceConsent,
             RecordError::Signature => Self::RecordSignature,
+            RecordError::Deactivated => Self::IdentityDeactivated,
+            RecordError::WrongNextRoot => Self::NextRootForeign,
+            RecordError::NoRecovery => Self::RecoveryUnset,
+            RecordError::RecoveryProof => Self::RecoveryForeign,
+            RecordError::RecoveryThreshold => Self::RecoveryThreshold,
+            RecordError::NotAscending => Self::DevicesOrder,
+            RecordError::Outranked => Self::Outranked,
+            RecordError::NothingPending => Self::NothingPending,
+            RecordError::NotDue { due } => Self::NotDue { due },
+            RecordError::LinkExists => Self::LinkExists,
+            RecordError::UnknownLink => Self::LinkUnknown,
+            RecordError::LinksFull => Self::LinksFull,
+            // Heights never go back here, and what was decoded has an encoding.
             _ => Self::Record,
         }
     }

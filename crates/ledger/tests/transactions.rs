@@ -124,6 +124,20 @@ fn a_configuration_of_nothing_or_too_much() {
         ..good
     };
     assert_eq!(make("a", vec![node(1)], bad), Err(ConfigError::Limits));
+    assert_eq!(good.recovery_window_ms, 72 * 60 * 60 * 1000);
+    for (recovery_window_ms, is_valid) in [
+        (0, false),
+        (limits::RECOVERY_WINDOW_MILLIS_MIN - 1, false),
+        (limits::RECOVERY_WINDOW_MILLIS_MIN, true),
+        (limits::RECOVERY_WINDOW_MILLIS_MAX, true),
+        (limits::RECOVERY_WINDOW_MILLIS_MAX + 1, false),
+    ] {
+        let window = LedgerLimits {
+            recovery_window_ms,
+            ..good
+        };
+        assert_eq!(make("a", vec![node(1)], window).is_ok(), is_valid);
+    }
     // Whatever differs, the network is another one.
     let ids: BTreeSet<_> = [
         make("a", vec![node(1)], good),
@@ -137,11 +151,19 @@ fn a_configuration_of_nothing_or_too_much() {
                 ..good
             },
         ),
+        make(
+            "a",
+            vec![node(1)],
+            LedgerLimits {
+                recovery_window_ms: 1_000,
+                ..good
+            },
+        ),
     ]
     .into_iter()
     .map(|config| config.unwrap().network_id().unwrap())
     .collect();
-    assert_eq!(ids.len(), 4);
+    assert_eq!(ids.len(), 5);
 }
 
 #[test]

@@ -16,13 +16,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokenim_consensus::{Application, Block, BlockDigest, Certificate, FinalityProof, Misbehaviour, Verdict};
 use tokenim_execution::{BlockRoom, ExecutionError, Executor, Mempool, MempoolError, MempoolLimits, Reader};
+use tokenim_identity::IdentityId;
 use tokenim_ledger::{
-    AcceptanceProof, LookupProof, Outcome, Rejection, StateKey, Transaction, TransactionError, TransactionId,
-    VerifiedTransaction,
+    AcceptanceProof, HistoryPage, LookupProof, Outcome, Rejection, StateKey, Transaction, TransactionError,
+    TransactionId, VerifiedTransaction,
 };
 use tokenim_mailbox::{NodeSet, QuorumReceipt};
 use tokenim_rpc::{RpcError, TransactionStatus};
 use tokenim_storage_fjall::FjallStore;
+use tokenim_wire::limits::HISTORY_ENTRIES_MAX;
 use tokenim_wire::{Digest, Epoch, Height, NetworkId, UnixMillis};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
@@ -198,6 +200,12 @@ impl Ledger {
         self.read(move |reader| reader.lookup(&key)).await
     }
 
+    /// Records of an identity from number `from` on; none if there is no such identity.
+    pub(crate) async fn history(&self, identity: IdentityId, from: u64) -> Result<Option<HistoryPage>, RpcError> {
+        self.read(move |reader| reader.history(&identity, from, HISTORY_ENTRIES_MAX))
+            .await
+    }
+
     /// The value under a key, without a proof.
     pub(crate) async fn value(&self, key: StateKey) -> Result<Option<Vec<u8>>, RpcError> {
         self.read(move |reader| reader.value(&key)).await
@@ -270,7 +278,7 @@ impl Ledger {
                 return Err(SubmitError::Mempool(MempoolError::Duplicate));
             }
             let verified = transaction.verify(&inner.network).map_err(SubmitError::Invalid)?;
-            match inner.executor.check(&verified) {
+            match inner.executor.check(&verified, clock::now_millis()) {
                 Ok(Outcome::Applied) => Ok(verified),
                 Ok(Outcome::Rejected(rejection)) if rejection.may_pass_later() => Ok(verified),
                 Ok(Outcome::Rejected(rejection)) => Err(SubmitError::Rejected(rejection)),

@@ -57,6 +57,12 @@ impl Service {
                 let proof = proof.ok_or_else(|| refuse::pending("the height is not final yet"))?;
                 Response::Finality(Box::new(proof))
             }
+            Request::History { identity, from } => {
+                let page = parts.ledger.history(identity, from).await?;
+                Response::History(Box::new(
+                    page.ok_or_else(|| refuse::not_found("there is no such identity"))?,
+                ))
+            }
             Request::Node(request) => {
                 let node = caller.node.ok_or_else(refuse::nodes_only)?;
                 Response::Node(self.handle_node(node, request).await?)

@@ -40,11 +40,13 @@ pub enum Kind {
     PublishContact,
     /// A part of a contact stock.
     FetchContact,
+    /// The records of an identity.
+    History,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Error,
         Self::Status,
         Self::NodeSet,
@@ -62,6 +64,7 @@ impl Kind {
         Self::Fetch,
         Self::PublishContact,
         Self::FetchContact,
+        Self::History,
     ];
 
     /// Its name in snake case, as metrics and logs show it.
@@ -85,6 +88,7 @@ impl Kind {
             Self::Fetch => "fetch",
             Self::PublishContact => "publish_contact",
             Self::FetchContact => "fetch_contact",
+            Self::History => "history",
         }
     }
 

@@ -65,6 +65,14 @@ pub enum Request {
         /// The inbox.
         tag: MailboxTag,
     },
+    /// The records of an identity with the blocks that applied them, without a proof: the state of a look-up is one. Answer:
+    /// [`HistoryPage`](tokenim_ledger::HistoryPage).
+    History {
+        /// Whose.
+        identity: IdentityId,
+        /// The number of the first record.
+        from: u64,
+    },
 }
 
 /// An envelope to keep.
@@ -176,6 +184,7 @@ impl Request {
             Self::Node(request) => request.kind(),
             Self::PublishContact(_) => Kind::PublishContact,
             Self::FetchContact { .. } => Kind::FetchContact,
+            Self::History { .. } => Kind::History,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::limits::{CHANGED_TAGS_MAX, LOG_ENTRIES_MAX, MESSAGE_BYTES_MAX, SOFTWA
 use crate::{AnswerError, Kind, RpcError};
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
-use tokenim_ledger::{AcceptanceProof, FinalityProof, LookupProof, Outcome, Rejection, TransactionId};
+use tokenim_ledger::{AcceptanceProof, FinalityProof, HistoryPage, LookupProof, Outcome, Rejection, TransactionId};
 use tokenim_mailbox::{
     Incarnation, KeyPackage, LogEntry, LogId, MailboxTag, NodeKey, SignedContactKeys, SignedHead, StorageReceipt,
 };
@@ -44,6 +44,8 @@ pub enum Response {
     PublishContact(Published),
     /// What the owner of the inbox has left with this node; none if nothing, or if it has expired.
     FetchContact(Option<Box<FetchedContact>>),
+    /// Records of the identity, for [`verify_history`](tokenim_ledger::LightClient::verify_history).
+    History(Box<HistoryPage>),
 }
 
 /// The answer to a [`NodeRequest`](crate::NodeRequest): the variant of the same name.
@@ -330,6 +332,8 @@ answers! {
     into_published: PublishContact(Self::PublishContact(answer) => answer) -> Published;
     /// The answer to [`Request::FetchContact`](crate::Request::FetchContact).
     into_fetched_contact: FetchContact(Self::FetchContact(answer) => answer.map(|fetched| *fetched)) -> Option<FetchedContact>;
+    /// The answer to [`Request::History`](crate::Request::History).
+    into_history: History(Self::History(answer) => *answer) -> HistoryPage;
     /// The answer to [`NodeRequest::Gossip`](crate::NodeRequest::Gossip).
     into_gossiped: Gossip(Self::Node(NodeResponse::Gossip(answer)) => answer) -> Gossiped;
     /// The answer to [`NodeRequest::Changes`](crate::NodeRequest::Changes).
@@ -359,6 +363,7 @@ impl Response {
             Self::Node(response) => response.kind(),
             Self::PublishContact(_) => Kind::PublishContact,
             Self::FetchContact(_) => Kind::FetchContact,
+            Self::History(_) => Kind::History,
         }
     }
 

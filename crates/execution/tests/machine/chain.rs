@@ -22,12 +22,13 @@ pub struct Chain {
     pub nonce: u64,
 }
 
-/// Limits that let sets change soon.
+/// Limits that let sets change soon, and pending records be carried out after three blocks.
 pub fn quick() -> LedgerLimits {
     LedgerLimits {
         transaction_lifetime_heights: 8,
         placement_delay_heights: 3,
         set_change_interval_heights: 2,
+        recovery_window_ms: 1_500,
         ..LedgerLimits::default()
     }
 }

@@ -16,8 +16,8 @@ sys.dont_write_bytecode = True
 import generate as ledger  # noqa: E402
 from generate import H, Key, blob, header_digest, some, state_key, u32, u64, varint  # noqa: E402
 
-LIFETIME, DELAY, INTERVAL, QUOTA = 8, 3, 2, 16
-CONFIG = ledger.config(4, [QUOTA, LIFETIME, DELAY, INTERVAL])
+LIFETIME, DELAY, INTERVAL, QUOTA, WINDOW = 8, 3, 2, 16, 1_200
+CONFIG = ledger.config(4, [QUOTA, LIFETIME, DELAY, INTERVAL, WINDOW])
 NETWORK = ledger.network_id(CONFIG)
 NODES = ledger.NODES
 VALIDATORS = b"\x01" + ledger.validator_set(NODES)

@@ -94,7 +94,7 @@ def add_device(network, number, device):
 # --- network ------------------------------------------------------------------------------------------------------
 
 STARTED = 1_800_000_000_000
-LIMITS = [16, 1024, 8, 1024]
+LIMITS = [16, 1024, 8, 1024, 259_200_000]
 
 
 def nodes(count):
@@ -626,7 +626,7 @@ def refused():
     add("config", "a node twice", head + sets + sequence([member[0]] * 2) + numbers, "Malformed")
     add("config", "validators out of order", head + validator_set(keys_of[::-1]) + sequence(member) + numbers,
         "Malformed")
-    for place, number in ((0, 17), (0, 0), (1, 1025), (1, 0), (2, 1), (3, 0)):
+    for place, number in ((0, 17), (0, 0), (1, 1025), (1, 0), (2, 1), (3, 0), (4, 999), (4, 2_592_000_001)):
         changed = list(LIMITS)
         changed[place] = number
         add("config", f"limit {place} is {number}", config(2, changed), "Malformed")
