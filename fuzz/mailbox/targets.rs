@@ -1,14 +1,19 @@
 //! Bodies of the fuzz targets, shared with the test that replays the corpus.
 
 use std::sync::LazyLock;
-use tokenim_identity::{MailboxSigningKey, NodeKey, NodeSigningKey, Signature};
+use tokenim_identity::{
+    DeviceKeys, DeviceSigningKey, EnvelopeKey, MailboxSigningKey, NodeKey, NodeSigningKey, Signature,
+};
 use tokenim_mailbox::{
-    Descriptor, LogEntry, Member, Misconduct, NodeSet, PlacementId, QuorumReceipt, ReadRequest, SignedHead,
-    StorageReceipt, WritePolicy, WriteRequest, check_read, check_write,
+    CapabilityError, ContactStock, Descriptor, LogEntry, Member, Misconduct, NodeSet, PlacementId, Postage,
+    PostageBits, PublishRequest, QuorumReceipt, ReadRequest, SignedContactKeys, SignedHead, StorageReceipt,
+    WriteAuthority, WritePolicy, WriteRequest, check_postage, check_publish, check_read, check_write, find_postage,
     mmr::{self, Accumulator, Proof},
     swarm,
 };
-use tokenim_wire::{Digest, NetworkId, Object, SetEpoch, UnixSeconds, decode as decode_value, encode, hash};
+use tokenim_wire::{
+    Digest, EnvelopeId, NetworkId, Object, SetEpoch, UnixSeconds, decode as decode_value, encode, hash,
+};
 
 /// The network of all targets.
 pub const NETWORK: NetworkId = NetworkId::from_bytes([7; 32]);
@@ -40,6 +45,24 @@ pub static MAILBOX: LazyLock<Descriptor> = LazyLock::new(|| Descriptor {
     nonce: [0; 16],
 });
 
+/// The contact inbox that postage is for and contact stocks are published to.
+pub static INBOX: LazyLock<Descriptor> = LazyLock::new(|| Descriptor {
+    write: WritePolicy::Open,
+    read: READER.verifying_key(),
+    nonce: [1; 16],
+});
+
+/// The device that signs contact keys.
+pub static DEVICE: LazyLock<DeviceSigningKey> = LazyLock::new(|| DeviceSigningKey::from_seed([203; 32]));
+
+/// Its keys as the ledger shows them.
+pub static LISTED: LazyLock<DeviceKeys> = LazyLock::new(|| DeviceKeys {
+    signing: DEVICE.verifying_key(),
+    envelope: EnvelopeKey::x25519([9; 32]),
+    inbox: READER.verifying_key(),
+    inbox_nonce: [1; 16],
+});
+
 /// What decodes encodes to the same bytes.
 fn object<T: Object>(data: &[u8]) -> Option<T> {
     let value = T::from_bytes(data).ok()?;
@@ -53,7 +76,7 @@ pub fn decode(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else {
         return;
     };
-    match kind % 7 {
+    match kind % 9 {
         0 => {
             if let Some(descriptor) = object::<Descriptor>(data) {
                 let again = Descriptor::from_bytes(data).unwrap();
@@ -99,7 +122,7 @@ pub fn decode(data: &[u8]) {
                 assert_eq!(receipt.leaf(), receipt.clone().leaf());
             }
         }
-        _ => {
+        6 => {
             if let Some(misconduct) = object::<Misconduct>(data) {
                 // Only those whose keys are here have signed anything.
                 if let Ok(convicted) = misconduct.verify(&NETWORK) {
@@ -107,6 +130,119 @@ pub fn decode(data: &[u8]) {
                 }
             }
         }
+        7 => {
+            if let Some(signed) = object::<SignedContactKeys>(data) {
+                let keys = &signed.keys;
+                assert!(keys.postage.get() <= 32);
+                let verify = |now| signed.verify(&NETWORK, &keys.identity, &LISTED, now);
+                if verify(keys.created).is_ok() {
+                    assert!(keys.created < keys.expires);
+                    assert_eq!(keys.envelope.suite(), LISTED.envelope.suite());
+                    assert!(verify(keys.expires).is_err());
+                }
+            }
+        }
+        _ => {
+            if let Some(stock) = object::<ContactStock>(data) {
+                assert!(stock.packages.len() <= 32);
+                assert_eq!(stock.digest(), ContactStock::from_bytes(data).unwrap().digest());
+            }
+        }
+    }
+}
+
+/// The time (8), the expiry of a request (8), its signature (64), then a stock: published only if the inbox's key has
+/// signed for this stock, and its keys are good at that time.
+pub fn contact(data: &[u8]) {
+    let Some((now, data)) = data.split_first_chunk::<8>() else {
+        return;
+    };
+    let Some((expiry, data)) = data.split_first_chunk::<8>() else {
+        return;
+    };
+    let Some((signature, data)) = data.split_first_chunk::<64>() else {
+        return;
+    };
+    let Some(stock) = object::<ContactStock>(data) else {
+        return;
+    };
+    let (now, signature) = (
+        UnixSeconds::new(u64::from_be_bytes(*now)),
+        Signature::from_bytes(*signature),
+    );
+    let node = KEYS[0].verifying_key();
+    let request = PublishRequest {
+        node,
+        tag: INBOX.tag(),
+        stock: stock.digest().unwrap(),
+        expiry: UnixSeconds::new(u64::from_be_bytes(*expiry)),
+        nonce: [2; 16],
+    };
+    let body = encode(&request).unwrap();
+    assert_eq!(decode_value::<PublishRequest>(&body, 256).as_ref(), Ok(&request));
+    let check = |descriptor: &Descriptor, request: &PublishRequest, stock: &ContactStock, now| {
+        check_publish(&NETWORK, &node, descriptor, request, &signature, stock, now)
+    };
+    if check(&INBOX, &request, &stock, now).is_ok() {
+        assert!(stock.keys.keys.created < stock.keys.keys.expires);
+        assert!(check(&INBOX, &request, &stock, UnixSeconds::MAX).is_err());
+        let mut other = stock.clone();
+        other.keys.keys.number ^= 1;
+        assert_eq!(check(&INBOX, &request, &other, now), Err(CapabilityError::WrongStock));
+        let named = PublishRequest {
+            stock: other.digest().unwrap(),
+            ..request
+        };
+        assert_eq!(
+            check(&INBOX, &named, &other, now),
+            Err(CapabilityError::SignatureInvalid)
+        );
+    }
+    assert!(check(&MAILBOX, &request, &stock, now).is_err());
+}
+
+/// Envelope id (32), hour (8), nonce (8), time (8), bits (1): judged as the leading zeros of the work, byte by byte, and
+/// a search that begins at the nonce finds what passes.
+pub fn postage(data: &[u8]) {
+    let Ok(data) = <&[u8; 57]>::try_from(data) else {
+        return;
+    };
+    let number = |at: usize| u64::from_be_bytes(data[at..at + 8].try_into().unwrap());
+    let envelope = EnvelopeId::from_bytes(data[..32].try_into().unwrap());
+    let (postage, now, tag) = (
+        Postage {
+            hour: number(32),
+            nonce: number(40),
+        },
+        UnixSeconds::new(number(48)),
+        INBOX.tag(),
+    );
+    let Ok(bits) = PostageBits::new(data[56]) else {
+        assert!(data[56] > 32);
+        return;
+    };
+    let work = postage.work(&tag, &envelope).to_bytes();
+    let zeros = (0..256)
+        .take_while(|bit| work[bit / 8] & 0x80 >> (bit % 8) == 0)
+        .count();
+    let expected = if postage.hour.abs_diff(now.get() / 3600) > 1 {
+        Err(CapabilityError::PostageStale)
+    } else if zeros < usize::from(bits.get()) {
+        Err(CapabilityError::PostageTooLow { needed: bits })
+    } else {
+        Ok(())
+    };
+    assert_eq!(check_postage(&tag, &envelope, &postage, bits, now), expected);
+    let mut search = find_postage(&tag, &envelope, postage.hour, bits, postage.nonce);
+    let found = search.step(16);
+    assert_eq!(found == Some(postage), zeros >= usize::from(bits.get()));
+    if let Some(found) = found {
+        let then = UnixSeconds::new(found.hour.saturating_mul(3600));
+        if Postage::hour_at(then) == found.hour {
+            assert_eq!(check_postage(&tag, &envelope, &found, bits, then), Ok(()));
+        }
+    } else {
+        assert_eq!(search.next_nonce(), postage.nonce.wrapping_add(16));
     }
 }
 
@@ -152,7 +288,8 @@ pub fn quorum_receipt(data: &[u8]) {
     }
 }
 
-/// Signature (64), then the time (8) and the request: the first byte says which.
+/// Signature (64), then the time (8) and the request: the first byte says which, and whether instead of the signature
+/// its first 16 bytes count, as postage.
 pub fn request(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else {
         return;
@@ -163,6 +300,11 @@ pub fn request(data: &[u8]) {
     let Some((now, body)) = data.split_first_chunk::<8>() else {
         return;
     };
+    let number = |at: usize| u64::from_be_bytes(signature[at..at + 8].try_into().unwrap());
+    let postage = WriteAuthority::Postage(Postage {
+        hour: number(0),
+        nonce: number(8),
+    });
     let (signature, now) = (
         Signature::from_bytes(*signature),
         UnixSeconds::new(u64::from_be_bytes(*now)),
@@ -170,13 +312,19 @@ pub fn request(data: &[u8]) {
     if kind % 2 == 0 {
         if let Ok(request) = decode_value::<WriteRequest>(body, 256) {
             assert_eq!(encode(&request).as_deref(), Ok(body));
-            if check_write(&NETWORK, &node, &MAILBOX, &request, Some(&signature), now).is_ok() {
-                assert_eq!((request.node, request.tag), (node, MAILBOX.tag()));
-                assert!(request.envelope_expiry > now);
-                let late = UnixSeconds::MAX;
-                assert!(check_write(&NETWORK, &node, &MAILBOX, &request, Some(&signature), late).is_err());
+            let signature = WriteAuthority::Signature(signature);
+            let check =
+                |mailbox, authority, bits, now| check_write(&NETWORK, &node, mailbox, &request, authority, bits, now);
+            let bits = PostageBits::new(4).unwrap();
+            for (mailbox, right, wrong) in [(&*MAILBOX, &signature, &postage), (&*INBOX, &postage, &signature)] {
+                if check(mailbox, right, bits, now).is_ok() {
+                    assert_eq!((request.node, request.tag), (node, mailbox.tag()));
+                    assert!(request.envelope_expiry > now);
+                    assert!(check(mailbox, right, bits, UnixSeconds::MAX).is_err());
+                    assert_eq!(check(mailbox, right, PostageBits::NONE, now), Ok(()));
+                }
+                assert!(check(mailbox, wrong, bits, now).is_err());
             }
-            assert!(check_write(&NETWORK, &node, &MAILBOX, &request, None, now).is_err());
         }
     } else if let Ok(request) = decode_value::<ReadRequest>(body, 256) {
         assert_eq!(encode(&request).as_deref(), Ok(body));

@@ -13,10 +13,11 @@
 mod targets;
 
 use std::{fs, path::PathBuf};
-use tokenim_identity::Signature;
+use tokenim_identity::{DeviceId, EnvelopeKey, IdentityId, Signature};
 use tokenim_mailbox::{
-    HeadBody, Incarnation, LogPosition, MailboxTag, Misconduct, QuorumReceipt, ReadRequest, SignedHead, SignedPosition,
-    StorageReceipt, StorageReceiptBody, WriteRequest,
+    ContactKeys, ContactStock, HeadBody, Incarnation, KeyPackage, LogPosition, MailboxTag, Misconduct, PostageBits,
+    PublishRequest, QuorumReceipt, ReadRequest, SignedContactKeys, SignedHead, SignedPosition, StorageReceipt,
+    StorageReceiptBody, WriteRequest, find_postage,
     mmr::{self, Accumulator},
     swarm,
 };
@@ -38,6 +39,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
+fn contact() {
+    replay("contact", targets::contact);
+}
+
+#[test]
 fn decode() {
     replay("decode", targets::decode);
 }
@@ -45,6 +51,11 @@ fn decode() {
 #[test]
 fn mmr() {
     replay("mmr", targets::mmr);
+}
+
+#[test]
+fn postage() {
+    replay("postage", targets::postage);
 }
 
 #[test]
@@ -220,6 +231,67 @@ fn write_corpus() {
     let read = signed(1, encode(&request).unwrap(), signature);
     write("request", "read", &read);
     write("request", "read_cut", &read[..read.len() - 1]);
+
+    let (inbox, hour) = (targets::INBOX.tag(), now / 3600);
+    let bits = PostageBits::new(4).unwrap();
+    let envelope = EnvelopeId::of(b"envelope");
+    let paid = find_postage(&inbox, &envelope, hour, bits, 0).step(1000).unwrap();
+    let request = WriteRequest {
+        node,
+        tag: inbox,
+        envelope,
+        envelope_expiry: UnixSeconds::new(now + 1000),
+        expiry: UnixSeconds::new(now + 60),
+        nonce: [3; 16],
+    };
+    let with_postage = |nonce: u64| {
+        let numbers = [hour.to_be_bytes(), nonce.to_be_bytes()].concat();
+        let body = encode(&request).unwrap();
+        [&[0], numbers.as_slice(), &[0; 48], &now.to_be_bytes(), &body].concat()
+    };
+    write("request", "write_with_postage", &with_postage(paid.nonce));
+    write("request", "write_with_too_little", &with_postage(paid.nonce + 1));
+
+    let stamp = |hour: u64, nonce: u64, bits: u8| {
+        let numbers = [hour, nonce, now].map(u64::to_be_bytes).concat();
+        [envelope.as_bytes().as_slice(), &numbers, &[bits]].concat()
+    };
+    write("postage", "found", &stamp(hour, paid.nonce, bits.get()));
+    write("postage", "too_low", &stamp(hour, paid.nonce, 30));
+    write("postage", "stale", &stamp(hour - 2, paid.nonce, 0));
+    write("postage", "over_the_end", &stamp(hour + 1, u64::MAX, 2));
+    write("postage", "too_many_bits", &stamp(hour, 0, 33));
+
+    let keys = ContactKeys {
+        identity: IdentityId::from_bytes([1; 32]),
+        device: DeviceId::of(&targets::DEVICE.verifying_key()),
+        envelope: EnvelopeKey::x25519([9; 32]),
+        created: UnixSeconds::new(now),
+        expires: UnixSeconds::new(now + 86_400),
+        number: 300,
+        postage: PostageBits::DEFAULT,
+    };
+    let keys = SignedContactKeys::sign(&targets::NETWORK, &targets::DEVICE, keys).unwrap();
+    let packages = [b"first".as_slice(), b"", &[7; 300]].map(|bytes| KeyPackage::try_from(bytes).unwrap());
+    let stock = ContactStock::new(keys.clone(), packages.to_vec()).unwrap();
+    object("contact_keys", 7, keys.to_bytes().unwrap());
+    object("contact_stock", 8, stock.to_bytes().unwrap());
+    let published = |stock: &ContactStock, expiry: u64| {
+        let request = PublishRequest {
+            node,
+            tag: inbox,
+            stock: stock.digest().unwrap(),
+            expiry: UnixSeconds::new(now + 60),
+            nonce: [2; 16],
+        };
+        let signature = targets::READER.sign(&targets::NETWORK, &request).unwrap();
+        let times = [now, expiry].map(u64::to_be_bytes).concat();
+        [times.as_slice(), signature.as_bytes(), &stock.to_bytes().unwrap()].concat()
+    };
+    write("contact", "published", &published(&stock, now + 60));
+    write("contact", "of_another_expiry", &published(&stock, now + 61));
+    let empty = ContactStock::new(keys, Vec::new()).unwrap();
+    write("contact", "without_packages", &published(&empty, now + 60));
 
     write("mmr", "small", &[0, 0, 0]);
     write("mmr", "past", &[200, 100, 60, 7, 1, 2, 3]);

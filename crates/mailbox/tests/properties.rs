@@ -3,11 +3,16 @@
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use std::{collections::BTreeMap, sync::LazyLock};
-use tokenim_identity::{MailboxSigningKey, NodeSigningKey, rand_core::SeedableRng as _};
+use tokenim_identity::{
+    DeviceId, DeviceKeys, DeviceSigningKey, EnvelopeKey, IdentityId, MailboxSigningKey, NodeSigningKey,
+    rand_core::SeedableRng as _,
+};
 use tokenim_mailbox::{
-    CapabilityError, Descriptor, HeadBody, HeadError, Incarnation, LogEntry, LogPosition, MailboxTag, Member,
-    Misconduct, MisconductError, NodeSet, NodeSetError, PlacementId, Quorum, QuorumReceipt, ReadRequest, ReceiptError,
-    SignedHead, SignedPosition, StorageReceipt, StorageReceiptBody, WritePolicy, check_read,
+    CapabilityError, ContactError, ContactKeys, ContactStock, Descriptor, HeadBody, HeadError, Incarnation, KeyPackage,
+    LogEntry, LogPosition, MailboxTag, Member, Misconduct, MisconductError, NodeSet, NodeSetError, PlacementId,
+    Postage, PostageBits, PublishRequest, Quorum, QuorumReceipt, ReadRequest, ReceiptError, SignedContactKeys,
+    SignedHead, SignedPosition, StorageReceipt, StorageReceiptBody, WritePolicy, check_postage, check_publish,
+    check_read, find_postage,
     mmr::{self, Accumulator, MmrError, Proof, ProveError},
     swarm,
 };
@@ -208,6 +213,133 @@ proptest! {
         prop_assert_eq!(check(&node, &other, &request, now), Err(CapabilityError::WrongTag));
         let other = ReadRequest { from: !from, ..request };
         prop_assert_eq!(check(&node, &mailbox, &other, now), Err(CapabilityError::SignatureInvalid));
+    }
+
+    /// What a search finds passes for its envelope, mailbox and hour, and for as many bits as it is worth. The same
+    /// search finds the same, and stopped anywhere and begun again there, too.
+    #[test]
+    fn postage_found_is_postage_that_passes(tag: [u8; 32], envelope: [u8; 32], hour in 1_u64..1 << 40, bits in 0_u8..9, start: u64, cut in 0_u32..300) {
+        let (tag, envelope, bits) = (MailboxTag::from_bytes(tag), EnvelopeId::from_bytes(envelope), PostageBits::new(bits).unwrap());
+        let found = |start| {
+            let mut search = find_postage(&tag, &envelope, hour, bits, start);
+            std::iter::repeat_with(|| search.step(64)).find_map(|found| found).unwrap()
+        };
+        let postage = found(start);
+        prop_assert_eq!(postage, found(start));
+        let mut first = find_postage(&tag, &envelope, hour, bits, start);
+        let resumed = first.step(cut).unwrap_or_else(|| found(first.next_nonce()));
+        prop_assert_eq!(postage, resumed);
+
+        let zeros: u32 = {
+            let work = postage.work(&tag, &envelope).to_bytes();
+            work.iter().map(|byte| byte.leading_zeros()).scan(true, |on, zeros| on.then(|| { *on = zeros == 8; zeros })).sum()
+        };
+        prop_assert!(zeros >= u32::from(bits.get()));
+        let check = |tag, envelope, bits: u8, hour: u64| {
+            let now = UnixSeconds::new(hour * 3600 + 1800);
+            check_postage(tag, envelope, &postage, PostageBits::new(bits).unwrap(), now)
+        };
+        for asked in 0..=32 {
+            let enough = u32::from(asked) <= zeros;
+            let needed = PostageBits::new(asked).unwrap();
+            let expected = if enough { Ok(()) } else { Err(CapabilityError::PostageTooLow { needed }) };
+            prop_assert_eq!(check(&tag, &envelope, asked, hour), expected);
+        }
+        for (other, good) in [(hour - 1, true), (hour + 1, true), (hour + 2, false), (hour.saturating_sub(2), hour == 1)] {
+            let expected = if good { Ok(()) } else { Err(CapabilityError::PostageStale) };
+            prop_assert_eq!(check(&tag, &envelope, bits.get(), other), expected);
+        }
+        // The work is another one for everything that it is bound to.
+        let work = postage.work(&tag, &envelope);
+        prop_assert_ne!(work, postage.work(&MailboxTag::from_bytes(envelope.to_bytes()), &envelope));
+        prop_assert_ne!(work, postage.work(&tag, &EnvelopeId::from_bytes(tag.to_bytes())));
+        prop_assert_ne!(work, Postage { hour: hour + 1, ..postage }.work(&tag, &envelope));
+        prop_assert_ne!(work, Postage { nonce: !postage.nonce, ..postage }.work(&tag, &envelope));
+    }
+
+    #[test]
+    fn contact_keys_hold_for_one_device_and_a_while(created in 1000_u64..u64::MAX / 2, lasts in 0_u64..3_000_000, number: u64, bits in 0_u8..=32, offset in -200_i64..3_000_000) {
+        let device = DeviceSigningKey::from_seed([4; 32]);
+        let keys = ContactKeys {
+            identity: IdentityId::from_bytes([1; 32]),
+            device: DeviceId::of(&device.verifying_key()),
+            envelope: EnvelopeKey::x25519([9; 32]),
+            created: UnixSeconds::new(created),
+            expires: UnixSeconds::new(created + lasts),
+            number,
+            postage: PostageBits::new(bits).unwrap(),
+        };
+        let signed = SignedContactKeys::sign(&NETWORK, &device, keys.clone());
+        if !(1..=2_592_000).contains(&lasts) {
+            prop_assert_eq!(signed, Err(ContactError::Lifetime));
+            return Ok(());
+        }
+        let signed = signed.unwrap();
+        prop_assert_eq!(SignedContactKeys::from_bytes(&signed.to_bytes().unwrap()), Ok(signed.clone()));
+        let second = DeviceSigningKey::from_seed([5; 32]);
+        prop_assert_eq!(SignedContactKeys::sign(&NETWORK, &second, keys.clone()), Err(ContactError::WrongDevice));
+        let listed = DeviceKeys {
+            signing: device.verifying_key(),
+            envelope: EnvelopeKey::x25519([8; 32]),
+            inbox: MailboxSigningKey::from_seed([6; 32]).verifying_key(),
+            inbox_nonce: [0; 16],
+        };
+        let now = UnixSeconds::new(created.checked_add_signed(offset).unwrap());
+        let expected = match offset {
+            ..-120 => Err(ContactError::NotYetValid),
+            _ if offset < i64::try_from(lasts).unwrap() => Ok(()),
+            _ => Err(ContactError::Expired),
+        };
+        prop_assert_eq!(signed.verify(&NETWORK, &keys.identity, &listed, now), expected);
+        // A device whose key is exchanged on the ledger, and any other field of it that is signed.
+        let other = DeviceKeys { signing: second.verifying_key(), ..listed.clone() };
+        prop_assert_eq!(signed.verify(&NETWORK, &keys.identity, &other, keys.created), Err(ContactError::WrongDevice));
+        let mut changed = signed.clone();
+        changed.keys.number = !number;
+        prop_assert_eq!(changed.verify(&NETWORK, &keys.identity, &listed, keys.created), Err(ContactError::SignatureInvalid));
+        let elsewhere = NetworkId::from_bytes([8; 32]);
+        prop_assert_eq!(signed.verify(&elsewhere, &keys.identity, &listed, keys.created), Err(ContactError::SignatureInvalid));
+    }
+
+    #[test]
+    fn publications_hold_for_one_stock(packages in vec(vec(any::<u8>(), 0..40), 0..5), at in any::<Index>()) {
+        let (inbox, device, node) = (MailboxSigningKey::from_seed([6; 32]), DeviceSigningKey::from_seed([4; 32]), KEYS[0].verifying_key());
+        let descriptor = Descriptor { write: WritePolicy::Open, read: inbox.verifying_key(), nonce: [1; 16] };
+        let now = UnixSeconds::new(1_800_000_000);
+        let keys = ContactKeys {
+            identity: IdentityId::from_bytes([1; 32]),
+            device: DeviceId::of(&device.verifying_key()),
+            envelope: EnvelopeKey::x25519([9; 32]),
+            created: now,
+            expires: now.saturating_add(1000),
+            number: 1,
+            postage: PostageBits::DEFAULT,
+        };
+        let signed = SignedContactKeys::sign(&NETWORK, &device, keys).unwrap();
+        let packages: Vec<_> = packages.into_iter().map(|bytes| KeyPackage::try_from(bytes).unwrap()).collect();
+        let stock = ContactStock::new(signed, packages.clone()).unwrap();
+        prop_assert_eq!(ContactStock::from_bytes(&stock.to_bytes().unwrap()), Ok(stock.clone()));
+        let request = PublishRequest { node, tag: descriptor.tag(), stock: stock.digest().unwrap(), expiry: now, nonce: [2; 16] };
+        let signature = inbox.sign(&NETWORK, &request).unwrap();
+        let check = |stock: &ContactStock| check_publish(&NETWORK, &node, &descriptor, &request, &signature, stock, now);
+        prop_assert_eq!(check(&stock), Ok(()));
+        // A package more, a package less, a byte from one moved to the next.
+        let mut others = vec![[packages.as_slice(), &[KeyPackage::empty()]].concat()];
+        if !packages.is_empty() {
+            let mut less = packages.clone();
+            less.remove(at.index(packages.len()));
+            others.push(less);
+        }
+        if packages.len() > 1 && !packages[0].is_empty() {
+            let (mut first, mut second) = (packages[0].to_vec(), packages[1].to_vec());
+            second.insert(0, first.pop().unwrap());
+            let moved = [first, second].map(|bytes| KeyPackage::try_from(bytes).unwrap());
+            others.push([moved.as_slice(), &packages[2..]].concat());
+        }
+        for other in others {
+            let other = ContactStock::new(stock.keys.clone(), other).unwrap();
+            prop_assert_eq!(check(&other), Err(CapabilityError::WrongStock));
+        }
     }
 
     #[test]

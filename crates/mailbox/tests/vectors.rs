@@ -2,14 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use serde::{Deserialize, de::DeserializeOwned};
-use tokenim_identity::{MailboxKey, NodeKey, Signature};
+use tokenim_identity::{DeviceKey, DeviceKeys, EnvelopeKey, IdentityId, MailboxKey, NodeKey, Signature, SuiteId};
 use tokenim_mailbox::{
-    Descriptor, LogEntry, MailboxTag, Misconduct, NodeSet, PlacementId, Quorum, QuorumReceipt, ReadRequest, SignedHead,
-    StorageReceipt, WritePolicy, WriteRequest, check_read, check_write,
+    ContactStock, Descriptor, LogEntry, MailboxTag, Misconduct, NodeSet, PlacementId, Postage, PostageBits,
+    PublishRequest, Quorum, QuorumReceipt, ReadRequest, SignedContactKeys, SignedHead, StorageReceipt, WriteAuthority,
+    WritePolicy, WriteRequest, check_postage, check_publish, check_read, check_write, find_postage,
     mmr::{self, Accumulator, Proof},
     node_leaf, swarm,
 };
-use tokenim_wire::{Digest, NetworkId, Object, UnixSeconds, decode, encode, hex};
+use tokenim_wire::{Digest, EnvelopeId, NetworkId, Object, UnixSeconds, decode, encode, hex};
 
 /// A file of vectors.
 fn vectors<T: DeserializeOwned>(json: &str) -> T {
@@ -69,20 +70,34 @@ fn requests() {
         descriptor: String,
         body: String,
         signature: Option<Signature>,
+        postage: Option<Postage>,
+        bits: PostageBits,
         now: UnixSeconds,
         error: Option<String>,
     }
     let network = NetworkId::from_bytes([7; 32]);
     let cases: Vec<Case> = vectors(include_str!("vectors/requests.json"));
-    assert_eq!(cases.len(), 31);
+    assert_eq!(cases.len(), 40);
     for case in cases {
         let descriptor = Descriptor::from_bytes(&bytes(&case.descriptor)).unwrap();
         let body = bytes(&case.body);
-        let signature = case.signature.as_ref();
         let result = if case.kind == "write" {
             let request: WriteRequest = decode(&body, 256).unwrap();
             assert_eq!(encode(&request).unwrap(), body);
-            check_write(&network, &case.node, &descriptor, &request, signature, case.now)
+            let authority = match (case.postage, case.signature) {
+                (Some(postage), None) => WriteAuthority::Postage(postage),
+                (None, Some(signature)) => WriteAuthority::Signature(signature),
+                _ => panic!("{}", case.name),
+            };
+            check_write(
+                &network,
+                &case.node,
+                &descriptor,
+                &request,
+                &authority,
+                case.bits,
+                case.now,
+            )
         } else {
             let request: ReadRequest = decode(&body, 256).unwrap();
             assert_eq!(encode(&request).unwrap(), body);
@@ -91,7 +106,7 @@ fn requests() {
                 &case.node,
                 &descriptor,
                 &request,
-                signature.unwrap(),
+                &case.signature.unwrap(),
                 case.now,
             )
         };
@@ -102,6 +117,127 @@ fn requests() {
             case.kind,
             case.name
         );
+    }
+}
+
+#[test]
+fn postage() {
+    #[derive(Deserialize)]
+    struct Check {
+        name: String,
+        error: Option<String>,
+        tag: MailboxTag,
+        envelope: EnvelopeId,
+        #[serde(flatten)]
+        postage: Postage,
+        bits: PostageBits,
+        now: UnixSeconds,
+        work: Digest,
+    }
+    #[derive(Deserialize)]
+    struct Search {
+        tag: MailboxTag,
+        envelope: EnvelopeId,
+        hour: u64,
+        bits: PostageBits,
+        start: u64,
+        nonce: u64,
+    }
+    #[derive(Deserialize)]
+    struct Vectors {
+        checks: Vec<Check>,
+        searches: Vec<Search>,
+    }
+    let all: Vectors = vectors(include_str!("vectors/postage.json"));
+    assert_eq!((all.checks.len(), all.searches.len()), (22, 7));
+    for case in all.checks {
+        assert_eq!(case.postage.work(&case.tag, &case.envelope), case.work, "{}", case.name);
+        let result = check_postage(&case.tag, &case.envelope, &case.postage, case.bits, case.now);
+        assert_eq!(result.err().map(|error| name(&error)), case.error, "{}", case.name);
+    }
+    for case in all.searches {
+        let mut search = find_postage(&case.tag, &case.envelope, case.hour, case.bits, case.start);
+        let found = std::iter::repeat_with(|| search.step(100)).find_map(|found| found);
+        let expected = Postage {
+            hour: case.hour,
+            nonce: case.nonce,
+        };
+        assert_eq!(found, Some(expected), "{} bits", case.bits.get());
+        assert_eq!(search.next_nonce(), case.nonce.wrapping_add(1));
+    }
+}
+
+#[derive(Deserialize)]
+struct KeysCase {
+    name: String,
+    error: Option<String>,
+    identity: String,
+    device: DeviceKey,
+    suite: u16,
+    now: UnixSeconds,
+    bytes: String,
+}
+
+#[derive(Deserialize)]
+struct PublicationCase {
+    name: String,
+    error: Option<String>,
+    node: NodeKey,
+    descriptor: String,
+    body: String,
+    signature: Signature,
+    stock: String,
+    now: UnixSeconds,
+}
+
+#[derive(Deserialize)]
+struct ContactCases {
+    network: NetworkId,
+    keys: Vec<KeysCase>,
+    publications: Vec<PublicationCase>,
+}
+
+#[test]
+fn contact_keys() {
+    let all: ContactCases = vectors(include_str!("vectors/contact.json"));
+    assert_eq!(all.keys.len(), 22);
+    for case in all.keys {
+        let signed = SignedContactKeys::from_bytes(&bytes(&case.bytes)).unwrap();
+        same(&signed, &case.bytes);
+        let suite = SuiteId::new(case.suite);
+        let device = DeviceKeys {
+            signing: case.device,
+            envelope: EnvelopeKey::new(suite, &vec![1; suite.key_bytes().unwrap()]).unwrap(),
+            inbox: tokenim_identity::MailboxSigningKey::from_seed([201; 32]).verifying_key(),
+            inbox_nonce: [0; 16],
+        };
+        let identity = IdentityId::from_bytes(bytes(&case.identity).try_into().unwrap());
+        let result = signed.verify(&all.network, &identity, &device, case.now);
+        assert_eq!(result.err().map(|error| name(&error)), case.error, "{}", case.name);
+    }
+}
+
+#[test]
+fn publications() {
+    let all: ContactCases = vectors(include_str!("vectors/contact.json"));
+    assert_eq!(all.publications.len(), 23);
+    for case in all.publications {
+        let stock = ContactStock::from_bytes(&bytes(&case.stock)).unwrap();
+        same(&stock, &case.stock);
+        let descriptor = Descriptor::from_bytes(&bytes(&case.descriptor)).unwrap();
+        let body = bytes(&case.body);
+        let request: PublishRequest = decode(&body, 256).unwrap();
+        assert_eq!(encode(&request).unwrap(), body);
+        let result = check_publish(
+            &all.network,
+            &case.node,
+            &descriptor,
+            &request,
+            &case.signature,
+            &stock,
+            case.now,
+        );
+        assert_eq!(result.err().map(|error| name(&error)), case.error, "{}", case.name);
     }
 }
 
@@ -464,11 +600,13 @@ fn refused_objects() {
         bytes: String,
     }
     let cases: Vec<Case> = vectors(include_str!("vectors/refused_objects.json"));
-    assert_eq!(cases.len(), 36);
+    assert_eq!(cases.len(), 50);
     for case in cases {
         let data = bytes(&case.bytes);
         let error = match case.object.as_str() {
             "descriptor" => Descriptor::from_bytes(&data).map(drop),
+            "contact_keys" => SignedContactKeys::from_bytes(&data).map(drop),
+            "contact_stock" => ContactStock::from_bytes(&data).map(drop),
             "node_set" => NodeSet::from_bytes(&data).map(drop),
             "accumulator" => Accumulator::from_bytes(&data).map(drop),
             "storage_receipt" => StorageReceipt::from_bytes(&data).map(drop),

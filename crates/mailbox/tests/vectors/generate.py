@@ -2,8 +2,8 @@
 """Computes the vectors of this folder from docs/spec/mailbox.md (and wire.md, identity.md) alone: a second
 implementation of that page, slow and not constant-time.
 
-    python3 generate.py NAME     prints NAME.json, for NAME of: descriptors, requests, quorums, node_sets,
-                                 mountain_ranges, statements, quorum_receipts, evidence, refused_objects
+    python3 generate.py NAME     prints NAME.json, for NAME of: descriptors, postage, requests, contact, quorums,
+                                 node_sets, mountain_ranges, statements, quorum_receipts, evidence, refused_objects
 """
 
 import hashlib
@@ -122,7 +122,7 @@ def signed(seed, label, body, network=NETWORK):
     return sign(seed, labelled(label, network + body))
 
 
-# --- mailboxes and requests ------------------------------------------------------------------------------------------
+# --- mailboxes -------------------------------------------------------------------------------------------------------
 
 
 def descriptor(write, read, nonce):
@@ -165,9 +165,83 @@ NOW = 1_800_000_000
 SKEW = 120
 
 
-def request(kind, name, error=None, box=OPEN, tag=None, node=None, seed="right", network=NETWORK, **fields):
+# --- postage ---------------------------------------------------------------------------------------------------------
+
+HOUR = NOW // 3600
+BITS = 12
+
+
+def work(tag, of, hour, nonce):
+    return digest("tokenim/postage/v1", tag, of, be(hour), be(nonce))
+
+
+def worth(data):
+    """Leading zero bits."""
+    return 256 - int.from_bytes(data, "big").bit_length()
+
+
+def search(tag, of, hour, fits, nonce=0):
+    """The first nonce from this one on, over the largest to zero, whose worth fits."""
+    while not fits(worth(work(tag, of, hour, nonce))):
+        nonce = (nonce + 1) % 2**64
+    return nonce
+
+
+def stamp(hour=HOUR, bits=BITS, tag=TAG, of=envelope(1)):
+    return dict(hour=hour, nonce=search(tag, of, hour, lambda value: value >= bits))
+
+
+def postage():
+    other = tag_of(KEYED)
+
+    def case(name, error=None, bits=BITS, now=NOW, tag=TAG, of=envelope(1), **paid):
+        paid = paid or stamp(bits=bits)
+        return dict(
+            name=name, error=error, tag=tag.hex(), envelope=of.hex(), **paid, bits=bits, now=now,
+            work=work(tag, of, paid["hour"], paid["nonce"]).hex(),
+        )
+
+    def worth_exactly(bits):
+        return dict(hour=HOUR, nonce=search(TAG, envelope(1), HOUR, lambda value: value == bits))
+
+    checks = [
+        case("the_default"),
+        case("exactly_enough", **worth_exactly(BITS)),
+        case("none_asked", bits=0, **worth_exactly(0)),
+        case("more_than_asked", bits=8, **worth_exactly(13)),
+        case("sixteen", bits=16),
+        case("hour_before", **stamp(HOUR - 1)),
+        case("hour_after", **stamp(HOUR + 1)),
+        case("end_of_the_hour_after", now=(HOUR + 2) * 3600 - 1),
+        case("begin_of_the_hour_before", now=(HOUR - 1) * 3600),
+        case("one_bit_short", "PostageTooLow", **worth_exactly(BITS - 1)),
+        case("no_work", "PostageTooLow", **worth_exactly(0)),
+        case("one_bit_short_of_the_most", "PostageTooLow", bits=32, **worth_exactly(13)),
+        case("other_mailbox", "PostageTooLow", tag=other, **stamp()),
+        case("other_envelope", "PostageTooLow", of=envelope(2), **stamp()),
+        case("other_nonce", "PostageTooLow", hour=HOUR, nonce=stamp()["nonce"] + 1),
+        case("work_of_another_hour", "PostageTooLow", hour=HOUR + 1, nonce=stamp()["nonce"]),
+        case("two_hours_old", "PostageStale", **stamp(HOUR - 2)),
+        case("two_hours_ahead", "PostageStale", **stamp(HOUR + 2)),
+        case("stale_a_second_after", "PostageStale", now=(HOUR + 2) * 3600),
+        case("stale_a_second_before", "PostageStale", now=(HOUR - 1) * 3600 - 1),
+        case("last_hour_of_all", "PostageStale", hour=2**64 - 1, nonce=0),
+        case("stale_before_too_low", "PostageStale", hour=0, nonce=0),
+    ]
+    searches = []
+    for bits, start in [(0, 5), (1, 0), (8, 0), (8, 1000), (12, 0), (12, 2**64 - 3), (14, 7)]:
+        found = search(TAG, envelope(1), HOUR, lambda value: value >= bits, start)
+        searches.append(dict(tag=TAG.hex(), envelope=envelope(1).hex(), hour=HOUR, bits=bits, start=start, nonce=found))
+    return dict(checks=checks, searches=searches)
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+def request(kind, name, error=None, box=OPEN, tag=None, at=None, node=None, seed="right", network=NETWORK, **fields):
     """`error` is the first check that fails."""
-    node = public(SEEDS[0]) if node is None else node
+    at = public(SEEDS[0]) if at is None else at
+    node = at if node is None else node
     tag = tag_of(box) if tag is None else tag
     expiry = fields.get("expiry", NOW + 300)
     nonce = bytes([5] * 16)
@@ -185,10 +259,12 @@ def request(kind, name, error=None, box=OPEN, tag=None, node=None, seed="right",
     return dict(
         name=name,
         kind=kind,
-        node=public(SEEDS[0]).hex(),
+        node=at.hex(),
         descriptor=(b"\1" + box).hex(),
         body=body.hex(),
         signature=signature and signature.hex(),
+        postage=fields.get("paid", stamp() if signature is None else None),
+        bits=fields.get("bits", BITS),
         now=NOW,
         error=error,
     )
@@ -213,18 +289,145 @@ def requests():
             request(kind, "node_before_all_else", "WrongNode", box=box, node=other, expiry=0, seed=SEEDS[3]),
         ]
     days = 30 * 86_400
+    less = dict(hour=HOUR, nonce=search(TAG, envelope(1), HOUR, lambda value: value == BITS - 1))
     out += [
         request("write", "open_mailbox"),
+        request("write", "same_postage_for_another_node", at=other),
         request("write", "shortest_envelope", keep=NOW + 1),
         request("write", "expired_envelope", "EnvelopeExpired", keep=NOW),
         request("write", "longest_envelope", keep=NOW + days + SKEW),
         request("write", "too_long_envelope", "EnvelopeLifetimeTooLong", keep=NOW + days + SKEW + 1),
-        request("write", "unsigned", "SignatureMissing", box=KEYED, seed=None),
-        request("write", "signed_to_an_open_mailbox", "SignatureUnexpected", seed=WRITER),
+        request("write", "postage_for_a_key", "SignatureMissing", box=KEYED, seed=None),
+        request("write", "signature_for_an_open_mailbox", "PostageMissing", seed=WRITER),
+        request("write", "read_key_writes_to_an_open_mailbox", "PostageMissing", seed=READER),
+        request("write", "postage_of_another_hour", "PostageStale", paid=stamp(HOUR - 2)),
+        request("write", "postage_too_low", "PostageTooLow", paid=less),
+        request("write", "postage_that_was_enough_before", "PostageTooLow", paid=less, bits=BITS + 4),
+        request("write", "postage_for_another_envelope", "PostageTooLow", paid=stamp(of=envelope(2))),
+        request("write", "postage_for_another_mailbox", "PostageTooLow", paid=stamp(tag=tag_of(KEYED))),
+        request("write", "no_postage_asked", paid=dict(hour=HOUR, nonce=0), bits=0),
+        request("write", "time_before_postage", "EnvelopeExpired", keep=NOW, paid=less),
         request("write", "read_key_writes", "SignatureInvalid", box=KEYED, seed=READER),
         request("read", "write_key_reads", "SignatureInvalid", box=KEYED, seed=WRITER),
     ]
     return out
+
+
+# --- contact stock ---------------------------------------------------------------------------------------------------
+
+DAY = 86_400
+IDENTITY = bytes([51] * 32)
+DEVICE = bytes([203] * 32)
+X25519, X_WING = 0x0020, 0x647A
+ENVELOPE_KEYS = {X25519: bytes([9] * 32), X_WING: bytes(range(64)) * 19}
+
+
+def contact_keys(seed=DEVICE, suite=X_WING, network=NETWORK, flipped=False, late=None, **fields):
+    """Signed by the device with this seed, then `late` fields changed."""
+
+    def body(fields):
+        return (
+            fields.get("identity", IDENTITY)
+            + fields.get("device", digest("tokenim/device-id/v1", public(DEVICE)))
+            + varint(suite)
+            + sequence([bytes([byte]) for byte in fields.get("key", ENVELOPE_KEYS[suite])])
+            + varint(fields.get("created", NOW))
+            + varint(fields.get("expires", NOW + DAY))
+            + varint(fields.get("number", 300))
+            + bytes([fields.get("bits", 14)])
+        )
+
+    signature = signed(seed, "tokenim/contact-keys/v1", body(fields), network)
+    return body(dict(fields, **(late or {}))) + (flip(signature, 40) if flipped else signature)
+
+
+def contact_stock(keys, packages):
+    return keys + sequence([sequence([bytes([byte]) for byte in package]) for package in packages])
+
+
+PACKAGES = [b"first package", b"", bytes(300)]
+
+
+def contact():
+    device = public(DEVICE)
+
+    def keys(name, error=None, suite=X_WING, asked=IDENTITY, of=device, listed=None, now=NOW, **more):
+        return dict(
+            name=name, error=error, identity=asked.hex(), device=of.hex(), suite=suite if listed is None else listed,
+            now=now, bytes=(b"\1" + contact_keys(suite=suite, **more)).hex(),
+        )
+
+    other = public(SEEDS[5])
+    all_keys = [
+        keys("x_wing"),
+        keys("x25519", suite=X25519),
+        keys("longest", expires=NOW + 30 * DAY),
+        keys("shortest", expires=NOW + 1),
+        keys("made_by_a_fast_clock", created=NOW + SKEW),
+        keys("lasts_no_time", "Lifetime", expires=NOW),
+        keys("expires_before_it_is_made", "Lifetime", expires=NOW - 1),
+        keys("lasts_too_long", "Lifetime", expires=NOW + 30 * DAY + 1),
+        keys("made_in_the_future", "NotYetValid", created=NOW + SKEW + 1),
+        keys("expired", "Expired", created=NOW - DAY, expires=NOW),
+        keys("other_identity", "WrongIdentity", asked=bytes([52] * 32)),
+        keys("other_device", "WrongDevice", of=other),
+        keys("weaker_suite_than_the_ledger_shows", "WrongSuite", suite=X25519, listed=X_WING),
+        keys("other_suite_than_the_ledger_shows", "WrongSuite", listed=X25519),
+        keys("signed_by_another_device", "SignatureInvalid", seed=SEEDS[5]),
+        keys("signed_by_the_inbox_key", "SignatureInvalid", seed=READER),
+        keys("other_network", "SignatureInvalid", network=bytes(32)),
+        keys("changed_signature", "SignatureInvalid", flipped=True),
+        keys("changed_key", "SignatureInvalid", late=dict(key=flip(ENVELOPE_KEYS[X_WING]))),
+        keys("changed_number", "SignatureInvalid", late=dict(number=301)),
+        keys("changed_postage", "SignatureInvalid", late=dict(bits=0)),
+        keys("changed_expiry", "SignatureInvalid", late=dict(expires=NOW + DAY + 1)),
+    ]
+
+    def publish(name, error=None, box=OPEN, node=None, tag=None, stock=None, named=None, seed=READER, network=NETWORK,
+                expiry=NOW + 300, flipped=False):
+        stock = contact_stock(contact_keys(suite=X25519), PACKAGES) if stock is None else stock
+        body = (
+            (public(SEEDS[0]) if node is None else node)
+            + (tag_of(box) if tag is None else tag)
+            + digest("tokenim/contact-stock/v1", stock if named is None else named)
+            + varint(expiry)
+            + bytes([5] * 16)
+        )
+        signature = signed(seed, "tokenim/contact-publish/v1", body, network)
+        return dict(
+            name=name, error=error, node=public(SEEDS[0]).hex(), descriptor=(b"\1" + box).hex(), body=body.hex(),
+            signature=(flip(signature, 40) if flipped else signature).hex(), stock=(b"\1" + stock).hex(), now=NOW,
+        )
+
+    def stock(packages=PACKAGES, suite=X25519, **more):
+        return contact_stock(contact_keys(suite=suite, **more), packages)
+
+    publications = [
+        publish("valid"),
+        publish("x_wing_keys", stock=stock(suite=X_WING)),
+        publish("without_packages", stock=stock([])),
+        publish("as_many_packages_as_may_be", stock=stock([bytes([number]) for number in range(32)])),
+        publish("longest_package", stock=stock([bytes(4096)])),
+        publish("keys_that_no_device_signed", stock=stock(seed=SEEDS[5])),
+        publish("just_in_time", expiry=NOW - SKEW),
+        publish("longest", expiry=NOW + 300 + SKEW),
+        publish("other_node", "WrongNode", node=public(SEEDS[1])),
+        publish("other_mailbox", "WrongTag", tag=tag_of(KEYED)),
+        publish("too_late", "Expired", expiry=NOW - SKEW - 1),
+        publish("too_long", "LifetimeTooLong", expiry=NOW + 300 + SKEW + 1),
+        publish("mailbox_with_a_key", "NotAnInbox", box=KEYED),
+        publish("expired_keys", "Contact", stock=stock(created=NOW - DAY, expires=NOW)),
+        publish("keys_of_the_future", "Contact", stock=stock(created=NOW + SKEW + 1)),
+        publish("keys_for_too_long", "Contact", stock=stock(expires=NOW + 30 * DAY + 1)),
+        publish("other_packages", "WrongStock", named=stock(PACKAGES[:1])),
+        publish("packages_in_another_order", "WrongStock", named=stock(PACKAGES[::-1])),
+        publish("other_keys", "WrongStock", named=stock(number=301)),
+        publish("signed_by_another_key", "SignatureInvalid", seed=WRITER),
+        publish("signed_by_the_device", "SignatureInvalid", seed=DEVICE),
+        publish("other_network", "SignatureInvalid", network=bytes(32)),
+        publish("changed_signature", "SignatureInvalid", flipped=True),
+    ]
+    return dict(network=NETWORK.hex(), keys=all_keys, publications=publications)
 
 
 # --- quorums and placement -------------------------------------------------------------------------------------------
@@ -759,6 +962,24 @@ def refused_objects():
     case("descriptor", "key_of_small_order", "Malformed", b"\1\0" + b"\1" + bytes(31) + bytes(16))
     case("descriptor", "key_not_a_point", "Malformed", b"\1\0" + b"\2" + bytes(31) + bytes(16))
 
+    keys = contact_keys()
+    case("contact_keys", "empty", "Truncated", b"")
+    case("contact_keys", "unknown_version", "UnknownVersion", b"\2" + keys)
+    case("contact_keys", "cut", "Truncated", b"\1" + keys[:-1])
+    case("contact_keys", "trailing_byte", "TrailingBytes", b"\1" + keys + b"\0")
+    case("contact_keys", "too_long", "TooLong", b"\1" + keys + bytes(200))
+    case("contact_keys", "too_much_postage", "Malformed", b"\1" + contact_keys(bits=33))
+    case("contact_keys", "key_of_another_length", "Malformed", b"\1" + contact_keys(key=bytes(32)))
+    case("contact_keys", "unknown_suite", "Malformed", b"\1" + keys[:64] + varint(1) + keys[67:])
+    end = keys.index(varint(NOW)) + len(varint(NOW)) - 1
+    case("contact_keys", "long_time", "NotCanonical", b"\1" + keys[:end] + bytes([keys[end] | 0x80, 0]) + keys[end + 1 :])
+    stock = contact_stock(keys, PACKAGES)
+    case("contact_stock", "unknown_version", "UnknownVersion", b"\0" + stock)
+    case("contact_stock", "cut", "Truncated", b"\1" + stock[:-1])
+    case("contact_stock", "trailing_byte", "TrailingBytes", b"\1" + stock + b"\0")
+    case("contact_stock", "too_many_packages", "Malformed", b"\1" + contact_stock(keys, [b""] * 33))
+    case("contact_stock", "package_too_long", "Malformed", b"\1" + contact_stock(keys, [bytes(4097)]))
+
     nodes = members(4)
     case("node_set", "unsorted", "Malformed", node_set(3, [nodes[1], nodes[0]] + nodes[2:]))
     case("node_set", "one_twice", "Malformed", node_set(3, [nodes[0], nodes[0]]))
@@ -811,7 +1032,9 @@ def refused_objects():
 
 NAMES = dict(
     descriptors=descriptors,
+    postage=postage,
     requests=requests,
+    contact=contact,
     quorums=quorums,
     node_sets=node_sets,
     mountain_ranges=mountain_ranges,
