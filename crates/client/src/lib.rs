@@ -18,6 +18,8 @@ pub use native::{
     Reading, Received, Refusal, Refused, STORE_FILE, SendOptions, SendReport, read_network,
 };
 
-pub use tokenim_envelope::{Content, ContentKind, MessageId};
-pub use tokenim_identity::{Argon2Cost, DeviceId, IdentityId, IdentityState, NodeKey, Phrase};
-pub use tokenim_ledger::{AcceptanceProof, AcceptedEnvelope, LightClient, NetworkConfig};
+pub use tokenim_envelope::{Checkpoint, Content, ContentKind, MessageId};
+pub use tokenim_identity::{
+    Argon2Cost, DeviceId, IdentityId, IdentityState, NodeKey, Phrase, RecoveryShare, SafetyNumber, VerificationCode,
+};
+pub use tokenim_ledger::{AcceptanceProof, AcceptedEnvelope, LightClient, NetworkConfig, ProvenHistory};

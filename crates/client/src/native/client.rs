@@ -2,33 +2,25 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
-use tokenim_envelope::{EnvelopeSecretKey, MessageId};
+use tokenim_envelope::{EnvelopeSecretKey, MessageId, Suite};
 use tokenim_identity::{
-    Argon2Cost, DeviceId, DeviceSecrets, IdentityId, IdentityState, Keystore, KeystoreError, KeystoreKind, NodeKey,
-    Phrase, SignedRecord,
+    Argon2Cost, DeviceId, DeviceSecrets, Genesis, IdentityId, IdentityState, Keystore, KeystoreError, KeystoreKind,
+    NodeKey, Phrase, SignedRecord,
 };
-use tokenim_ledger::{IdentityUpdate, NetworkConfig, Outcome};
+use tokenim_ledger::{IdentityUpdate, NetworkConfig};
 use tokenim_mailbox::{Descriptor, swarm};
-use tokenim_rpc::{AnswerError, Blame, ErrorCode, Request, Submitted, TransactionStatus};
-use tokenim_wire::{EnvelopeId, Height, Object, UnixMillis};
+use tokenim_wire::{EnvelopeId, Object};
 
+use super::contact_keys::Fetched;
 use super::folder::{self, NETWORK_FILE};
-use super::network::CALL_TIMEOUT;
 use super::store::LocalStore;
 use super::{ClientError, Network, now};
-use crate::step::{
-    Batch, Fault, InboxMessage, LookedUp, NodeNote, OutboxMessage, Pin, Registration, Table, View, state,
-};
-
-/// How long a registration may take to become final.
-const REGISTER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pause between two looks for the registration.
-const REGISTER_PAUSE: Duration = Duration::from_millis(150);
+use crate::step::{Batch, InboxMessage, LookedUp, NodeNote, OutboxMessage, Pin, Registration, Table, Tip, View, state};
 
 const FORMAT: &[u8] = b"format";
 const NETWORK: &[u8] = b"network";
@@ -51,7 +43,20 @@ pub(crate) const fn os_rng() -> OsRng {
 /// The device's secrets, opened.
 pub(crate) struct Keys {
     pub(crate) secrets: DeviceSecrets,
+    /// The key on the ledger.
     pub(crate) envelope: EnvelopeSecretKey,
+    /// The rotating ones by number, newest first.
+    pub(crate) contact: RwLock<Vec<(u64, Arc<EnvelopeSecretKey>)>>,
+}
+
+impl Keys {
+    fn new(secrets: DeviceSecrets) -> Self {
+        Self {
+            envelope: EnvelopeSecretKey::from_seed(Suite::default(), &secrets.envelope_seed),
+            secrets,
+            contact: RwLock::default(),
+        }
+    }
 }
 
 pub(crate) struct Shared {
@@ -65,6 +70,18 @@ pub(crate) struct Shared {
     pub(crate) opening: Mutex<HashSet<EnvelopeId>>,
     /// Messages that a task is sending.
     pub(crate) sending: Mutex<HashSet<MessageId>>,
+    /// Contact keys of others.
+    pub(crate) fetched: Mutex<Fetched>,
+    /// Senders whose other view of the ledger was told of.
+    pub(crate) other_views: Mutex<HashSet<IdentityId>>,
+}
+
+/// What an identity is before a device is added here.
+enum Start {
+    /// Not on the ledger.
+    New(Genesis),
+    /// On the ledger.
+    Known(Box<IdentityState>),
 }
 
 /// One device of one identity, with its folder and its view of the network.
@@ -102,56 +119,92 @@ impl Client {
     ) -> Result<(Self, Phrase), ClientError> {
         let phrase = Phrase::generate(&mut os_rng());
         let genesis = phrase.genesis();
-        let network = Network::new(network)?;
         let client = Self::make(
             folder,
-            network,
+            Network::new(network)?,
             &phrase,
-            &IdentityState::new(&genesis),
-            true,
+            &Start::New(genesis),
             passphrase,
             cost,
         )?;
         Ok((client, phrase))
     }
 
-    /// Makes this machine a device of the identity that the words give, in a folder that holds none yet.
+    /// As [`Client::create`], with the root key that comes after the first one from a phrase of its own, which is
+    /// returned second and needed only to replace a stolen first one.
+    ///
+    /// # Errors
+    /// Those of the folder; nothing is made then.
+    pub fn create_with_next(
+        folder: &Path,
+        network: NetworkConfig,
+        passphrase: &[u8],
+        cost: Argon2Cost,
+    ) -> Result<(Self, Phrase, Phrase), ClientError> {
+        let phrase = Phrase::generate(&mut os_rng());
+        let next = Phrase::generate(&mut os_rng());
+        let genesis = phrase.genesis_with_next(&next.root_key(0).verifying_key());
+        let client = Self::make(
+            folder,
+            Network::new(network)?,
+            &phrase,
+            &Start::New(genesis),
+            passphrase,
+            cost,
+        )?;
+        Ok((client, phrase, next))
+    }
+
+    /// Makes this machine a device of an identity whose root key the words give, in a folder that holds none yet.
+    /// Without `identity` it is the one that the words alone give: name it if its root was ever replaced, or was made
+    /// with a second phrase.
     ///
     /// Whether the identity is on the ledger already is looked up. [`Client::register`] then adds the device.
     ///
     /// # Errors
-    /// Those of the folder and of [`Network::lookup`]; nothing is made then.
+    /// [`ClientError::OtherWords`] if the words don't give its root key now, those of the folder and of
+    /// [`Network::lookup`]; nothing is made then.
     pub async fn restore(
         folder: &Path,
         network: NetworkConfig,
         phrase: &Phrase,
+        identity: Option<IdentityId>,
         passphrase: &[u8],
         cost: Argon2Cost,
     ) -> Result<Self, ClientError> {
         let network = Network::new(network)?;
         let genesis = phrase.genesis();
-        let found = network.lookup(&genesis.id(), Duration::from_secs(30)).await?;
-        let first = found.state.is_none();
-        let state = found.state.unwrap_or_else(|| IdentityState::new(&genesis));
-        Self::make(folder, network, phrase, &state, first, passphrase, cost)
+        let id = identity.unwrap_or_else(|| genesis.id());
+        let found = network.lookup(&id, Duration::from_secs(30)).await?;
+        let start = match found.state {
+            Some(state) => Start::Known(Box::new(state)),
+            None if id == genesis.id() => Start::New(genesis),
+            None => return Err(ClientError::UnknownIdentity(id)),
+        };
+        Self::make(folder, network, phrase, &start, passphrase, cost)
     }
 
     fn make(
         folder: &Path,
         network: Network,
         phrase: &Phrase,
-        state: &IdentityState,
-        first: bool,
+        start: &Start,
         passphrase: &[u8],
         cost: Argon2Cost,
     ) -> Result<Self, ClientError> {
+        let (state, genesis) = match start {
+            Start::New(genesis) => (IdentityState::new(genesis), Some(*genesis)),
+            Start::Known(state) => (IdentityState::clone(state), None),
+        };
+        let root = phrase.find_root(&state.root).ok_or(ClientError::OtherWords(state.id))?;
         let path = folder::store(folder);
         if path.exists() {
             return Err(ClientError::ClientExists(folder.to_owned()));
         }
         let mut rng = os_rng();
         let secrets = DeviceSecrets::generate(&mut rng);
-        let envelope = EnvelopeSecretKey::from_seed(&secrets.envelope_seed);
+        let keys = Keys::new(secrets);
+        let secrets = &keys.secrets;
         let keystore = Keystore::seal(
             passphrase,
             KeystoreKind::Device,
@@ -162,16 +215,13 @@ impl Client {
         .map_err(ClientError::Keystore)?;
         let record = SignedRecord::add_device(
             network.id(),
-            state,
-            &phrase.root_key(0),
-            &secrets,
-            envelope.public().clone(),
+            &state,
+            &phrase.root_key(root),
+            secrets,
+            keys.envelope.public().clone(),
         )?;
         let registration = Registration {
-            update: IdentityUpdate {
-                genesis: first.then(|| phrase.genesis()),
-                record,
-            },
+            update: IdentityUpdate { genesis, record },
         };
         let mut batch = Batch::new();
         batch.put(Table::Meta, FORMAT, FORMAT_VERSION);
@@ -182,14 +232,8 @@ impl Client {
         batch.put(Table::Meta, REGISTRATION, registration.to_bytes()?);
         folder::prepare(folder, network.config())?;
         let store = LocalStore::create(&path, &batch)?;
-        Ok(Self::assemble(
-            folder,
-            store,
-            network,
-            state.id,
-            secrets.device_id(),
-            Some(Keys { secrets, envelope }),
-        ))
+        let device = secrets.device_id();
+        Ok(Self::assemble(folder, store, network, state.id, device, Some(keys)))
     }
 
     fn assemble(
@@ -210,6 +254,8 @@ impl Client {
                 keys,
                 opening: Mutex::default(),
                 sending: Mutex::default(),
+                fetched: Mutex::default(),
+                other_views: Mutex::default(),
             }),
         }
     }
@@ -258,16 +304,19 @@ impl Client {
                         },
                     )?;
                 let secrets = DeviceSecrets::from_bytes(&bytes).map_err(|error| damaged(&error.to_string()))?;
-                let envelope = EnvelopeSecretKey::from_seed(&secrets.envelope_seed);
-                Some(Keys { secrets, envelope })
+                Some(Keys::new(secrets))
             }
         };
-        if let Some(tip) = meta(TIP)?
-            && let Some((height, time)) = decode_tip(&tip)
-        {
-            network.with_view(|view| view.resume(height, time));
+        if let Some(tip) = meta(TIP)? {
+            let tip = Tip::from_bytes(&tip).map_err(|_| damaged("its newest header"))?;
+            network.with_view(|view| view.resume(tip));
         }
-        Ok(Self::assemble(folder, store, network, identity, device, keys))
+        let locked = keys.is_none();
+        let client = Self::assemble(folder, store, network, identity, device, keys);
+        if !locked {
+            client.reload_contact_keys()?;
+        }
+        Ok(client)
     }
 
     /// The identity.
@@ -332,105 +381,14 @@ impl Client {
                 .as_ref()
                 .is_some_and(|state| state.device(&shared.device).is_some())
         };
-        let mut found = self.lookup_new(&shared.identity).await?;
-        let Some(registration) = registration.filter(|_| !here(&found)) else {
-            return Ok(found);
-        };
-        let request = Request::SubmitIdentity(Box::new(registration.update));
-        let started = tokio::time::Instant::now();
-        let mut submitted = self.submit(&request).await?;
-        loop {
-            tokio::time::sleep(REGISTER_PAUSE).await;
-            found = shared.network.lookup(&shared.identity, Duration::from_secs(30)).await?;
-            if here(&found) {
-                return self.keep_pin(&shared.identity, found).await;
+        let found = self.lookup_new(&shared.identity).await?;
+        match registration.filter(|_| !here(&found)) {
+            Some(registration) => {
+                let found = shared.network.put_on_ledger(registration.update, here).await?;
+                self.keep_pin(&shared.identity, found).await
             }
-            if let Some(error) = self.rejection(&submitted).await {
-                // A record that was applied under another sponsor's name shows in the next look-up.
-                found = shared.network.lookup(&shared.identity, Duration::from_secs(30)).await?;
-                if here(&found) {
-                    return self.keep_pin(&shared.identity, found).await;
-                }
-                return Err(error);
-            }
-            if started.elapsed() > REGISTER_TIMEOUT {
-                return Err(ClientError::NotProgressing {
-                    age_seconds: now().get().saturating_sub(found.time.get()) / 1_000,
-                });
-            }
-            let height = found.height;
-            if submitted.iter().all(|(_, sent)| sent.valid_until < height) {
-                submitted = self.submit(&request).await?;
-            }
+            None => Ok(found),
         }
-    }
-
-    /// Hands a record to f+1 gateways, so that at least one of them is honest.
-    async fn submit(&self, request: &Request) -> Result<Vec<(NodeKey, Submitted)>, ClientError> {
-        let network = &self.shared.network;
-        let validators = network.config().validators().len();
-        let wanted = validators.saturating_sub(1) / 3 + 1;
-        let mut sent = Vec::new();
-        let mut last = "no answer".to_owned();
-        let mut refusals = 0_usize;
-        let nodes = network.nodes();
-        for member in nodes.members() {
-            if sent.len() >= wanted {
-                break;
-            }
-            match network.links.call(&member.key, request, CALL_TIMEOUT).await {
-                Err(error) => last = error.to_string(),
-                Ok(response) => match response.into_submitted() {
-                    Ok(submitted) => sent.push((member.key, submitted)),
-                    Err(AnswerError::Refused(error)) => {
-                        refusals = refusals.saturating_add(1);
-                        let ours = matches!(error.code.blame(), Blame::Input | Blame::Caller)
-                            && error.code != ErrorCode::NOT_IN_SWARM;
-                        if ours && refusals >= wanted {
-                            return Err(ClientError::Refused {
-                                node: member.key,
-                                error,
-                            });
-                        }
-                        last = error.to_string();
-                    }
-                    Err(_) => {
-                        network.caught(&member.key, Fault::WrongAnswer);
-                    }
-                },
-            }
-        }
-        if sent.is_empty() {
-            return Err(ClientError::Unreachable {
-                nodes: nodes.len(),
-                last,
-            });
-        }
-        Ok(sent)
-    }
-
-    /// Why the ledger rejected a record, if every gateway that took it says that it did.
-    async fn rejection(&self, submitted: &[(NodeKey, Submitted)]) -> Option<ClientError> {
-        let mut why = None;
-        for (node, sent) in submitted {
-            let request = Request::TransactionStatus { id: sent.id };
-            let response = self
-                .shared
-                .network
-                .links
-                .call(node, &request, CALL_TIMEOUT)
-                .await
-                .ok()?;
-            match response.into_transaction_status().ok()? {
-                TransactionStatus::Final {
-                    outcome: Outcome::Rejected(rejection),
-                    ..
-                }
-                | TransactionStatus::Refused { rejection } => why = Some(ClientError::Rejected(rejection)),
-                _ => return None,
-            }
-        }
-        why
     }
 
     async fn lookup_new(&self, identity: &IdentityId) -> Result<LookedUp, ClientError> {
@@ -440,19 +398,15 @@ impl Client {
 
     pub(crate) async fn keep_pin(&self, identity: &IdentityId, found: LookedUp) -> Result<LookedUp, ClientError> {
         if found.state.is_some() {
-            let identity = *identity;
-            let pin = Pin {
-                height: found.height,
-                time: found.time,
-                state: found.state.clone(),
-            };
-            let tip = self.shared.network.tip();
+            let (identity, kept) = (*identity, found.clone());
+            let own = (self.shared.identity, self.shared.device);
+            let tip = self.shared.network.tip().map(|tip| tip.to_bytes()).transpose()?;
             self.shared
                 .store
                 .write(move |view| {
-                    let mut batch = state::keep_pin(view, &identity, &pin)?;
-                    if let Some((height, time)) = tip {
-                        batch.put(Table::Meta, TIP, encode_tip(height, time));
+                    let mut batch = state::keep_pin(view, &own, &identity, &kept, now())?;
+                    if let Some(tip) = tip {
+                        batch.put(Table::Meta, TIP, tip);
                     }
                     Ok(((), batch))
                 })
@@ -583,17 +537,4 @@ impl<T: Eq + std::hash::Hash + Copy> Drop for Claim<'_, T> {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&self.item);
     }
-}
-
-fn encode_tip(height: Height, time: UnixMillis) -> Vec<u8> {
-    [height.get().to_be_bytes(), time.get().to_be_bytes()].concat()
-}
-
-fn decode_tip(bytes: &[u8]) -> Option<(Height, UnixMillis)> {
-    let (height, time) = bytes.split_first_chunk::<8>()?;
-    let time = <[u8; 8]>::try_from(time).ok()?;
-    Some((
-        Height::new(u64::from_be_bytes(*height)),
-        UnixMillis::new(u64::from_be_bytes(time)),
-    ))
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use tokenim_envelope::{MessageId, SealError};
-use tokenim_identity::{IdentityId, KeystoreError, NodeKey, RecordError};
+use tokenim_identity::{DeviceId, IdentityId, KeystoreError, NodeKey, RecordError, RecoveryError};
 use tokenim_ledger::Rejection;
+use tokenim_mailbox::ContactError;
 use tokenim_rpc::RpcError;
 use tokenim_transport::TransportError;
 use tokenim_wire::{DecodeError, EncodeError};
@@ -20,6 +21,37 @@ pub enum ClientError {
     /// The identity has no device that is not revoked.
     #[error("{0} has no active device: its owner has to add one")]
     NoActiveDevice(IdentityId),
+    /// The words don't give the identity's root key.
+    #[error("these words are not those of {0} now: use the ones that came with its last change of root")]
+    OtherWords(IdentityId),
+    /// The owner blocks the identity.
+    #[error("you keep {0} out: let it in before you write to it")]
+    Blocked(IdentityId),
+    /// A device of the identity has an envelope key of a lower suite than seen before.
+    #[error(
+        "device {device} of {identity} asks for weaker encryption than was seen of that identity before: nothing is sent \
+         to it; ask its owner"
+    )]
+    SuiteLowered {
+        /// The identity.
+        identity: IdentityId,
+        /// Its device.
+        device: DeviceId,
+    },
+    /// What the other side shows is not what this side computes.
+    #[error("{identity} is not verified: {why}")]
+    NotVerified {
+        /// The identity.
+        identity: IdentityId,
+        /// In what it differs.
+        why: String,
+    },
+    /// The recovery keys are too few, or others.
+    #[error("the identity can't be recovered: {0}")]
+    Recovery(#[from] RecoveryError),
+    /// The contact keys of this device can't be made.
+    #[error("the contact key can't be made: {0}")]
+    Contact(#[from] ContactError),
     /// The client's own identity is not on the ledger yet.
     #[error("this identity is not registered yet: register it first")]
     NotRegistered,

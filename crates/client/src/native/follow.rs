@@ -13,6 +13,7 @@ use super::network::Misbehaviour;
 use super::receive::{Received, Refused, Trouble};
 use super::{Client, ClientError, now};
 use crate::step::Coverage;
+use crate::step::contact::Notice;
 
 /// How long a node is asked to wait for something new.
 const WAIT_MS: u32 = 20_000;
@@ -26,6 +27,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(8);
 const CAUGHT_PAUSE: Duration = Duration::from_secs(2);
 /// Pause before something that could not be judged is read again.
 const AGAIN_PAUSE: Duration = Duration::from_secs(1);
+/// Pause between two rounds of looking after keys.
+const UPKEEP_PAUSE: Duration = Duration::from_secs(60);
 /// Events that wait for the reader of the stream before the nodes' readers do.
 const EVENTS_MAX: usize = 256;
 
@@ -50,6 +53,8 @@ pub enum Event {
         /// Whether everything accepted so far is there; if not, what is shown is possibly incomplete.
         complete: bool,
     },
+    /// Something changed about keys; see [`Client::told`].
+    Notice(u64, Notice),
     /// The local store failed; the stream ends.
     Failed(ClientError),
 }
@@ -58,7 +63,8 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Follow {
     events: mpsc::Receiver<Event>,
-    task: JoinHandle<()>,
+    reading: JoinHandle<()>,
+    upkeep: JoinHandle<()>,
 }
 
 impl Follow {
@@ -72,7 +78,8 @@ impl Follow {
 
 impl Drop for Follow {
     fn drop(&mut self) {
-        self.task.abort();
+        self.reading.abort();
+        self.upkeep.abort();
     }
 }
 
@@ -99,8 +106,9 @@ impl Client {
     pub fn follow(&self) -> Result<Follow, ClientError> {
         let tag = self.inbox()?.tag();
         let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let upkeep = tokio::spawn(keep_up(self.clone(), sender.clone()));
         let client = self.clone();
-        let task = tokio::spawn(async move {
+        let reading = tokio::spawn(async move {
             loop {
                 let nodes = client.shared.network.nodes();
                 let coverage = Coverage::new(&nodes, &tag);
@@ -123,7 +131,39 @@ impl Client {
                 }
             }
         });
-        Ok(Follow { events, task })
+        Ok(Follow {
+            events,
+            reading,
+            upkeep,
+        })
+    }
+}
+
+/// Keeps the contact key fresh and an eye on the keys of others, and tells what changed, each notice once.
+async fn keep_up(client: Client, events: mpsc::Sender<Event>) {
+    let mut next = 0;
+    loop {
+        let upkeep = async {
+            client.rotate_contact_key().await?;
+            client.monitor().await
+        };
+        let notices = match upkeep.await {
+            Ok(notices) => notices,
+            Err(error) => {
+                // Nobody listening is no failure.
+                let _ = events.send(Event::Failed(error)).await;
+                return;
+            }
+        };
+        for (number, notice) in notices {
+            if number >= next {
+                next = number.saturating_add(1);
+                if events.send(Event::Notice(number, notice)).await.is_err() {
+                    return;
+                }
+            }
+        }
+        tokio::time::sleep(UPKEEP_PAUSE).await;
     }
 }
 

@@ -1,6 +1,8 @@
 //! The host of the step core on this machine: QUIC to the nodes, a redb file for the state.
 
 mod client;
+mod contact_keys;
+mod contacts;
 mod error;
 mod folder;
 mod follow;
@@ -8,9 +10,11 @@ mod links;
 mod network;
 mod proofs;
 mod receive;
+mod records;
 mod rehearsal;
 mod send;
 mod store;
+mod vault;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

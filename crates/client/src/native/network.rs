@@ -12,7 +12,7 @@ use tokenim_wire::{EnvelopeId, Height, NetworkId, UnixMillis};
 
 use super::links::{CallError, Links};
 use super::{ClientError, now};
-use crate::step::{Fault, LedgerView, LookedUp, LookupError, Pin};
+use crate::step::{Fault, LedgerView, LookedUp, LookupError, Pin, Tip};
 
 /// A node that has not answered after this long gets company.
 const HEDGE_AFTER: Duration = Duration::from_millis(300);
@@ -150,9 +150,9 @@ impl Network {
         self.with_view(|view| view.nodes())
     }
 
-    /// Height and time of the newest final block that was proved to this client.
+    /// The newest final block that was proved to this client.
     #[must_use]
-    pub fn tip(&self) -> Option<(Height, UnixMillis)> {
+    pub fn tip(&self) -> Option<Tip> {
         self.with_view(|view| view.tip())
     }
 
@@ -208,7 +208,7 @@ impl Network {
     }
 
     /// Every node, beginning with another one each time.
-    fn order(&self) -> Vec<NodeKey> {
+    pub(crate) fn order(&self) -> Vec<NodeKey> {
         let mut order: Vec<NodeKey> = self.nodes().members().iter().map(|member| member.key).collect();
         let turn = self.turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         if let Some(turn) = turn.checked_rem(order.len()) {
@@ -436,7 +436,7 @@ impl Network {
                 continue;
             };
             match self.with_view(|view| view.header(&proof)) {
-                Ok((proved, _)) => return Some(proved),
+                Ok(proved) => return Some(proved.height),
                 Err(fault) => {
                     self.caught(node, fault);
                     return None;

@@ -181,6 +181,9 @@ impl Client {
             .store
             .write(move |view| Ok(((), state::forget(view, seconds, 1_024)?)))
             .await?;
+        if self.shared.keys.is_some() {
+            self.rotate_contact_key().await?;
+        }
         self.note_caught().await?;
         Ok(done)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use tokenim_envelope::{Opened, Opener, open};
+use tokenim_envelope::{EnvelopeSecretKey, OpenError, Opened, Opener, open};
 use tokenim_identity::{DeviceId, IdentityId, IdentityState, NodeKey};
 use tokenim_mailbox::{MailboxTag, NodeSet, ReadRequest};
 use tokenim_rpc::{AcceptanceOf, AnswerError, ErrorCode, Read, Request};
@@ -17,6 +17,7 @@ use super::client::Claim;
 use super::links::CallError;
 use super::network::{CALL_TIMEOUT, Misbehaviour};
 use super::{Client, ClientError, now};
+use crate::step::contact::Relation;
 use crate::step::state::{Arrival, ArrivalRefusal};
 use crate::step::{Coverage, EnvelopeCopy, Fault, InboxMessage, LogWalk, LookupError, state};
 
@@ -37,6 +38,8 @@ pub struct Received {
     pub number: u64,
     /// The message, its sender authenticated.
     pub message: InboxMessage,
+    /// How the owner stands to the sender: a [`Relation::Requested`] one is new.
+    pub relation: Relation,
 }
 
 /// Why an envelope is refused for good.
@@ -325,7 +328,6 @@ impl Client {
     /// left for a later reading.
     pub(crate) async fn take(&self, copies: Vec<EnvelopeCopy>) -> Result<Taken, ClientError> {
         let arrived = now();
-        let keys = self.keys()?;
         let shared = &self.shared;
         let mut taken = Taken::default();
         let mut claims = Vec::new();
@@ -338,13 +340,7 @@ impl Client {
                 continue;
             }
             claims.push(claim);
-            let opener = Opener {
-                network: *shared.network.id(),
-                identity: shared.identity,
-                device: shared.device,
-                key: &keys.envelope,
-            };
-            match open(&opener, &copy.bytes, arrived.to_seconds()) {
+            match self.open_envelope(&copy.bytes, arrived)? {
                 Ok(opened) => waiting.push((copy, opened)),
                 Err(error) => {
                     tracing::debug!(%error, "an envelope does not open");
@@ -381,6 +377,30 @@ impl Client {
         Ok(taken)
     }
 
+    /// Opens an envelope with the keys of this device, those included that another process on the folder has just made.
+    fn open_envelope(&self, bytes: &[u8], now: UnixMillis) -> Result<Result<Opened, OpenError>, ClientError> {
+        let attempt = || -> Result<Result<Opened, OpenError>, ClientError> {
+            let keys = self.keys()?;
+            let contact = keys.contact.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let all: Vec<&EnvelopeSecretKey> = contact
+                .iter()
+                .map(|(_, key)| key.as_ref())
+                .chain(core::iter::once(&keys.envelope))
+                .collect();
+            let opener = Opener {
+                network: *self.shared.network.id(),
+                identity: self.shared.identity,
+                device: self.shared.device,
+                keys: &all,
+            };
+            Ok(open(&opener, bytes, now.to_seconds()))
+        };
+        match attempt()? {
+            Err(_) if self.reload_contact_keys()? => attempt(),
+            opened => Ok(opened),
+        }
+    }
+
     async fn take_slowly(
         &self,
         copy: EnvelopeCopy,
@@ -409,7 +429,7 @@ impl Client {
                 Ok(None) => {
                     let recent = network
                         .tip()
-                        .is_some_and(|(_, time)| now().get().saturating_sub(time.get()) < 10_000);
+                        .is_some_and(|tip| now().get().saturating_sub(tip.time.get()) < 10_000);
                     if recent {
                         return self.refuse(&copy, Refusal::DeviceNotLive, taken).await;
                     }
@@ -442,11 +462,15 @@ impl Client {
                 return Ok(Delivered::Taken(taken));
             }
         };
+        let (sender, checkpoint) = (message.sender, message.checkpoint);
         let arrival = self
             .shared
             .store
             .write(move |view| state::deliver(view, &envelope, &message, now()))
             .await?;
+        if let (Arrival::New(..), Some(checkpoint)) = (&arrival, checkpoint) {
+            self.compare(sender, checkpoint);
+        }
         Ok(Delivered::Arrival(envelope, arrival))
     }
 
@@ -512,7 +536,11 @@ enum Delivered {
 impl Delivered {
     fn into_taken(self, taken: &mut Taken) {
         match self {
-            Self::Arrival(_, Arrival::New(number, message)) => taken.received.push(Received { number, message }),
+            Self::Arrival(_, Arrival::New(number, message, relation)) => taken.received.push(Received {
+                number,
+                message,
+                relation,
+            }),
             Self::Arrival(_, Arrival::Repeated) => {}
             Self::Arrival(envelope, Arrival::Refused(why)) => taken.refused.push(Refused {
                 envelope,

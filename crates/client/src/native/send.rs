@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use tokenim_envelope::{Content, ContentKind, MessageId, Recipient, Sender, seal};
 use tokenim_identity::{DeviceEntry, DeviceId, IdentityId, IdentityState, NodeKey};
-use tokenim_mailbox::{Descriptor, QuorumReceipt, WriteRequest};
+use tokenim_mailbox::{Descriptor, Postage, QuorumReceipt, WriteAuthority, WriteRequest};
 use tokenim_rpc::{AnswerError, Put, Request};
 use tokenim_wire::limits::{ENVELOPE_LIFETIME_SECONDS_MAX, MESSAGE_BODY_BYTES_MAX, REQUEST_LIFETIME_SECONDS_MAX};
 use tokenim_wire::{BoundedBytes, EnvelopeId, UnixMillis, UnixSeconds};
@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 use super::client::{Claim, Shared, os_rng};
 use super::links::CallError;
 use super::network::CALL_TIMEOUT;
-use super::{Client, ClientError, now};
+use super::{Client, ClientError, contact_keys, now};
+use crate::step::contact::Relation;
 use crate::step::{Anchoring, Delivery, DeviceDelivery, Fault, OutboxMessage, Progress, PutAnswer, Table, View, state};
 
 /// How a message is sent.
@@ -48,6 +49,9 @@ pub struct DeviceReport {
     pub device: DeviceId,
     /// The envelope sealed to it.
     pub envelope: EnvelopeId,
+    /// The number of the device's contact key that it is sealed to; none if that is the key on the ledger, which does
+    /// not rotate.
+    pub contact_key: Option<u64>,
     /// The receipts of W nodes in one.
     pub receipt: QuorumReceipt,
     /// How long it took from the call to this receipt; zero if it was there before.
@@ -113,6 +117,12 @@ impl Client {
         let called = Instant::now();
         let created = now();
         self.keys()?;
+        if self
+            .contact(to)?
+            .is_some_and(|contact| contact.relation == Relation::Blocked)
+        {
+            return Err(ClientError::Blocked(*to));
+        }
         let state = self.lookup(to, options.max_age).await?;
         let id = MessageId::generate(&mut os_rng());
         let expiry = created
@@ -131,7 +141,7 @@ impl Client {
                 .map_err(|_| tokenim_envelope::SealError::BodyTooLong { limit, actual })?,
             devices: Default::default(),
         };
-        let sealed = self.seal_missing(&mut message, &state)?;
+        let sealed = self.seal_missing(&mut message, &state).await?;
         if sealed.is_empty() {
             return Err(ClientError::NoActiveDevice(*to));
         }
@@ -139,7 +149,7 @@ impl Client {
         let batch = (message.clone(), sealed);
         self.shared
             .store
-            .write(move |_| Ok(((), state::begin_send(&batch.0, &batch.1)?)))
+            .write(move |view| Ok(((), state::begin_send(view, &batch.0, &batch.1)?)))
             .await?;
         let report = self.complete(message, options.patience, called).await;
         drop(claim);
@@ -147,8 +157,9 @@ impl Client {
         report
     }
 
-    /// Seals to each active device of the recipient that has no envelope yet, and drops revoked ones.
-    fn seal_missing(
+    /// Seals to each active device of the recipient that has no envelope yet, and drops revoked ones. Before anything
+    /// is sealed, no device may have a lower suite than was seen of the recipient.
+    async fn seal_missing(
         &self,
         message: &mut OutboxMessage,
         state: &IdentityState,
@@ -164,6 +175,20 @@ impl Client {
                 delivery.dropped = true;
             }
         }
+        let pinned = shared
+            .store
+            .read(|view| state::pin(view, &state.id))?
+            .and_then(|pin| pin.suite);
+        if let Some(entry) = state
+            .active_devices()
+            .find(|entry| Some(entry.keys.envelope.suite()) < pinned)
+        {
+            return Err(ClientError::SuiteLowered {
+                identity: state.id,
+                device: entry.keys.device_id(),
+            });
+        }
+        let checkpoint = self.checkpoint();
         let mut sealed = Vec::new();
         for DeviceEntry { keys: device, .. } in state.active_devices() {
             let id = device.device_id();
@@ -173,6 +198,7 @@ impl Client {
             {
                 continue;
             }
+            let contact = self.first_contact(&state.id, device).await;
             let envelope = seal(
                 shared.network.id(),
                 &Sender {
@@ -180,9 +206,14 @@ impl Client {
                     device: shared.device,
                     key: &keys.secrets.signing,
                 },
-                &Recipient::new(state.id, device),
+                &Recipient {
+                    identity: state.id,
+                    device: id,
+                    key: contact.envelope,
+                },
                 message.id,
                 message.expiry,
+                checkpoint,
                 &Content {
                     kind: ContentKind::new(message.kind),
                     body: message.body.to_vec(),
@@ -192,6 +223,8 @@ impl Client {
             devices.push(DeviceDelivery {
                 device: id,
                 mailbox: Descriptor::inbox(device),
+                postage: contact.postage,
+                contact_key: contact.number,
                 envelope: envelope.id(),
                 receipt: None,
                 handed: false,
@@ -204,6 +237,19 @@ impl Client {
             .try_into()
             .map_err(|_| ClientError::NoActiveDevice(message.to))?;
         Ok(sealed)
+    }
+
+    /// Asks anew what the inboxes ask for that have not accepted their copy yet: it may have risen.
+    async fn refresh_postage(&self, message: &mut OutboxMessage, state: &IdentityState) {
+        let mut devices = core::mem::take(&mut message.devices).into_inner();
+        for delivery in devices.iter_mut().filter(|delivery| delivery.receipt.is_none()) {
+            if let Some(entry) = state.device(&delivery.device) {
+                self.forget_contact(&delivery.device);
+                delivery.postage = self.first_contact(&state.id, &entry.keys).await.postage;
+            }
+        }
+        // The length is as it was.
+        message.devices = devices.try_into().unwrap_or_default();
     }
 
     /// Puts a kept message on the nodes until each device's copy is accepted.
@@ -277,6 +323,7 @@ impl Client {
         Ok(DeviceReport {
             device: delivery.device,
             envelope: delivery.envelope,
+            contact_key: delivery.contact_key,
             receipt,
             after,
         })
@@ -300,13 +347,14 @@ impl Client {
         let sealed: BoundedBytes<{ tokenim_wire::limits::ENVELOPE_BYTES_MAX }> = sealed
             .try_into()
             .map_err(|_| ClientError::Store("a sealed envelope is too long".to_owned()))?;
+        let tag = delivery.mailbox.tag();
         let put = Arc::new(PutJob {
             mailbox: delivery.mailbox,
             envelope: delivery.envelope,
+            postage: contact_keys::postage(&tag, &delivery.envelope, delivery.postage).await,
             expiry,
             sealed,
         });
-        let tag = delivery.mailbox.tag();
         let deadline = tokio::time::Instant::now() + patience;
         let mut last = "no answer in time".to_owned();
         let mut sets = 0_u32;
@@ -399,6 +447,7 @@ impl Client {
 struct PutJob {
     mailbox: Descriptor,
     envelope: EnvelopeId,
+    postage: Postage,
     expiry: UnixSeconds,
     sealed: BoundedBytes<{ tokenim_wire::limits::ENVELOPE_BYTES_MAX }>,
 }
@@ -419,7 +468,7 @@ impl PutJob {
                 expiry: now().to_seconds().saturating_add(REQUEST_LIFETIME_SECONDS_MAX / 2),
                 nonce,
             },
-            signature: None,
+            authority: WriteAuthority::Postage(self.postage),
             envelope: self.sealed.clone(),
         }));
         let (answer, why) = match shared.network.links.call(&node, &request, CALL_TIMEOUT).await {
@@ -453,7 +502,8 @@ impl Client {
         if !message.is_accepted() && self.shared.keys.is_some() {
             let state = self.lookup(&message.to, SendOptions::default().max_age).await?;
             let before = message.clone();
-            let sealed = self.seal_missing(&mut message, &state)?;
+            self.refresh_postage(&mut message, &state).await;
+            let sealed = self.seal_missing(&mut message, &state).await?;
             if message != before {
                 let replan = message.clone();
                 self.shared

@@ -1,18 +1,23 @@
 //! What the client believes of the ledger: only what verifies, only forwards.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
-use tokenim_consensus::FinalityProof;
+use serde::{Deserialize, Serialize};
+use tokenim_consensus::{FinalityProof, Header};
 use tokenim_identity::{IdentityId, IdentityState};
-use tokenim_ledger::{AcceptanceProof, AcceptedEnvelope, LightClient, LookupProof, NetworkConfig};
+use tokenim_ledger::{AcceptanceProof, AcceptedEnvelope, LightClient, LookupProof, NetworkConfig, header_leaf};
 use tokenim_mailbox::{MailboxTag, NodeSet};
-use tokenim_wire::{EncodeError, EnvelopeId, Height, NetworkId, UnixMillis};
+use tokenim_wire::{Digest, EncodeError, EnvelopeId, Height, NetworkId, Object, UnixMillis};
 
 use super::{Fault, Pin};
 
 /// An identity's absence is believed only from a block this recent, in milliseconds.
 pub const ABSENCE_AGE_MS_MAX: u64 = 3_000;
+
+/// Headers whose digests are remembered, to be compared with what others have seen.
+const HEADERS_MAX: usize = 1_024;
 
 /// A proved look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +69,47 @@ pub struct LedgerView {
     light: LightClient,
     nodes: Arc<NodeSet>,
     nodes_at: Option<Height>,
-    tip: Option<(Height, UnixMillis)>,
+    tip: Option<Tip>,
+    /// Digests of the newest headers seen, by height.
+    headers: BTreeMap<Height, Digest>,
+}
+
+/// A final header, as far as a client remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tip {
+    /// Its height.
+    pub height: Height,
+    /// Its time.
+    pub time: UnixMillis,
+    /// Its digest.
+    pub header: Digest,
+}
+
+impl Object for Tip {
+    const NAME: &'static str = "client tip";
+    const VERSION: u8 = 1;
+    const BYTES_MAX: usize = 64;
+}
+
+impl From<&Header> for Tip {
+    fn from(header: &Header) -> Self {
+        Self {
+            height: header.height,
+            time: header.time,
+            header: header_leaf(header),
+        }
+    }
+}
+
+/// Whether a header that someone else has seen is the one that was proved here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// It is.
+    Same,
+    /// At that height, a header with this digest was proved here.
+    Other(Digest),
+    /// No header of that height was proved here, or too long ago.
+    Unknown,
 }
 
 impl LedgerView {
@@ -79,6 +124,7 @@ impl LedgerView {
             nodes: Arc::new(config.node_set()?),
             nodes_at: None,
             tip: None,
+            headers: BTreeMap::new(),
         })
     }
 
@@ -94,20 +140,35 @@ impl LedgerView {
         Arc::clone(&self.nodes)
     }
 
-    /// Height and time of the newest final header seen.
+    /// The newest final header seen.
     #[must_use]
-    pub const fn tip(&self) -> Option<(Height, UnixMillis)> {
+    pub const fn tip(&self) -> Option<Tip> {
         self.tip
     }
 
-    /// Takes a height and time that this client verified in an earlier run.
-    pub fn resume(&mut self, height: Height, time: UnixMillis) {
-        self.saw(height, time);
+    /// Takes a header that this client verified in an earlier run.
+    pub fn resume(&mut self, tip: Tip) {
+        self.saw(tip);
     }
 
-    fn saw(&mut self, height: Height, time: UnixMillis) {
-        if self.tip.is_none_or(|(newest, _)| newest < height) {
-            self.tip = Some((height, time));
+    fn saw(&mut self, header: impl Into<Tip>) {
+        let header = header.into();
+        if self.tip.is_none_or(|newest| newest.height < header.height) {
+            self.tip = Some(header);
+        }
+        self.headers.insert(header.height, header.header);
+        if self.headers.len() > HEADERS_MAX {
+            self.headers.pop_first();
+        }
+    }
+
+    /// Compares the header that someone says to have seen at a height with what was proved here.
+    #[must_use]
+    pub fn compare(&self, height: Height, header: &Digest) -> Comparison {
+        match self.headers.get(&height) {
+            None => Comparison::Unknown,
+            Some(ours) if ours == header => Comparison::Same,
+            Some(ours) => Comparison::Other(*ours),
         }
     }
 
@@ -115,10 +176,11 @@ impl LedgerView {
     ///
     /// # Errors
     /// The node's [`Fault`].
-    pub fn header(&mut self, proof: &FinalityProof) -> Result<(Height, UnixMillis), Fault> {
+    pub fn header(&mut self, proof: &FinalityProof) -> Result<Tip, Fault> {
         let header = self.light.verify_header(proof).map_err(Fault::Proof)?;
-        self.saw(header.height, header.time);
-        Ok((header.height, header.time))
+        let seen = Tip::from(&*header);
+        self.saw(seen);
+        Ok(seen)
     }
 
     /// Checks a look-up of `identity`: proved, and not from before `pin`. How old it may be is for
@@ -137,7 +199,7 @@ impl LedgerView {
             .verify_identity(identity, proof, None)
             .map_err(Fault::Proof)?;
         let (height, time) = (header.height, header.time);
-        self.saw(height, time);
+        self.saw(&*header);
         if let Some(pin) = pin
             && height < pin.height
         {
@@ -163,7 +225,7 @@ impl LedgerView {
         } else {
             max_age_ms.min(ABSENCE_AGE_MS_MAX)
         };
-        let now = self.tip.map_or(now, |(_, time)| time.max(now));
+        let now = self.tip.map_or(now, |tip| tip.time.max(now));
         let age_ms = now.get().saturating_sub(found.time.get());
         if age_ms > limit {
             return Err(LookupError::TooOld { age_ms });
@@ -177,7 +239,7 @@ impl LedgerView {
     /// The node's [`Fault`].
     pub fn node_set(&mut self, proof: &LookupProof) -> Result<Arc<NodeSet>, Fault> {
         let (header, nodes) = self.light.verify_node_set(proof, None).map_err(Fault::Proof)?;
-        self.saw(header.height, header.time);
+        self.saw(&*header);
         if self.nodes_at.is_none_or(|known| known < header.height) {
             self.nodes_at = Some(header.height);
             if *self.nodes != nodes {
@@ -205,7 +267,9 @@ impl LedgerView {
         if accepted.set_epoch == self.nodes.epoch() {
             accepted.check_placement(&self.nodes).map_err(Fault::Proof)?;
         }
-        self.saw(accepted.height, accepted.time);
+        if let Some(header) = proof.finality.subject() {
+            self.saw(header);
+        }
         Ok(accepted)
     }
 

@@ -10,9 +10,13 @@
 //! | [`Coverage`] | whether enough nodes answered for an inbox to be called complete |
 //! | [`LedgerView`] | whether a look-up, node set or header is proved, recent and not rolled back |
 //! | [`Anchoring`] | to which nodes a quorum receipt is handed, so that it gets onto the ledger |
+//! | [`contact`] | whom the owner lets in and has verified, and what the owner is told about keys |
+//! | [`contact_key`] | when this device needs a new envelope key, and when an old one is forgotten |
 //! | [`state`] | what one step changes in the local state, as one [`Batch`] |
 
 mod anchoring;
+pub mod contact;
+pub mod contact_key;
 mod coverage;
 mod delivery;
 mod fault;
@@ -25,7 +29,7 @@ pub use anchoring::Anchoring;
 pub use coverage::{Coverage, Standing};
 pub use delivery::{Delivery, Progress, PutAnswer};
 pub use fault::Fault;
-pub use ledger::{ABSENCE_AGE_MS_MAX, LedgerView, LookedUp, LookupError};
+pub use ledger::{ABSENCE_AGE_MS_MAX, Comparison, LedgerView, LookedUp, LookupError, Tip};
 pub use log::{EnvelopeCopy, LogCursor, LogWalk};
 pub use record::{
     Batch, Change, DeviceDelivery, Fate, InboxMessage, NodeNote, OutboxMessage, Pin, Registration, Row, Table, View,

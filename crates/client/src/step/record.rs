@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use tokenim_envelope::MessageId;
-use tokenim_identity::{DeviceId, IdentityId, IdentityState, NodeKey};
+use tokenim_identity::{DeviceId, IdentityId, IdentityState, NodeKey, SuiteId};
 use tokenim_ledger::IdentityUpdate;
-use tokenim_mailbox::{Descriptor, QuorumReceipt};
+use tokenim_mailbox::{Descriptor, PostageBits, QuorumReceipt};
 use tokenim_wire::limits::{DEVICES_PER_IDENTITY_MAX, IDENTITY_STATE_BYTES_MAX, MESSAGE_BODY_BYTES_MAX};
 use tokenim_wire::{BoundedBytes, BoundedVec, EnvelopeId, Height, Object, UnixMillis, UnixSeconds};
 
@@ -40,11 +40,17 @@ pub enum Table {
     Pin,
     /// Number, `u64` big-endian → [`NodeNote`].
     Note,
+    /// [`IdentityId`] → [`Contact`](super::contact::Contact).
+    Contact,
+    /// Number, `u64` big-endian → [`Notice`](super::contact::Notice).
+    Notice,
+    /// Number, `u64` big-endian → [`OwnContactKey`](super::contact_key::OwnContactKey).
+    ContactKey,
 }
 
 impl Table {
     /// Every table, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Outbox,
         Self::Open,
@@ -58,6 +64,9 @@ impl Table {
         Self::Proof,
         Self::Pin,
         Self::Note,
+        Self::Contact,
+        Self::Notice,
+        Self::ContactKey,
     ];
 
     /// The table's name, stable across versions.
@@ -77,6 +86,9 @@ impl Table {
             Self::Proof => "proof",
             Self::Pin => "pin",
             Self::Note => "note",
+            Self::Contact => "contact",
+            Self::Notice => "notice",
+            Self::ContactKey => "contact-key",
         }
     }
 }
@@ -195,6 +207,10 @@ pub struct DeviceDelivery {
     pub device: DeviceId,
     /// Its contact inbox.
     pub mailbox: Descriptor,
+    /// The postage that the inbox asks for, as far as known.
+    pub postage: PostageBits,
+    /// The number of the contact key that the envelope is sealed to; none if it is the key on the ledger.
+    pub contact_key: Option<u64>,
     /// The envelope sealed to it.
     pub envelope: EnvelopeId,
     /// The quorum receipt, once W nodes keep the envelope.
@@ -321,6 +337,8 @@ pub struct Pin {
     pub height: Height,
     /// That header's time.
     pub time: UnixMillis,
+    /// The highest envelope suite that any of its devices ever had: no device is sealed to with a lower one.
+    pub suite: Option<SuiteId>,
     /// The state; `None` if it was proved that there is none.
     pub state: Option<IdentityState>,
 }

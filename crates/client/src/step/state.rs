@@ -13,7 +13,8 @@ use tokenim_mailbox::{MailboxTag, QuorumReceipt};
 use tokenim_wire::limits::{CLOCK_SKEW_SECONDS_MAX, ENVELOPE_LIFETIME_SECONDS_MAX};
 use tokenim_wire::{BoundedBytes, EncodeError, EnvelopeId, Object, UnixMillis, UnixSeconds};
 
-use super::{Batch, Fate, Fault, InboxMessage, LogCursor, NodeNote, OutboxMessage, Pin, Table, View};
+use super::contact::{self, Contact, Relation};
+use super::{Batch, Fate, Fault, InboxMessage, LogCursor, LookedUp, NodeNote, OutboxMessage, Pin, Table, View};
 
 /// Messages of one sender that are remembered against replay at a time; more are refused until
 /// some have expired.
@@ -43,8 +44,8 @@ pub enum StateError<E> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Arrival {
-    /// It is new, and has this number in the inbox.
-    New(u64, InboxMessage),
+    /// It is new, and has this number in the inbox; how the owner stands to its sender.
+    New(u64, InboxMessage, Relation),
     /// It was delivered before, in this or another envelope.
     Repeated,
     /// Refused: its lifetime is over, longer than the protocol allows, or its sender has used up
@@ -65,18 +66,21 @@ pub enum ArrivalRefusal {
     /// Its sender has too many unexpired messages.
     #[error("its sender has too many unexpired messages")]
     SenderQuota,
+    /// The owner blocks its sender.
+    #[error("its sender is blocked")]
+    Blocked,
 }
 
-type Step<T, V> = Result<T, StateError<<V as View>::Error>>;
+pub(super) type Step<T, V> = Result<T, StateError<<V as View>::Error>>;
 
-fn object<T: Object, V: View>(view: &V, table: Table, key: &[u8]) -> Step<Option<T>, V> {
+pub(super) fn object<T: Object, V: View>(view: &V, table: Table, key: &[u8]) -> Step<Option<T>, V> {
     match view.get(table, key).map_err(StateError::Store)? {
         None => Ok(None),
         Some(bytes) => T::from_bytes(&bytes).map(Some).map_err(|_| StateError::Damaged(table)),
     }
 }
 
-fn put<T: Object, E>(batch: &mut Batch, table: Table, key: &[u8], value: &T) -> Result<(), StateError<E>> {
+pub(super) fn put<T: Object, E>(batch: &mut Batch, table: Table, key: &[u8], value: &T) -> Result<(), StateError<E>> {
     batch.put(table, key, value.to_bytes().map_err(StateError::TooLarge)?);
     Ok(())
 }
@@ -90,7 +94,7 @@ fn number<V: View>(view: &V, table: Table, key: &[u8]) -> Step<Option<u64>, V> {
     }
 }
 
-fn next_number<V: View>(view: &V, table: Table) -> Step<u64, V> {
+pub(super) fn next_number<V: View>(view: &V, table: Table) -> Step<u64, V> {
     match view.last_key(table).map_err(StateError::Store)? {
         None => Ok(0),
         Some(key) => <[u8; 8]>::try_from(key.as_slice())
@@ -120,12 +124,12 @@ pub fn open_messages<V: View>(view: &V, limit: usize) -> Step<Vec<MessageId>, V>
         .collect()
 }
 
-/// Keeps a new message with the envelopes sealed for it, before the first byte is sent.
+/// Keeps a new message with the envelopes sealed for it, before the first byte is sent. Who is written to is let in.
 ///
 /// # Errors
-/// [`StateError::TooLarge`].
-pub fn begin_send<E>(message: &OutboxMessage, sealed: &[(EnvelopeId, Vec<u8>)]) -> Result<Batch, StateError<E>> {
-    let mut batch = Batch::new();
+/// The store's, a damaged value, or [`StateError::TooLarge`].
+pub fn begin_send<V: View>(view: &V, message: &OutboxMessage, sealed: &[(EnvelopeId, Vec<u8>)]) -> Step<Batch, V> {
+    let mut batch = contact::set_relation(view, &message.to, Relation::Allowed, message.created)?;
     put(&mut batch, Table::Outbox, message.id.as_bytes(), message)?;
     batch.put(Table::Open, message.id.as_bytes().as_slice(), Vec::new());
     for (envelope, bytes) in sealed {
@@ -278,7 +282,10 @@ pub fn deliver<V: View>(
         return Ok((Arrival::Repeated, batch));
     }
     let seconds = now.to_seconds();
-    let refusal = if message.expiry.get().saturating_add(CLOCK_SKEW_SECONDS_MAX) <= seconds.get() {
+    let kept = contact::contact(view, &message.sender)?;
+    let refusal = if kept.is_some_and(|kept| kept.relation == Relation::Blocked) {
+        Some(ArrivalRefusal::Blocked)
+    } else if message.expiry.get().saturating_add(CLOCK_SKEW_SECONDS_MAX) <= seconds.get() {
         Some(ArrivalRefusal::Expired)
     } else if message.expiry.get()
         > seconds
@@ -308,6 +315,11 @@ pub fn deliver<V: View>(
         return Ok((Arrival::Refused(ArrivalRefusal::SenderQuota), batch));
     }
 
+    let relation = kept.map_or(Relation::Requested, |kept| kept.relation);
+    if kept.is_none() {
+        let stranger = Contact::new(relation, now);
+        put(&mut batch, Table::Contact, message.sender.as_bytes(), &stranger)?;
+    }
     let number = next_number(view, Table::Inbox)?;
     let kept = InboxMessage {
         id: message.id,
@@ -327,7 +339,7 @@ pub fn deliver<V: View>(
     remember(&mut batch, Table::Replay, &replay, message.expiry);
     batch.put(Table::Replay, replay, Vec::new());
     see(&mut batch, envelope, message.expiry, seconds, Fate::Delivered)?;
-    Ok((Arrival::New(number, kept), batch))
+    Ok((Arrival::New(number, kept, relation), batch))
 }
 
 /// Remembers that an envelope was refused for good.
@@ -378,14 +390,36 @@ pub fn pin<V: View>(view: &V, identity: &IdentityId) -> Step<Option<Pin>, V> {
     object(view, Table::Pin, identity.as_bytes())
 }
 
-/// Keeps a newer proved state of an identity; an older one changes nothing.
+/// Keeps a newer proved state of an identity, with the notices that it gives rise to; an older one changes nothing.
+/// `own` is the owner's identity and device.
 ///
 /// # Errors
 /// The store's, or a damaged value.
-pub fn keep_pin<V: View>(view: &V, identity: &IdentityId, new: &Pin) -> Step<Batch, V> {
+pub fn keep_pin<V: View>(
+    view: &V,
+    own: &(IdentityId, DeviceId),
+    identity: &IdentityId,
+    found: &LookedUp,
+    now: UnixMillis,
+) -> Step<Batch, V> {
     let mut batch = Batch::new();
-    if pin(view, identity)?.is_none_or(|kept| kept.height < new.height) {
-        put(&mut batch, Table::Pin, identity.as_bytes(), new)?;
+    let kept = pin(view, identity)?;
+    if kept.as_ref().is_some_and(|kept| kept.height >= found.height) {
+        return Ok(batch);
+    }
+    let seen = kept.as_ref().and_then(|kept| kept.suite);
+    let new = Pin {
+        height: found.height,
+        time: found.time,
+        suite: found
+            .state
+            .as_ref()
+            .map_or(seen, |state| contact::highest_suite(seen, state)),
+        state: found.state.clone(),
+    };
+    put(&mut batch, Table::Pin, identity.as_bytes(), &new)?;
+    if let (Some(before), Some(after)) = (&kept, &new.state) {
+        contact::observe(view, &mut batch, own, before, after, now)?;
     }
     Ok(batch)
 }

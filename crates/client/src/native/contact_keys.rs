@@ -1,0 +1,275 @@
+//! First contact: this device's rotating envelope keys, those of others, and the postage of their inboxes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use tokenim_envelope::{EnvelopeSecretKey, Suite};
+use tokenim_identity::{DeviceId, DeviceKeys, EnvelopeKey, IdentityId};
+use tokenim_mailbox::{
+    ContactKeys, ContactStock, Descriptor, MailboxTag, Postage, PostageBits, PublishRequest, Quorum, SignedContactKeys,
+    find_postage, swarm,
+};
+use tokenim_rpc::{PublishContact, Request};
+use tokenim_wire::limits::REQUEST_LIFETIME_SECONDS_MAX;
+use tokenim_wire::{BoundedBytes, EnvelopeId};
+use zeroize::Zeroizing;
+
+use super::client::Keys;
+use super::network::CALL_TIMEOUT;
+use super::{Client, ClientError, now, vault};
+use crate::step::contact_key::{self, Due, LIFETIME_SECONDS, OwnContactKey};
+
+/// How long a device's contact keys are used before they are fetched again.
+const FETCHED_AGE: Duration = Duration::from_secs(600);
+/// Devices whose contact keys are remembered.
+const FETCHED_MAX: usize = 1_024;
+/// Hashes of postage between two chances for other tasks.
+const HASHES_PER_TURN: u32 = 4_096;
+
+/// What is known of how to write to a device for the first time.
+#[derive(Clone)]
+pub(crate) struct FirstContact {
+    /// The key to seal to.
+    pub(crate) envelope: EnvelopeKey,
+    /// The number of the contact keys; none if it is the key on the ledger.
+    pub(crate) number: Option<u64>,
+    /// The postage that its inbox asks for.
+    pub(crate) postage: PostageBits,
+}
+
+/// Contact keys that were fetched, by device.
+pub(crate) type Fetched = HashMap<DeviceId, (Instant, FirstContact)>;
+
+fn place(number: u64) -> Vec<u8> {
+    [b"contact key".as_slice(), &number.to_be_bytes()].concat()
+}
+
+/// The secret keys of the kept contact keys, newest first.
+pub(crate) fn open_own(keys: &Keys, kept: &[OwnContactKey]) -> Vec<(u64, Arc<EnvelopeSecretKey>)> {
+    kept.iter()
+        .rev()
+        .filter_map(|key| {
+            let seed = vault::open(&keys.secrets.vault, &place(key.number()), &key.secret)?;
+            let seed = Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).ok()?);
+            let suite = Suite::from_id(key.keys.keys.envelope.suite())?;
+            let secret = EnvelopeSecretKey::from_seed(suite, &seed);
+            Some((key.number(), Arc::new(secret)))
+        })
+        .collect()
+}
+
+impl Client {
+    /// Reads the contact keys again that this or another process on the folder has made; whether there are others now.
+    pub(crate) fn reload_contact_keys(&self) -> Result<bool, ClientError> {
+        let keys = self.keys()?;
+        let kept = self.shared.store.read(contact_key::own)?;
+        let numbers: Vec<u64> = kept.iter().rev().map(OwnContactKey::number).collect();
+        let mut opened = keys.contact.write().unwrap_or_else(PoisonError::into_inner);
+        if opened.iter().map(|(number, _)| *number).eq(numbers) {
+            return Ok(false);
+        }
+        *opened = open_own(keys, &kept);
+        Ok(true)
+    }
+
+    /// Makes a new contact key when one is due, and publishes the newest to the nodes of the inbox. What fails is left
+    /// for the next time.
+    ///
+    /// # Errors
+    /// [`ClientError::Locked`] and those of the local store.
+    pub async fn rotate_contact_key(&self) -> Result<(), ClientError> {
+        let keys = self.keys()?;
+        let epoch = self.shared.network.nodes().epoch();
+        let due = self
+            .shared
+            .store
+            .read(|view| contact_key::due(view, epoch, now().to_seconds()))?;
+        match due {
+            Due::Nothing => return Ok(()),
+            Due::Publish(newest) => self.publish(&newest).await?,
+            Due::New(number) => {
+                let made = self.make_contact_key(keys, number)?;
+                let kept = made.clone();
+                self.shared
+                    .store
+                    .write(move |view| Ok(((), contact_key::keep(view, &kept)?)))
+                    .await?;
+                self.reload_contact_keys()?;
+                // Another process may have been first: what is kept is what counts.
+                let newest = self.shared.store.read(contact_key::own)?.pop();
+                self.publish(&newest.unwrap_or(made)).await?;
+            }
+        }
+        self.shared
+            .store
+            .write(|view| Ok(((), contact_key::forget(view, now().to_seconds())?)))
+            .await?;
+        self.reload_contact_keys()?;
+        Ok(())
+    }
+
+    fn make_contact_key(&self, keys: &Keys, number: u64) -> Result<OwnContactKey, ClientError> {
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(seed.as_mut_slice()).map_err(|_| ClientError::Random)?;
+        let secret = EnvelopeSecretKey::from_seed(keys.envelope.suite(), &seed);
+        let created = now().to_seconds();
+        let stated = ContactKeys {
+            identity: self.shared.identity,
+            device: self.shared.device,
+            envelope: secret.public().clone(),
+            created,
+            expires: created.saturating_add(LIFETIME_SECONDS),
+            number,
+            postage: PostageBits::DEFAULT,
+        };
+        let sealed = vault::seal(&keys.secrets.vault, &place(number), seed.as_slice()).ok_or(ClientError::Random)?;
+        Ok(OwnContactKey {
+            keys: SignedContactKeys::sign(self.shared.network.id(), &keys.secrets.signing, stated)?,
+            secret: BoundedBytes::try_from(sealed.as_slice()).map_err(|_| ClientError::Random)?,
+            published: None,
+        })
+    }
+
+    /// Publishes a contact key to every node of the inbox; it counts once a write quorum has taken it.
+    async fn publish(&self, key: &OwnContactKey) -> Result<(), ClientError> {
+        let keys = self.keys()?;
+        let network = &self.shared.network;
+        let descriptor = self.inbox()?;
+        let tag = descriptor.tag();
+        let nodes = network.nodes();
+        let stock = ContactStock::new(key.keys.clone(), Vec::new())
+            .map_err(|_| ClientError::Store("a contact stock is too long".to_owned()))?;
+        let digest = stock.digest()?;
+        let calls = swarm(&nodes, &tag).into_iter().map(|member| {
+            let stock = stock.clone();
+            async move {
+                let mut nonce = [0; 16];
+                getrandom::fill(&mut nonce).map_err(|_| ClientError::Random)?;
+                let request = PublishRequest {
+                    node: member.key,
+                    tag,
+                    stock: digest,
+                    expiry: now().to_seconds().saturating_add(REQUEST_LIFETIME_SECONDS_MAX / 2),
+                    nonce,
+                };
+                let signature = keys.secrets.inbox.sign(network.id(), &request)?;
+                let request = Request::PublishContact(Box::new(PublishContact {
+                    descriptor,
+                    request,
+                    signature,
+                    stock,
+                }));
+                let answer = network.links.call(&member.key, &request, CALL_TIMEOUT).await;
+                let taken = answer
+                    .map_err(|error| error.to_string())
+                    .and_then(|response| response.into_published().map_err(|error| error.to_string()));
+                if let Err(why) = &taken {
+                    tracing::debug!(node = %member.key, why, "a node does not take the contact key");
+                }
+                Ok::<bool, ClientError>(taken.is_ok_and(|taken| taken.number == key.number()))
+            }
+        });
+        let mut taken = 0_usize;
+        for answer in join_all(calls).await {
+            taken = taken.saturating_add(usize::from(answer?));
+        }
+        if taken >= usize::from(Quorum::for_nodes(nodes.len()).write) {
+            let (number, epoch) = (key.number(), nodes.epoch());
+            self.shared
+                .store
+                .write(move |view| Ok(((), contact_key::published(view, number, epoch, now().to_seconds())?)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// How to write to a device: its newest contact keys, from as many nodes of its inbox as answer, or the key on the
+    /// ledger when none of them has any.
+    pub(crate) async fn first_contact(&self, identity: &IdentityId, device: &DeviceKeys) -> FirstContact {
+        let id = device.device_id();
+        let shared = &self.shared;
+        if let Some((at, known)) = shared.fetched.lock().unwrap_or_else(PoisonError::into_inner).get(&id)
+            && at.elapsed() < FETCHED_AGE
+        {
+            return known.clone();
+        }
+        let found = self.fetch_contact(identity, device).await;
+        let mut fetched = shared.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        if fetched.len() >= FETCHED_MAX {
+            fetched.retain(|_, (at, _)| at.elapsed() < FETCHED_AGE);
+        }
+        if fetched.len() < FETCHED_MAX {
+            fetched.insert(id, (Instant::now(), found.clone()));
+        }
+        found
+    }
+
+    /// Forgets what was fetched of a device: a node asks for more postage than was known.
+    pub(crate) fn forget_contact(&self, device: &DeviceId) {
+        let mut fetched = self.shared.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        fetched.remove(device);
+    }
+
+    async fn fetch_contact(&self, identity: &IdentityId, device: &DeviceKeys) -> FirstContact {
+        let network = &self.shared.network;
+        let tag = Descriptor::inbox(device).tag();
+        let nodes = network.nodes();
+        let request = Request::FetchContact { tag };
+        let mut calls: FuturesUnordered<_> = swarm(&nodes, &tag)
+            .into_iter()
+            .map(|member| async {
+                let response = network.links.call(&member.key, &request, CALL_TIMEOUT).await.ok()?;
+                let Some(fetched) = response.into_fetched_contact().ok()? else {
+                    return Some(None);
+                };
+                let verified = fetched.keys.verify(network.id(), identity, device, now().to_seconds());
+                if let Err(error) = verified {
+                    // Nodes can't check who signs a stock: what does not verify is not theirs to answer for.
+                    tracing::debug!(node = %member.key, %error, "contact keys are not used");
+                }
+                Some(verified.is_ok().then_some(fetched.keys.keys))
+            })
+            .collect();
+        // A write quorum has the newest: Q nodes are enough to meet an honest one of it.
+        let wanted = usize::from(Quorum::for_nodes(nodes.len()).read);
+        let mut answers = 0_usize;
+        let mut newest: Option<ContactKeys> = None;
+        while let Some(answer) = calls.next().await {
+            let Some(keys) = answer else { continue };
+            answers = answers.saturating_add(1);
+            if keys.as_ref().map(|keys| keys.number) > newest.as_ref().map(|keys| keys.number) {
+                newest = keys;
+            }
+            if answers >= wanted {
+                break;
+            }
+        }
+        match newest {
+            Some(keys) => FirstContact {
+                envelope: keys.envelope,
+                number: Some(keys.number),
+                postage: keys.postage.max(PostageBits::DEFAULT),
+            },
+            None => FirstContact {
+                envelope: device.envelope.clone(),
+                number: None,
+                postage: PostageBits::DEFAULT,
+            },
+        }
+    }
+}
+
+/// Finds postage for an envelope, giving way to other tasks between turns.
+pub(crate) async fn postage(tag: &MailboxTag, envelope: &EnvelopeId, bits: PostageBits) -> Postage {
+    let hour = Postage::hour_at(now().to_seconds());
+    let mut search = find_postage(tag, envelope, hour, bits, 0);
+    loop {
+        if let Some(found) = search.step(HASHES_PER_TURN) {
+            return found;
+        }
+        tokio::task::yield_now().await;
+    }
+}

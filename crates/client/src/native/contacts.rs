@@ -1,0 +1,289 @@
+//! Contacts, their verification, and notices of what changed about keys.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokenim_envelope::Checkpoint;
+use tokenim_identity::{
+    Comparison as CodeComparison, IdentityId, RootKey, SafetyNumber, VerificationCode, VerificationCodeError,
+};
+use tokenim_rpc::Request;
+use tokenim_wire::{Digest, Height};
+
+use super::network::{ASK_TIMEOUT, CALL_TIMEOUT};
+use super::{Client, ClientError, Network, now};
+use crate::step::contact::{self, Contact, KeyChange, Notice, Relation, Verified};
+use crate::step::{Comparison, Table, Tip, View, state};
+
+/// How old the proof of an identity's root may be when it is compared.
+const ROOT_AGE: Duration = Duration::from_secs(30);
+/// How old the last look at a contact's keys may be before [`Client::monitor`] looks again.
+const CONTACT_AGE: Duration = Duration::from_secs(3_600);
+/// Contacts that are looked at in one round.
+const CONTACTS_MAX: usize = 1_024;
+/// Senders with another view of the ledger that are remembered, each of whom is told of once.
+const OTHER_VIEWS_MAX: usize = 1_024;
+
+/// Up to which notice the owner was told, in [`Table::Meta`].
+const TOLD: &[u8] = b"notices told";
+
+impl Client {
+    /// What is kept of an identity, if it is a contact.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn contact(&self, identity: &IdentityId) -> Result<Option<Contact>, ClientError> {
+        self.shared.store.read(|view| contact::contact(view, identity))
+    }
+
+    /// The contacts, in the order of their ids, at most `limit`, after the one named.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn contacts(
+        &self,
+        after: Option<&IdentityId>,
+        limit: usize,
+    ) -> Result<Vec<(IdentityId, Contact)>, ClientError> {
+        let mut found = self
+            .shared
+            .store
+            .read(|view| contact::contacts(view, after, limit.saturating_add(1)))?;
+        found.retain(|(identity, _)| Some(identity) != after);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Lets an identity in, or keeps it out. What a blocked one sends is refused here for good; the nodes don't learn
+    /// of it.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub async fn set_relation(&self, identity: &IdentityId, relation: Relation) -> Result<(), ClientError> {
+        let identity = *identity;
+        self.shared
+            .store
+            .write(move |view| Ok(((), contact::set_relation(view, &identity, relation, now())?)))
+            .await
+    }
+
+    /// Both root keys, ours first, from proofs that are a few seconds old at most.
+    async fn roots(&self, identity: &IdentityId) -> Result<(RootKey, RootKey), ClientError> {
+        let ours = self.lookup(&self.shared.identity, ROOT_AGE).await?.root;
+        Ok((ours, self.lookup(identity, ROOT_AGE).await?.root))
+    }
+
+    /// The sixty digits that both sides see if neither is deceived about the other's root key.
+    ///
+    /// # Errors
+    /// Those of [`Client::lookup`].
+    pub async fn safety_number(&self, identity: &IdentityId) -> Result<SafetyNumber, ClientError> {
+        let (ours, theirs) = self.roots(identity).await?;
+        Ok(SafetyNumber::between(
+            &(self.shared.identity, ours),
+            &(*identity, theirs),
+        ))
+    }
+
+    /// What this side shows as a QR code, for the other side to scan.
+    ///
+    /// # Errors
+    /// Those of [`Client::lookup`].
+    pub async fn verification_code(&self, identity: &IdentityId) -> Result<VerificationCode, ClientError> {
+        let (ours, theirs) = self.roots(identity).await?;
+        Ok(VerificationCode::between(
+            &(self.shared.identity, ours),
+            &(*identity, theirs),
+        ))
+    }
+
+    /// Marks a contact verified if what the other side shows, a safety number or the text of a QR code, is what this
+    /// side computes.
+    ///
+    /// # Errors
+    /// [`ClientError::NotVerified`] if it is something else, and those of [`Client::lookup`].
+    pub async fn verify_contact(&self, identity: &IdentityId, shown: &str) -> Result<(), ClientError> {
+        let (ours, theirs) = self.roots(identity).await?;
+        let (us, them) = ((self.shared.identity, ours), (*identity, theirs));
+        let why = match shown.parse::<VerificationCode>() {
+            Ok(code) => match VerificationCode::between(&us, &them).compare(&code) {
+                CodeComparison::Match => None,
+                CodeComparison::Mismatch => Some("the codes differ: somebody may stand between you".to_owned()),
+                CodeComparison::OtherPeople => Some("this is the code of other people".to_owned()),
+            },
+            Err(VerificationCodeError::NotACode) => match shown.parse::<SafetyNumber>() {
+                Ok(number) if number == SafetyNumber::between(&us, &them) => None,
+                Ok(_) => Some("the safety numbers differ: somebody may stand between you".to_owned()),
+                Err(error) => Some(error.to_string()),
+            },
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = why {
+            return Err(ClientError::NotVerified {
+                identity: *identity,
+                why,
+            });
+        }
+        let (identity, mark) = (
+            *identity,
+            Verified {
+                theirs,
+                ours,
+                time: now(),
+            },
+        );
+        self.shared
+            .store
+            .write(move |view| Ok(((), contact::set_verified(view, &identity, Some(mark), mark.time)?)))
+            .await
+    }
+
+    /// Whether a contact is verified and neither root has changed since, as far as this client knows.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn is_verified(&self, identity: &IdentityId) -> Result<bool, ClientError> {
+        self.shared.store.read(|view| {
+            let root =
+                |of: &IdentityId| state::pin(view, of).map(|pin| pin.and_then(|pin| pin.state).map(|state| state.root));
+            let (Some(ours), Some(theirs)) = (root(&self.shared.identity)?, root(identity)?) else {
+                return Ok(false);
+            };
+            Ok(contact::contact(view, identity)?.is_some_and(|contact| contact.is_verified(&ours, &theirs)))
+        })
+    }
+
+    /// Looks at the keys of this identity and of its contacts, and returns the notices that the owner was not told of
+    /// yet. A look that fails is left for the next round.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub async fn monitor(&self) -> Result<Vec<(u64, Notice)>, ClientError> {
+        let allowed = self
+            .contacts(None, CONTACTS_MAX)?
+            .into_iter()
+            .filter(|(_, contact)| contact.relation == Relation::Allowed);
+        let looks = core::iter::once((self.shared.identity, ROOT_AGE))
+            .chain(allowed.map(|(identity, _)| (identity, CONTACT_AGE)));
+        for (identity, age) in looks {
+            if let Err(error) = self.lookup(&identity, age).await {
+                tracing::debug!(%error, "an identity could not be looked at");
+            }
+        }
+        self.untold()
+    }
+
+    /// The notices that the owner was not told of yet, oldest first.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn untold(&self) -> Result<Vec<(u64, Notice)>, ClientError> {
+        self.shared.store.read(|view| {
+            let from = view
+                .get(Table::Meta, TOLD)
+                .map_err(state::StateError::Store)?
+                .and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok())
+                .map_or(0, u64::from_be_bytes);
+            contact::notices(view, from, usize::MAX)
+        })
+    }
+
+    /// Remembers that the owner was told of the notices up to this one.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub async fn told(&self, number: u64) -> Result<(), ClientError> {
+        self.shared
+            .store
+            .write(move |_| {
+                let mut batch = crate::step::Batch::new();
+                batch.put(Table::Meta, TOLD, number.saturating_add(1).to_be_bytes());
+                Ok(((), batch))
+            })
+            .await
+    }
+
+    /// All notices that are kept from number `from` on, oldest first.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn notices(&self, from: u64, limit: usize) -> Result<Vec<(u64, Notice)>, ClientError> {
+        self.shared.store.read(|view| contact::notices(view, from, limit))
+    }
+
+    /// The newest header seen, for the recipient of a message to compare.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        let tip = self.shared.network.tip()?;
+        Some(Checkpoint {
+            height: tip.height,
+            header: tip.header,
+        })
+    }
+
+    /// Compares, in a task of its own, the header that a sender has seen with what is proved to this client.
+    pub(crate) fn compare(&self, sender: IdentityId, checkpoint: Checkpoint) {
+        let client = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = client.compared(sender, checkpoint).await {
+                tracing::debug!(%error, "a sender's view of the ledger could not be compared");
+            }
+        });
+    }
+
+    async fn compared(&self, sender: IdentityId, checkpoint: Checkpoint) -> Result<(), ClientError> {
+        let network = &self.shared.network;
+        let ours = match network.with_view(|view| view.compare(checkpoint.height, &checkpoint.header)) {
+            Comparison::Same => return Ok(()),
+            Comparison::Other(ours) => ours,
+            Comparison::Unknown => network.header_at(checkpoint.height).await?.header,
+        };
+        if ours == checkpoint.header || !self.is_first_other_view(sender) {
+            return Ok(());
+        }
+        self.tell_other_view(sender, checkpoint, ours).await
+    }
+
+    /// Whether this sender's view was not told of in this run.
+    fn is_first_other_view(&self, sender: IdentityId) -> bool {
+        let mut told = self.shared.other_views.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < OTHER_VIEWS_MAX && told.insert(sender)
+    }
+
+    async fn tell_other_view(
+        &self,
+        sender: IdentityId,
+        checkpoint: Checkpoint,
+        ours: Digest,
+    ) -> Result<(), ClientError> {
+        let change = KeyChange::OtherView {
+            height: checkpoint.height,
+            theirs: checkpoint.header,
+            ours,
+        };
+        self.shared
+            .store
+            .write(move |view| Ok(((), contact::notice(view, &sender, change, now())?)))
+            .await
+    }
+}
+
+impl Network {
+    /// The final header of a height, proved.
+    async fn header_at(&self, height: Height) -> Result<Tip, ClientError> {
+        self.ask(
+            &Request::Finality { height },
+            CALL_TIMEOUT,
+            ASK_TIMEOUT,
+            |_, response| {
+                let proof = response.into_finality()?;
+                let header = self.with_view(|view| view.header(&proof))?;
+                if header.height == height {
+                    Ok(header)
+                } else {
+                    Err(crate::step::Fault::WrongAnswer.into())
+                }
+            },
+        )
+        .await
+    }
+}

@@ -1,0 +1,259 @@
+//! Records: putting them on the ledger, and reading an identity's whole chain.
+
+use std::time::Duration;
+
+use tokenim_identity::{
+    Genesis, IdentityId, IdentityState, NodeKey, Phrase, Record, RecoveryProof, RecoveryShare, SignedRecord,
+};
+use tokenim_ledger::{IdentityUpdate, Outcome, ProvenHistory, Rejection};
+use tokenim_rpc::{AnswerError, Blame, ErrorCode, Request, Response, Submitted, TransactionStatus};
+
+use super::links::CallError;
+use super::network::CALL_TIMEOUT;
+use super::{Client, ClientError, Network, now};
+use crate::step::{Fault, LookedUp};
+
+/// How long a record may take to become final.
+const FINAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause between two looks for it.
+const LOOK_PAUSE: Duration = Duration::from_millis(150);
+/// How old the proof of a state may be on which a record is built.
+const STATE_AGE: Duration = Duration::from_secs(30);
+
+/// Records of one identity that are read at most.
+const HISTORY_RECORDS_MAX: usize = 65_536;
+
+/// Why a node did not tell a history.
+enum Untold {
+    Fault(Fault),
+    Failed(String),
+}
+
+impl From<Fault> for Untold {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<AnswerError> for Untold {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Refused(error) => Self::Failed(error.to_string()),
+            _ => Self::Fault(Fault::WrongAnswer),
+        }
+    }
+}
+
+impl Client {
+    /// Puts the next record of this identity's chain on the ledger, and returns once a proof shows it there.
+    ///
+    /// # Errors
+    /// [`ClientError::Rejected`], [`ClientError::Unreachable`], [`ClientError::NotProgressing`].
+    pub async fn publish_record(&self, record: SignedRecord) -> Result<LookedUp, ClientError> {
+        let found = self.shared.network.publish_record(record).await?;
+        self.keep_pin(&self.shared.identity, found).await
+    }
+}
+
+impl Network {
+    /// Puts the next record of an identity's chain on the ledger, and returns once a proof shows it there.
+    ///
+    /// # Errors
+    /// [`ClientError::Rejected`], [`ClientError::Unreachable`], [`ClientError::NotProgressing`].
+    pub async fn publish_record(&self, record: SignedRecord) -> Result<LookedUp, ClientError> {
+        let (seq, digest) = (record.record.seq, record.digest()?);
+        let update = IdentityUpdate { genesis: None, record };
+        let found = self
+            .put_on_ledger(update, |found| {
+                found.state.as_ref().is_some_and(|state| state.seq >= seq)
+            })
+            .await?;
+        match &found.state {
+            // Another record may have taken the place at the same moment.
+            Some(state) if state.seq == seq && state.head != digest => {
+                Err(ClientError::Rejected(Rejection::RecordPrevious))
+            }
+            _ => Ok(found),
+        }
+    }
+
+    /// Gives an identity the root of new words, by enough of its recovery keys: whatever was pending is dropped, and
+    /// every device is revoked. Have the words kept before you call this. With them, [`Client::restore`] then makes this
+    /// machine the first device. The recovery keys stay as they are, but were shown: replace them soon.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownIdentity`], [`ClientError::Record`] for too few or other recovery keys,
+    /// [`ClientError::Rejected`], [`ClientError::Unreachable`], [`ClientError::NotProgressing`].
+    pub async fn recover(
+        &self,
+        identity: &IdentityId,
+        shares: &[RecoveryShare],
+        words: &Phrase,
+    ) -> Result<LookedUp, ClientError> {
+        let state = self
+            .lookup(identity, STATE_AGE)
+            .await?
+            .state
+            .ok_or(ClientError::UnknownIdentity(*identity))?;
+        let [root, next] = [0, 1].map(|index| words.root_key(index).verifying_key());
+        let record = Record::recover(self.id(), &state, root, &next, state.recovery, &[])?;
+        let proof = RecoveryProof::sign(&record, shares)?;
+        self.publish_record(SignedRecord::recover(&state, record, proof)?).await
+    }
+
+    /// The whole history of an identity, from one node, proved: its records lead from the genesis record that its name
+    /// is the hash of to a state that the validators certified, and that state binds height and time of each.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownIdentity`], [`ClientError::Unreachable`], [`ClientError::NotProgressing`].
+    pub async fn history(&self, identity: &IdentityId) -> Result<ProvenHistory, ClientError> {
+        if self.lookup(identity, STATE_AGE).await?.state.is_none() {
+            return Err(ClientError::UnknownIdentity(*identity));
+        }
+        let mut last = "no answer".to_owned();
+        for node in self.order() {
+            match self.history_of(&node, identity).await {
+                Ok(history) => return Ok(history),
+                Err(Untold::Fault(fault)) => {
+                    last = fault.to_string();
+                    self.caught(&node, fault);
+                }
+                Err(Untold::Failed(why)) => last = why,
+            }
+        }
+        Err(ClientError::Unreachable {
+            nodes: self.nodes().len(),
+            last,
+        })
+    }
+
+    async fn history_of(&self, node: &NodeKey, identity: &IdentityId) -> Result<ProvenHistory, Untold> {
+        let answer = |outcome: Result<Response, CallError>| match outcome {
+            Ok(response) => Ok(response),
+            Err(CallError::Undecodable) => Err(Untold::Fault(Fault::Undecodable)),
+            Err(error) => Err(Untold::Failed(error.to_string())),
+        };
+        // The look-up first: what is applied meanwhile is then beyond it.
+        let request = Request::Lookup { identity: *identity };
+        let proof = answer(self.links.call(node, &request, CALL_TIMEOUT).await)?.into_lookup()?;
+        let mut entries = Vec::new();
+        let mut genesis: Option<Genesis> = None;
+        loop {
+            let from = u64::try_from(entries.len()).unwrap_or(u64::MAX).saturating_add(1);
+            let request = Request::History {
+                identity: *identity,
+                from,
+            };
+            let page = answer(self.links.call(node, &request, CALL_TIMEOUT).await)?.into_history()?;
+            genesis.get_or_insert(page.genesis);
+            let more = page.more && !page.entries.is_empty() && entries.len() < HISTORY_RECORDS_MAX;
+            entries.extend(page.entries);
+            if !more {
+                break;
+            }
+        }
+        let genesis = genesis.ok_or(Untold::Fault(Fault::WrongAnswer))?;
+        let window_ms = self.config().limits().recovery_window_ms;
+        let before = IdentityState::new(&genesis);
+        let verified = self.with_view(|view| {
+            let light = view.light_client();
+            light.verify_history(identity, &before, entries, window_ms, &proof, None)
+        });
+        let (_, history) = verified.map_err(Fault::Proof)?;
+        Ok(history)
+    }
+
+    /// Hands a record to gateways until a proved look-up satisfies `here`.
+    pub(crate) async fn put_on_ledger(
+        &self,
+        update: IdentityUpdate,
+        here: impl Fn(&LookedUp) -> bool,
+    ) -> Result<LookedUp, ClientError> {
+        let identity = update.record.record.identity;
+        let request = Request::SubmitIdentity(Box::new(update));
+        let started = tokio::time::Instant::now();
+        let mut submitted = self.submit(&request).await?;
+        loop {
+            tokio::time::sleep(LOOK_PAUSE).await;
+            let found = self.lookup(&identity, STATE_AGE).await?;
+            if here(&found) {
+                return Ok(found);
+            }
+            if let Some(error) = self.rejection(&submitted).await {
+                // A record that was applied under another sponsor's name shows in the next look-up.
+                let found = self.lookup(&identity, STATE_AGE).await?;
+                return if here(&found) { Ok(found) } else { Err(error) };
+            }
+            if started.elapsed() > FINAL_TIMEOUT {
+                return Err(ClientError::NotProgressing {
+                    age_seconds: now().get().saturating_sub(found.time.get()) / 1_000,
+                });
+            }
+            let height = found.height;
+            if submitted.iter().all(|(_, sent)| sent.valid_until < height) {
+                submitted = self.submit(&request).await?;
+            }
+        }
+    }
+
+    /// Hands a record to f+1 gateways, so that at least one of them is honest.
+    async fn submit(&self, request: &Request) -> Result<Vec<(NodeKey, Submitted)>, ClientError> {
+        let validators = self.config().validators().len();
+        let wanted = validators.saturating_sub(1) / 3 + 1;
+        let mut sent = Vec::new();
+        let mut last = "no answer".to_owned();
+        let mut refusals = 0_usize;
+        let nodes = self.nodes();
+        for member in nodes.members() {
+            if sent.len() >= wanted {
+                break;
+            }
+            match self.links.call(&member.key, request, CALL_TIMEOUT).await {
+                Err(error) => last = error.to_string(),
+                Ok(response) => match response.into_submitted() {
+                    Ok(submitted) => sent.push((member.key, submitted)),
+                    Err(AnswerError::Refused(error)) => {
+                        refusals = refusals.saturating_add(1);
+                        let ours = matches!(error.code.blame(), Blame::Input | Blame::Caller)
+                            && error.code != ErrorCode::NOT_IN_SWARM;
+                        if ours && refusals >= wanted {
+                            return Err(ClientError::Refused {
+                                node: member.key,
+                                error,
+                            });
+                        }
+                        last = error.to_string();
+                    }
+                    Err(_) => {
+                        self.caught(&member.key, Fault::WrongAnswer);
+                    }
+                },
+            }
+        }
+        if sent.is_empty() {
+            return Err(ClientError::Unreachable {
+                nodes: nodes.len(),
+                last,
+            });
+        }
+        Ok(sent)
+    }
+
+    /// Why the ledger rejected a record, if every gateway that took it says that it did.
+    async fn rejection(&self, submitted: &[(NodeKey, Submitted)]) -> Option<ClientError> {
+        let mut why = None;
+        for (node, sent) in submitted {
+            let request = Request::TransactionStatus { id: sent.id };
+            let response = self.links.call(node, &request, CALL_TIMEOUT).await.ok()?;
+            match response.into_transaction_status().ok()? {
+                TransactionStatus::Final {
+                    outcome: Outcome::Rejected(rejection),
+                    ..
+                }
+                | TransactionStatus::Refused { rejection } => why = Some(ClientError::Rejected(rejection)),
+                _ => return None,
+            }
+        }
+        why
+    }
+}

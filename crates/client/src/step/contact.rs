@@ -1,0 +1,329 @@
+//! Whom the owner of this client lets in, whom the owner has verified, and what the owner has to be told about keys.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use tokenim_identity::{DeviceId, IdentityId, IdentityState, RootKey, SuiteId};
+use tokenim_wire::{Digest, Height, Object, UnixMillis};
+
+use super::state::{Step, next_number, object, put};
+use super::{Batch, Pin, Table, View};
+
+/// Notices that are kept; older ones go.
+pub const NOTICES_MAX: u64 = 1_000;
+
+/// How the owner stands to an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Relation {
+    /// It wrote first; the owner has not decided yet.
+    Requested,
+    /// The owner wrote to it, or let it in.
+    Allowed,
+    /// The owner keeps it out: what it sends is refused here.
+    Blocked,
+}
+
+/// The roots that the owner compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// The contact's root key.
+    pub theirs: RootKey,
+    /// The owner's.
+    pub ours: RootKey,
+    /// When, by this client's clock.
+    pub time: UnixMillis,
+}
+
+/// An identity that the owner has to do with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// How the owner stands to it.
+    pub relation: Relation,
+    /// Since when it is kept here.
+    pub since: UnixMillis,
+    /// What the owner verified, until a root changes.
+    pub verified: Option<Verified>,
+}
+
+impl Contact {
+    /// A contact that nothing is known of yet.
+    #[must_use]
+    pub const fn new(relation: Relation, since: UnixMillis) -> Self {
+        Self {
+            relation,
+            since,
+            verified: None,
+        }
+    }
+
+    /// Whether the owner has verified the contact, and neither root has changed since.
+    #[must_use]
+    pub fn is_verified(&self, ours: &RootKey, theirs: &RootKey) -> bool {
+        self.verified
+            .is_some_and(|verified| verified.ours == *ours && verified.theirs == *theirs)
+    }
+}
+
+impl Object for Contact {
+    const NAME: &'static str = "client contact";
+    const VERSION: u8 = 1;
+    const BYTES_MAX: usize = 128;
+}
+
+/// What changed about an identity's keys, or does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum KeyChange {
+    /// It has one more device.
+    DeviceAdded {
+        /// Which.
+        device: DeviceId,
+        /// From this height on.
+        at: Height,
+    },
+    /// One of its devices is revoked.
+    DeviceRevoked {
+        /// Which.
+        device: DeviceId,
+        /// From this height on.
+        at: Height,
+    },
+    /// It has another root key. A verified contact is not verified any more.
+    RootChanged {
+        /// Whether it was verified before.
+        verified: bool,
+    },
+    /// An operation waits for the recovery window to pass: until then it can be cancelled or recovered from.
+    Pending {
+        /// From when on it can be completed.
+        due: UnixMillis,
+    },
+    /// It has another set of recovery keys, or none any more.
+    RecoveryChanged,
+    /// It is deactivated.
+    Deactivated {
+        /// From this height on.
+        at: Height,
+    },
+    /// It says to have seen another block than the one that was proved here: it lies, or the network shows its members
+    /// different ledgers.
+    OtherView {
+        /// The height of the block.
+        height: Height,
+        /// The digest of the header that it names.
+        theirs: Digest,
+        /// The digest of the header that was proved here.
+        ours: Digest,
+    },
+}
+
+/// A change that the owner should know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Whose keys.
+    pub identity: IdentityId,
+    /// When this client learned of it, by its clock.
+    pub time: UnixMillis,
+    /// What.
+    pub change: KeyChange,
+}
+
+impl Object for Notice {
+    const NAME: &'static str = "client notice";
+    const VERSION: u8 = 1;
+    const BYTES_MAX: usize = 160;
+}
+
+/// What differs between two states of one identity, the later one second. A device that is added and revoked in
+/// between is told of twice.
+#[must_use]
+pub fn changes(before: &IdentityState, after: &IdentityState, verified: bool) -> Vec<KeyChange> {
+    let mut found = Vec::new();
+    if before.root != after.root {
+        found.push(KeyChange::RootChanged { verified });
+    }
+    for entry in &after.devices {
+        let device = entry.keys.device_id();
+        let known = before.device(&device);
+        if known.is_none() {
+            found.push(KeyChange::DeviceAdded {
+                device,
+                at: entry.added,
+            });
+        }
+        if let Some(at) = entry.revoked
+            && known.is_none_or(|known| known.revoked.is_none())
+        {
+            found.push(KeyChange::DeviceRevoked { device, at });
+        }
+    }
+    if before.recovery != after.recovery {
+        found.push(KeyChange::RecoveryChanged);
+    }
+    if let Some(pending) = after.pending()
+        && before.pending() != Some(pending)
+    {
+        found.push(KeyChange::Pending { due: pending.due });
+    }
+    if let Some(at) = after.deactivated()
+        && before.deactivated().is_none()
+    {
+        found.push(KeyChange::Deactivated { at });
+    }
+    found
+}
+
+/// The highest suite among what was seen before and the devices of a state.
+#[must_use]
+pub fn highest_suite(before: Option<SuiteId>, state: &IdentityState) -> Option<SuiteId> {
+    let now = state.active_devices().map(|entry| entry.keys.envelope.suite()).max();
+    before.max(now)
+}
+
+/// What is kept of an identity, if it is a contact.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn contact<V: View>(view: &V, identity: &IdentityId) -> Step<Option<Contact>, V> {
+    object(view, Table::Contact, identity.as_bytes())
+}
+
+/// All contacts from `from` on, at most `limit`.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn contacts<V: View>(view: &V, from: Option<&IdentityId>, limit: usize) -> Step<Vec<(IdentityId, Contact)>, V> {
+    let damaged = || super::state::StateError::Damaged(Table::Contact);
+    view.scan(Table::Contact, from.map_or(&[], |from| from.as_bytes()), limit)
+        .map_err(super::state::StateError::Store)?
+        .into_iter()
+        .map(|(key, value)| {
+            let key = <[u8; 32]>::try_from(key.as_slice()).map_err(|_| damaged())?;
+            let contact = Contact::from_bytes(&value).map_err(|_| damaged())?;
+            Ok((IdentityId::from_bytes(key), contact))
+        })
+        .collect()
+}
+
+/// Sets how the owner stands to an identity, who becomes a contact by it. A mark of verification stays.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn set_relation<V: View>(view: &V, identity: &IdentityId, relation: Relation, now: UnixMillis) -> Step<Batch, V> {
+    let mut batch = Batch::new();
+    let kept = contact(view, identity)?;
+    let next = Contact {
+        relation,
+        since: kept.map_or(now, |kept| kept.since),
+        verified: kept.and_then(|kept| kept.verified),
+    };
+    if kept != Some(next) {
+        put(&mut batch, Table::Contact, identity.as_bytes(), &next)?;
+    }
+    Ok(batch)
+}
+
+/// Marks a contact verified, or takes the mark away.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn set_verified<V: View>(
+    view: &V,
+    identity: &IdentityId,
+    verified: Option<Verified>,
+    now: UnixMillis,
+) -> Step<Batch, V> {
+    let mut batch = Batch::new();
+    let kept = contact(view, identity)?;
+    let next = Contact {
+        relation: kept.map_or(Relation::Allowed, |kept| kept.relation),
+        since: kept.map_or(now, |kept| kept.since),
+        verified,
+    };
+    put(&mut batch, Table::Contact, identity.as_bytes(), &next)?;
+    Ok(batch)
+}
+
+/// Adds to a batch what a newer proved state of an identity means to the owner: notices, and the loss of a mark of
+/// verification. Of strangers nothing is told. `own` is the owner's identity and device.
+pub(super) fn observe<V: View>(
+    view: &V,
+    batch: &mut Batch,
+    own: &(IdentityId, DeviceId),
+    before: &Pin,
+    after: &IdentityState,
+    now: UnixMillis,
+) -> Step<(), V> {
+    let Some(before) = &before.state else { return Ok(()) };
+    let kept = contact(view, &after.id)?;
+    if after.id != own.0 && kept.is_none_or(|kept| kept.relation != Relation::Allowed) {
+        return Ok(());
+    }
+    let verified = kept.and_then(|kept| kept.verified);
+    let mut told = Vec::new();
+    for change in changes(before, after, verified.is_some()) {
+        let mine = matches!(change, KeyChange::DeviceAdded { device, .. } if after.id == own.0 && device == own.1);
+        if !mine {
+            told.push(change);
+        }
+    }
+    if let Some(mut contact) = kept
+        && verified.is_some_and(|verified| verified.theirs != after.root)
+    {
+        contact.verified = None;
+        put(batch, Table::Contact, after.id.as_bytes(), &contact)?;
+    }
+    tell(view, batch, &after.id, &told, now)
+}
+
+/// Adds notices to a batch.
+fn tell<V: View>(
+    view: &V,
+    batch: &mut Batch,
+    identity: &IdentityId,
+    changes: &[KeyChange],
+    now: UnixMillis,
+) -> Step<(), V> {
+    let mut number = next_number(view, Table::Notice)?;
+    for change in changes {
+        let notice = Notice {
+            identity: *identity,
+            time: now,
+            change: *change,
+        };
+        put(batch, Table::Notice, &number.to_be_bytes(), &notice)?;
+        if let Some(old) = number.checked_sub(NOTICES_MAX) {
+            batch.delete(Table::Notice, old.to_be_bytes());
+        }
+        number = number.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// Keeps one notice.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn notice<V: View>(view: &V, identity: &IdentityId, change: KeyChange, now: UnixMillis) -> Step<Batch, V> {
+    let mut batch = Batch::new();
+    tell(view, &mut batch, identity, &[change], now)?;
+    Ok(batch)
+}
+
+/// Notices from number `from` on, at most `limit`.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn notices<V: View>(view: &V, from: u64, limit: usize) -> Step<Vec<(u64, Notice)>, V> {
+    let damaged = || super::state::StateError::Damaged(Table::Notice);
+    view.scan(Table::Notice, &from.to_be_bytes(), limit)
+        .map_err(super::state::StateError::Store)?
+        .into_iter()
+        .map(|(key, value)| {
+            let number = <[u8; 8]>::try_from(key.as_slice()).map_err(|_| damaged())?;
+            let notice = Notice::from_bytes(&value).map_err(|_| damaged())?;
+            Ok((u64::from_be_bytes(number), notice))
+        })
+        .collect()
+}

@@ -1,0 +1,137 @@
+//! The rotating envelope keys of this device: when a new one is due, and when an old one may be forgotten.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use tokenim_mailbox::SignedContactKeys;
+use tokenim_wire::limits::{CLOCK_SKEW_SECONDS_MAX, CONTACT_KEYS_BYTES_MAX, ENVELOPE_LIFETIME_SECONDS_MAX};
+use tokenim_wire::{BoundedBytes, Object, SetEpoch, UnixSeconds};
+
+use super::state::{StateError, Step, object, put};
+use super::{Batch, Table, View};
+
+/// Seconds after which a device makes a new contact key: 7 days.
+pub const ROTATION_SECONDS: u64 = 7 * 24 * 3_600;
+/// Seconds for which a contact key is good: twice as long, so that a device may be off for a week.
+pub const LIFETIME_SECONDS: u64 = 2 * ROTATION_SECONDS;
+/// Seconds after which what is published is published again, for nodes that lost it: one day.
+pub const REPUBLISH_SECONDS: u64 = 24 * 3_600;
+/// Bytes of a sealed secret.
+pub const SEALED_SECRET_BYTES_MAX: usize = 96;
+
+/// One contact key of this device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnContactKey {
+    /// What is published.
+    pub keys: SignedContactKeys,
+    /// The seed of its secret key, sealed by the host for this device alone.
+    pub secret: BoundedBytes<SEALED_SECRET_BYTES_MAX>,
+    /// When and in which set epoch a write quorum last took it.
+    pub published: Option<(UnixSeconds, SetEpoch)>,
+}
+
+impl Object for OwnContactKey {
+    const NAME: &'static str = "client contact key";
+    const VERSION: u8 = 1;
+    const BYTES_MAX: usize = CONTACT_KEYS_BYTES_MAX + SEALED_SECRET_BYTES_MAX + 32;
+}
+
+impl OwnContactKey {
+    /// Its number.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.keys.keys.number
+    }
+
+    /// From when on no accepted envelope can be sealed to it: it was good until then, an envelope lives that long, and
+    /// three clocks may differ. The secret is deleted then, and not before.
+    #[must_use]
+    pub fn forgotten_after(&self) -> UnixSeconds {
+        self.keys
+            .keys
+            .expires
+            .saturating_add(ENVELOPE_LIFETIME_SECONDS_MAX)
+            .saturating_add(CLOCK_SKEW_SECONDS_MAX.saturating_mul(3))
+    }
+}
+
+/// What is to be done about the contact key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing.
+    Nothing,
+    /// A new one with this number is to be made, kept and published.
+    New(u64),
+    /// The newest is to be published.
+    Publish(OwnContactKey),
+}
+
+/// The contact keys that are kept, oldest first.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn own<V: View>(view: &V) -> Step<Vec<OwnContactKey>, V> {
+    view.scan(Table::ContactKey, &[], usize::MAX)
+        .map_err(StateError::Store)?
+        .into_iter()
+        .map(|(_, value)| OwnContactKey::from_bytes(&value).map_err(|_| StateError::Damaged(Table::ContactKey)))
+        .collect()
+}
+
+/// What is due now, when nodes of this set epoch keep the inbox.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn due<V: View>(view: &V, epoch: SetEpoch, now: UnixSeconds) -> Step<Due, V> {
+    let Some(newest) = own(view)?.pop() else {
+        return Ok(Due::New(1));
+    };
+    if newest.keys.keys.created.saturating_add(ROTATION_SECONDS) <= now {
+        return Ok(Due::New(newest.number().saturating_add(1)));
+    }
+    let fresh = newest
+        .published
+        .is_some_and(|(at, of)| of == epoch && at.saturating_add(REPUBLISH_SECONDS) > now);
+    Ok(if fresh { Due::Nothing } else { Due::Publish(newest) })
+}
+
+/// Keeps a new contact key, before it is published. Nothing is kept if another process was first.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn keep<V: View>(view: &V, key: &OwnContactKey) -> Step<Batch, V> {
+    let mut batch = Batch::new();
+    let row = key.number().to_be_bytes();
+    if object::<OwnContactKey, V>(view, Table::ContactKey, &row)?.is_none() {
+        put(&mut batch, Table::ContactKey, &row, key)?;
+    }
+    Ok(batch)
+}
+
+/// Keeps that a write quorum has taken a contact key.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn published<V: View>(view: &V, number: u64, epoch: SetEpoch, now: UnixSeconds) -> Step<Batch, V> {
+    let mut batch = Batch::new();
+    let row = number.to_be_bytes();
+    if let Some(mut key) = object::<OwnContactKey, V>(view, Table::ContactKey, &row)? {
+        key.published = Some((now, epoch));
+        put(&mut batch, Table::ContactKey, &row, &key)?;
+    }
+    Ok(batch)
+}
+
+/// Deletes the keys that no accepted envelope can need.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn forget<V: View>(view: &V, now: UnixSeconds) -> Step<Batch, V> {
+    let mut batch = Batch::new();
+    for key in own(view)? {
+        if key.forgotten_after() < now {
+            batch.delete(Table::ContactKey, key.number().to_be_bytes());
+        }
+    }
+    Ok(batch)
+}
