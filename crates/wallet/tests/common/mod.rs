@@ -1,0 +1,97 @@
+//! Vectors and randomness for the tests.
+
+use serde_json::Value;
+use std::convert::Infallible;
+use tokenim_identity::{
+    IdentityId,
+    rand_core::{TryCryptoRng, TryRng},
+};
+use tokenim_wallet::{Account, LinkStatement, WalletSignature};
+use tokenim_wire::{NetworkId, UnixSeconds, hex};
+
+/// Gives the bytes that it was made with, then zeros.
+pub struct Replayed(pub Vec<u8>);
+
+impl TryRng for Replayed {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        out.fill(0);
+        let length = out.len().min(self.0.len());
+        out[..length].copy_from_slice(&self.0[..length]);
+        self.0.drain(..length);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Replayed {}
+
+/// A file of `tests/vectors`.
+pub fn vectors(file: &str) -> Value {
+    let path = format!("{}/tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The items of a list.
+pub fn list(value: &Value) -> &[Value] {
+    let items = value.as_array().unwrap();
+    assert!(!items.is_empty());
+    items
+}
+
+/// The text of a field.
+pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_else(|| panic!("{field} in {value}"))
+}
+
+/// The bytes of a field in hexadecimal.
+pub fn bytes(value: &Value, field: &str) -> Vec<u8> {
+    hex::decode(text(value, field)).unwrap()
+}
+
+pub fn network(value: &Value) -> NetworkId {
+    text(value, "network").parse().unwrap()
+}
+
+pub fn identity(value: &Value) -> IdentityId {
+    text(value, "identity").parse().unwrap()
+}
+
+pub fn account(value: &Value) -> Account {
+    text(value, "account").parse().unwrap()
+}
+
+/// The statement of a vector.
+pub fn statement(value: &Value) -> LinkStatement {
+    LinkStatement::from_parts(
+        network(value),
+        identity(value),
+        account(value),
+        bytes(value, "nonce").try_into().unwrap(),
+        UnixSeconds::new(value["issued"].as_u64().unwrap()),
+    )
+    .unwrap()
+}
+
+/// Statement and signature of the link of a name.
+pub fn link(name: &str) -> (LinkStatement, WalletSignature) {
+    let vectors = vectors("links.json");
+    let case = list(&vectors["links"])
+        .iter()
+        .find(|case| text(case, "name") == name)
+        .unwrap();
+    let signature = WalletSignature::parse(&account(case), text(case, "signature")).unwrap();
+    (statement(case), signature)
+}
