@@ -207,9 +207,10 @@ impl<'de, R: Role> Deserialize<'de> for VerifyingKey<R> {
 
 /// A secret Ed25519 key for one role. It signs statements of that role and nothing else, is wiped when dropped, and
 /// doesn't print itself.
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct SigningKey<R: Role> {
     inner: ed25519_dalek::SigningKey,
+    #[zeroize(skip)]
     role: PhantomData<R>,
 }
 
@@ -264,6 +265,3 @@ impl<R: Role> fmt::Debug for SigningKey<R> {
         write!(f, "{}SigningKey(redacted)", R::NAME)
     }
 }
-
-/// The inner key wipes itself.
-impl<R: Role> ZeroizeOnDrop for SigningKey<R> {}

@@ -15,7 +15,7 @@ const PURPOSE: u32 = 0x5449_4d4d;
 
 /// 24 words (BIP-39, English), of which root keys are made (SLIP-0010). Whoever holds them holds the identity. They are
 /// wiped when dropped and don't print themselves.
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct Phrase(Mnemonic);
 
 /// Why a text is not a phrase. It does not repeat any word.
@@ -153,14 +153,12 @@ impl fmt::Debug for Phrase {
     }
 }
 
-/// The words wipe themselves.
-impl ZeroizeOnDrop for Phrase {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde::Deserialize;
     use tokenim_wire::hex;
+    use zeroize::Zeroize as _;
 
     #[derive(Deserialize)]
     struct Vectors {
@@ -181,5 +179,12 @@ mod tests {
             let seed = Phrase::parse(&case.words).unwrap().0.to_seed_normalized("TREZOR");
             assert_eq!(hex::encode(&seed), case.seed_with_passphrase_trezor);
         }
+    }
+
+    #[test]
+    fn words_are_wiped_to_the_first_of_the_list() {
+        let mut phrase = Phrase::from_entropy(&[0x55; 32]);
+        phrase.0.zeroize();
+        assert_eq!(*phrase.expose_entropy(), [0; 32]);
     }
 }

@@ -229,8 +229,9 @@ fn leaf_of(salt: &[u8; 16], key: &RecoveryKey) -> Digest {
 /// │ 1 byte  │ 1 byte    │ 1 byte │ 32 bytes │ 16 bytes │ 32 bytes each, 1 – 16 │
 /// └─────────┴───────────┴────────┴──────────┴──────────┴───────────────────────┘
 /// ```
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct RecoveryShare {
+    #[zeroize(skip)]
     commitment: RecoveryCommitment,
     index: u8,
     salt: Zeroizing<[u8; 16]>,
@@ -407,6 +408,3 @@ impl fmt::Debug for RecoveryShare {
         f.write_str("RecoveryShare(redacted)")
     }
 }
-
-/// Seed and salt wipe themselves; the leaves are public.
-impl ZeroizeOnDrop for RecoveryShare {}

@@ -113,4 +113,13 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn nodes_are_wiped() {
+        fn wiped<T: ZeroizeOnDrop>(_: &T) {}
+        let mut node = Node::master(&[7; 64]).child(1);
+        wiped(&node);
+        node.zeroize();
+        assert_eq!((*node.seed(), *node.chain_code()), ([0; 32], [0; 32]));
+    }
 }

@@ -11,79 +11,265 @@
 
 mod common;
 
-use common::{NETWORK, device, envelope, name, person, rng};
+use common::{NETWORK, device, envelope, name, person, place, rng};
 use serde::Serialize;
+use std::{fmt, hash::Hash};
 use tokenim_identity::{
     Argon2Cost, DeviceSecrets, DeviceSigningKey, KeyError, Keystore, KeystoreError, KeystoreKind, MailboxSigningKey,
-    Node, NodeSigningKey, Phrase, PhraseError, RootSigningKey, SignatureError, Statement, SuiteId, signed_bytes,
+    Node, NodeSigningKey, Phrase, PhraseError, RecoveryError, RecoveryShare, RecoverySigningKey, RootSigningKey,
+    SignatureError, Statement, SuiteId, signed_bytes,
 };
-use tokenim_wire::{Height, Label, hex, limits};
-use zeroize::{ZeroizeOnDrop, Zeroizing};
+use tokenim_wire::{Label, limits};
+use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
+/// The longest label, so that the length byte is as large as it gets.
+#[derive(Serialize)]
+struct Longest(u8);
+impl Statement for Longest {
+    type Signer = Node;
+    const LABEL: Label = Label::new("tokenim/a-label-of-64-characters--------------------------------");
+}
+
+/// A share, the same each time.
+fn share() -> RecoveryShare {
+    RecoveryShare::generate(2, 3, &mut rng(77)).unwrap().remove(0)
+}
+
+/// Every secret type, in every form that `Debug` has.
 #[test]
 fn secrets_do_not_print_themselves() {
-    let phrase = Phrase::from_entropy(&[0x55; 32]);
+    fn printed(secret: &impl fmt::Debug) -> String {
+        let text = format!("{secret:?}");
+        assert_eq!(format!("{secret:#?}"), text);
+        assert_eq!(format!("{:?}", Some(secret)), format!("Some({text})"));
+        text
+    }
     let seed = [0x77; 32];
-    assert_eq!(format!("{phrase:?}"), "Phrase(redacted)");
+    assert_eq!(printed(&Phrase::from_entropy(&seed)), "Phrase(redacted)");
+    assert_eq!(printed(&RootSigningKey::from_seed(seed)), "RootSigningKey(redacted)");
     assert_eq!(
-        format!("{:?}", RootSigningKey::from_seed(seed)),
-        "RootSigningKey(redacted)"
-    );
-    assert_eq!(
-        format!("{:?}", DeviceSigningKey::from_seed(seed)),
+        printed(&DeviceSigningKey::from_seed(seed)),
         "DeviceSigningKey(redacted)"
     );
+    assert_eq!(printed(&NodeSigningKey::from_seed(seed)), "NodeSigningKey(redacted)");
     assert_eq!(
-        format!("{:?}", NodeSigningKey::from_seed(seed)),
-        "NodeSigningKey(redacted)"
-    );
-    assert_eq!(
-        format!("{:?}", MailboxSigningKey::from_seed(seed)),
+        printed(&MailboxSigningKey::from_seed(seed)),
         "MailboxSigningKey(redacted)"
     );
-    let secrets = device(1);
-    let printed = format!("{secrets:?}{:#?}", Some(&secrets));
-    for secret in [
-        &*secrets.signing.expose_seed(),
-        &*secrets.envelope_seed,
-        &*secrets.inbox.expose_seed(),
-    ] {
-        assert!(!printed.contains(&hex::encode(secret)));
-        assert!(!printed.contains(&format!("{secret:?}")));
-    }
-    assert_eq!(format!("{secrets:?}"), "DeviceSecrets(redacted)");
+    assert_eq!(
+        printed(&RecoverySigningKey::from_seed(seed)),
+        "RecoverySigningKey(redacted)"
+    );
+    assert_eq!(printed(&device(1)), "DeviceSecrets(redacted)");
+    assert_eq!(printed(&share()), "RecoveryShare(redacted)");
 }
 
 #[test]
 fn secrets_are_wiped_when_dropped() {
     fn wiped<T: ZeroizeOnDrop>() {}
+    fn field<T: ZeroizeOnDrop>(_: &T) {}
     wiped::<Phrase>();
     wiped::<RootSigningKey>();
     wiped::<DeviceSigningKey>();
     wiped::<NodeSigningKey>();
     wiped::<MailboxSigningKey>();
+    wiped::<RecoverySigningKey>();
+    wiped::<RecoveryShare>();
     wiped::<DeviceSecrets>();
-    wiped::<Zeroizing<[u8; 32]>>();
+    // Its fields one by one, and no new one unseen: it may be taken apart, so it has no `Drop` of its own.
+    let DeviceSecrets {
+        signing,
+        envelope_seed,
+        inbox,
+        inbox_nonce: _, // public
+        vault,
+    } = &device(1);
+    field(signing);
+    field(envelope_seed);
+    field(inbox);
+    field(vault);
     // What secrets are exposed as wipes itself too.
     let _: Zeroizing<String> = Phrase::from_entropy(&[1; 32]).expose();
+    let _: Zeroizing<[u8; 32]> = Phrase::from_entropy(&[1; 32]).expose_entropy();
     let _: Zeroizing<[u8; 32]> = NodeSigningKey::from_seed([1; 32]).expose_seed();
     let _: Zeroizing<Vec<u8>> = device(1).expose_bytes();
+    let _: Zeroizing<String> = share().to_text();
+    let opened: Result<Zeroizing<Vec<u8>>, _> = Keystore::open(b"p", KeystoreKind::Node, b"");
+    assert_eq!(opened, Err(KeystoreError::Malformed));
     // The libraries' secrets inside of ours.
     wiped::<ed25519_dalek::SigningKey>();
     wiped::<bip39::Mnemonic>();
+    wiped::<aes_gcm::Aes256Gcm>();
 }
 
 #[test]
-fn errors_name_no_word_and_no_byte() {
-    let words = "abandon ".repeat(23) + "secretword";
-    let error = Phrase::parse(&words).unwrap_err();
-    assert_eq!(error, PhraseError::UnknownWord { position: 24 });
-    assert!(!format!("{error} {error:?}").contains("secretword"));
-    assert_eq!(SignatureError.to_string(), "the signature does not hold");
-    assert_eq!(
-        KeystoreError::WrongPassphraseOrDamaged.to_string(),
-        "wrong passphrase, or the keystore is damaged"
+fn wiping_leaves_zeros() {
+    let mut secrets = device(1);
+    assert!(*secrets.envelope_seed != [0; 32] && *secrets.vault != [0; 32]);
+    secrets.envelope_seed.zeroize();
+    secrets.vault.zeroize();
+    assert_eq!((*secrets.envelope_seed, *secrets.vault), ([0; 32], [0; 32]));
+    let mut bytes = device(1).expose_bytes();
+    bytes.zeroize();
+    assert!(bytes.is_empty() && bytes.capacity() > 0);
+    let mut words = Phrase::from_entropy(&[1; 32]).expose();
+    words.zeroize();
+    assert!(words.is_empty() && words.capacity() > 0);
+    let mut message = signed_bytes(&NETWORK, &Longest(7)).unwrap();
+    message.zeroize();
+    assert!(message.is_empty() && message.capacity() > 0);
+}
+
+/// Copies that nobody sees, comparison in the time of the first difference, text, bytes: what a secret type would have
+/// by a derive too many.
+#[test]
+fn secrets_have_no_way_out_but_the_named_ones() {
+    /// Does not compile if the type implements one of the traits: then there are two ways to fill in the `_`.
+    macro_rules! implements_none {
+        ($type:ty: $($trait:path),+) => {{
+            trait Unless<Reason> {
+                fn here() {}
+            }
+            impl<T: ?Sized> Unless<()> for T {}
+            $({
+                struct Implemented;
+                impl<T: ?Sized + $trait> Unless<Implemented> for T {}
+            })+
+            let _ = <$type as Unless<_>>::here;
+        }};
+    }
+    macro_rules! secret {
+        ($($type:ty),+) => {
+            $(implements_none!($type: Copy, fmt::Display, fmt::LowerHex, Serialize, Hash, PartialOrd, AsRef<[u8]>, AsRef<str>);)+
+        };
+    }
+    macro_rules! not_compared {
+        ($($type:ty),+) => {
+            $(implements_none!($type: PartialEq);)+
+        };
+    }
+    secret!(Phrase, DeviceSecrets, RecoveryShare);
+    secret!(
+        RootSigningKey,
+        DeviceSigningKey,
+        NodeSigningKey,
+        MailboxSigningKey,
+        RecoverySigningKey
     );
+    not_compared!(Phrase, DeviceSecrets);
+    not_compared!(
+        RootSigningKey,
+        DeviceSigningKey,
+        NodeSigningKey,
+        MailboxSigningKey,
+        RecoverySigningKey
+    );
+    // Shares are compared, by their secrets and in constant time.
+    let (one, other) = (share(), RecoveryShare::generate(1, 1, &mut rng(78)).unwrap().remove(0));
+    assert!(one == share() && one != other);
+}
+
+/// Errors about secrets have no room for one, and say this much.
+#[test]
+fn errors_name_no_word_and_no_byte() {
+    fn said<E: std::error::Error + Copy + 'static>(error: E) -> (String, String) {
+        assert!(size_of::<E>() < 32, "there is room for a key");
+        (error.to_string(), format!("{error:?}"))
+    }
+    fn pair(display: &str, debug: &str) -> (String, String) {
+        (display.to_owned(), debug.to_owned())
+    }
+    let words = "abandon ".repeat(23) + "secretword";
+    assert_eq!(
+        said(Phrase::parse(&words).unwrap_err()),
+        pair("word 24 is not in the word list", "UnknownWord { position: 24 }")
+    );
+    assert_eq!(
+        said(Phrase::parse("secretword").unwrap_err()),
+        pair("a phrase has 24 words, this one has 1", "WordCount { actual: 1 }")
+    );
+    assert_eq!(
+        said(Phrase::parse(&"zoo ".repeat(24)).unwrap_err()),
+        pair(
+            "the words don't fit each other: one is wrong, or they are in the wrong order",
+            "Checksum"
+        )
+    );
+    assert_eq!(
+        said(DeviceSecrets::from_bytes(&[7; 5]).unwrap_err()),
+        pair("the bytes are not the secrets of a device", "SecretsError")
+    );
+    let mistyped = share().to_text().replacen('q', "p", 1);
+    assert_eq!(
+        said(RecoveryShare::from_text(&mistyped).unwrap_err()),
+        pair("this is not a recovery share, or it is mistyped", "Text")
+    );
+    assert_eq!(
+        said(SignatureError),
+        pair("the signature does not hold", "SignatureError")
+    );
+    for (error, display, debug) in [
+        (KeystoreError::Malformed, "this is not a keystore", "Malformed"),
+        (
+            KeystoreError::UnknownVersion { version: 9 },
+            "keystore version 9 is not known here",
+            "UnknownVersion { version: 9 }",
+        ),
+        (
+            KeystoreError::WrongKind,
+            "this keystore holds another kind of secret",
+            "WrongKind",
+        ),
+        (
+            KeystoreError::UnsupportedCost,
+            "the cost of this keystore is outside of the limits",
+            "UnsupportedCost",
+        ),
+        (
+            KeystoreError::WrongPassphraseOrDamaged,
+            "wrong passphrase, or the keystore is damaged",
+            "WrongPassphraseOrDamaged",
+        ),
+        (
+            KeystoreError::TooLong,
+            "the secret or the passphrase is too long",
+            "TooLong",
+        ),
+        (
+            KeystoreError::OutOfMemory,
+            "there is not enough memory to open this keystore",
+            "OutOfMemory",
+        ),
+    ] {
+        assert_eq!(said(error), pair(display, debug));
+    }
+    for (error, display, debug) in [
+        (
+            RecoveryError::Threshold,
+            "there are 1 to 16 different recovery keys, and the threshold is at most their number",
+            "Threshold",
+        ),
+        (
+            RecoveryError::TooFew {
+                actual: 1,
+                threshold: 2,
+            },
+            "there are 1 signatures of different recovery keys, 2 are needed",
+            "TooFew { actual: 1, threshold: 2 }",
+        ),
+        (
+            RecoveryError::Foreign,
+            "the share belongs to other recovery keys",
+            "Foreign",
+        ),
+        (
+            RecoveryError::NotARecovery,
+            "a recovery key signs nothing but a recovery",
+            "NotARecovery",
+        ),
+    ] {
+        assert_eq!(said(error), pair(display, debug));
+    }
 }
 
 #[test]
@@ -217,11 +403,17 @@ fn envelope_keys_are_of_a_known_suite_and_its_length() {
         (EnvelopeKey::x25519([4; 32]), Some([4; 32]))
     );
     assert_eq!((key.suite(), key.as_bytes()), (SuiteId::X25519, [4; 32].as_slice()));
+    let key = EnvelopeKey::new(SuiteId::X_WING, &[4; 1216]).unwrap();
+    assert_eq!(
+        (key.suite(), key.as_bytes(), key.to_x25519()),
+        (SuiteId::X_WING, [4; 1216].as_slice(), None)
+    );
     for (suite, length) in [
         (0x0020, 31),
         (0x0020, 33),
         (0x0020, 0),
-        (0x647a, 1216),
+        (0x647a, 32),
+        (0x647a, 1215),
         (0x0021, 32),
         (0, 32),
     ] {
@@ -238,13 +430,6 @@ fn envelope_keys_are_of_a_known_suite_and_its_length() {
 fn our_statements_begin_like_nothing_that_tls_or_the_engine_signs() {
     /// As in TLS 1.3 (RFC 8446, section 4.4.3): 64 spaces.
     const TLS: [u8; 64] = [0x20; 64];
-    /// The longest label, so that the length byte is as large as it gets.
-    #[derive(Serialize)]
-    struct Longest(u8);
-    impl Statement for Longest {
-        type Signer = Node;
-        const LABEL: Label = Label::new("tokenim/a-label-of-64-characters--------------------------------");
-    }
     /// A label whose length byte is a space.
     #[derive(Serialize)]
     struct Spaced(u8);
@@ -257,12 +442,14 @@ fn our_statements_begin_like_nothing_that_tls_or_the_engine_signs() {
     let record =
         tokenim_identity::SignedRecord::add_device(&network, &state, &phrase.root_key(0), &device(0), envelope(0))
             .unwrap();
-    let state = state.apply(&network, &record, Height::new(1)).unwrap();
+    let state = state.apply(&place(1, 1), &record).unwrap();
     let ours = [
         signed_bytes(&network, &Longest(0)).unwrap(),
         signed_bytes(&network, &Spaced(0)).unwrap(),
         signed_bytes(&network, &tokenim_identity::RootRecord(&record.record)).unwrap(),
         signed_bytes(&network, &tokenim_identity::DeviceRecord(&record.record)).unwrap(),
+        signed_bytes(&network, &tokenim_identity::NextRootRecord(&record.record)).unwrap(),
+        signed_bytes(&network, &tokenim_identity::RecoveryRecord(&record.record)).unwrap(),
     ];
     assert_eq!((ours[0][0], ours[1][0], state.seq), (64, 0x20, 1));
     let namespace = [b"tokenim/consensus/v1/".as_slice(), network.as_bytes()].concat();
