@@ -2,7 +2,8 @@
 
 use core::convert::Infallible;
 use tokenim_identity::{
-    DeviceSecrets, Genesis, IdentityId, IdentityState, Keystore, KeystoreKind, NodeKey, Phrase, SignedRecord,
+    Comparison, DeviceSecrets, Genesis, IdentityId, IdentityState, Keystore, KeystoreKind, NodeKey, Phrase,
+    SafetyNumber, SignedRecord, VerificationCode,
     rand_core::{TryCryptoRng, TryRng},
     verify::{self, Zip215Batch},
 };
@@ -109,5 +110,39 @@ pub fn keystore(data: &[u8]) {
                 assert!(*memory >= 8 && *passes >= 1 && *lanes >= 1);
             }
         }
+    }
+}
+
+/// Safety numbers are read from their sixty digits, whatever blanks are between them.
+pub fn safety_number(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    let Ok(number) = text.parse::<SafetyNumber>() else {
+        return;
+    };
+    let dense = |text: &str| text.split_whitespace().collect::<String>();
+    let written = number.to_string();
+    assert_eq!(dense(&written), dense(text));
+    assert_eq!((written.len(), dense(text).len()), (71, SafetyNumber::DIGITS));
+    assert_eq!(written.parse(), Ok(number));
+    assert_eq!(format!("{number:#}").parse(), Ok(number));
+}
+
+/// A verification code has one text, and matches itself alone.
+pub fn verification_code(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    let Ok(code) = text.parse::<VerificationCode>() else {
+        return;
+    };
+    assert_eq!(code.to_string(), text);
+    assert_eq!(text.len(), VerificationCode::LENGTH);
+    assert!(code.identities().is_sorted());
+    assert_eq!(code.compare(&code), Comparison::Match);
+    // The last digit of a fingerprint is free, but for the order of two with one name.
+    let Some((rest, last)) = text.split_at_checked(text.len() - 1) else {
+        return;
+    };
+    let other = if last == "F" { "E" } else { "F" };
+    if let Ok(other) = format!("{rest}{other}").parse::<VerificationCode>() {
+        assert_eq!(code.compare(&other), Comparison::Mismatch);
     }
 }

@@ -15,7 +15,10 @@ mod targets;
 
 use common::{NETWORK, device, envelope, person, rng};
 use std::{fs, path::PathBuf};
-use tokenim_identity::{Argon2Cost, DeviceConsent, IdentityState, Keystore, KeystoreKind, SignedRecord, signed_bytes};
+use tokenim_identity::{
+    Argon2Cost, DeviceConsent, IdentityId, IdentityState, Keystore, KeystoreKind, RootSigningKey, SafetyNumber,
+    SignedRecord, VerificationCode, signed_bytes,
+};
 use tokenim_wire::{Height, Object};
 
 fn corpus(target: &str) -> PathBuf {
@@ -53,6 +56,16 @@ fn keystore() {
     replay("keystore", targets::keystore);
 }
 
+#[test]
+fn safety_number() {
+    replay("safety_number", targets::safety_number);
+}
+
+#[test]
+fn verification_code() {
+    replay("verification_code", targets::verification_code);
+}
+
 /// Writes the corpus: `cargo test -p tokenim-identity --test corpus -- --ignored`.
 #[test]
 #[ignore = "writes files"]
@@ -88,6 +101,28 @@ fn write_corpus() {
     write("text", "name_upper", none.id.to_string().to_uppercase().as_bytes());
     write("text", "key", none.root.to_string().as_bytes());
     write("text", "words", phrase.expose().as_bytes());
+
+    let people = [1, 2].map(|seed| {
+        let root = RootSigningKey::from_seed([seed; 32]).verifying_key();
+        (IdentityId::from_bytes([seed; 32]), root)
+    });
+    let number = SafetyNumber::between(&people[0], &people[1]).to_string();
+    write("safety_number", "written", number.as_bytes());
+    write("safety_number", "dense", number.replace(' ', "").as_bytes());
+    write("safety_number", "lines", number.replace(' ', "\r\n\u{a0}").as_bytes());
+    write("safety_number", "short", &number.as_bytes()[1..]);
+    write("safety_number", "hyphens", number.replace(' ', "-").as_bytes());
+    let code = VerificationCode::between(&people[0], &people[1]).to_string();
+    write("verification_code", "shown", code.as_bytes());
+    write("verification_code", "cut", &code.as_bytes()[..code.len() - 1]);
+    write("verification_code", "small", code.to_lowercase().as_bytes());
+    write(
+        "verification_code",
+        "version_2",
+        code.replacen(":1:", ":2:", 1).as_bytes(),
+    );
+    let oneself = VerificationCode::between(&people[0], &people[0]).to_string();
+    write("verification_code", "oneself", oneself.as_bytes());
 
     let keys = device(0).keys(envelope(0));
     let consent = DeviceConsent {
