@@ -12,12 +12,13 @@
 
 mod common;
 
-use common::{array, name, vectors};
+use common::{NETWORK, array, device, envelope, name, person, place, vectors};
 use proptest::prelude::*;
 use serde::Deserialize;
 use std::sync::LazyLock;
 use tokenim_identity::{
-    Comparison, IdentityId, RootKey, RootSigningKey, SafetyNumber, VerificationCode, VerificationCodeError,
+    Comparison, IdentityId, RecordSigner, RootKey, RootSigningKey, SafetyNumber, SignedRecord, VerificationCode,
+    VerificationCodeError,
 };
 
 /// A person as the asker sees them.
@@ -182,6 +183,25 @@ fn a_number_and_a_code_change_with_either_name_and_either_root() {
 }
 
 #[test]
+fn a_new_device_changes_no_number_and_a_new_root_does() {
+    let (phrase, state) = person();
+    let ben = made(2, 20);
+    let before = between(&(state.id, state.root), &ben);
+    let add = SignedRecord::add_device(&NETWORK, &state, &phrase.root_key(0), &device(0), envelope(0)).unwrap();
+    let state = state.apply(&place(1, 1), &add).unwrap();
+    assert_eq!(between(&(state.id, state.root), &ben), before);
+    let next = phrase.root_key(1);
+    let rotate = SignedRecord::rotate_root(&NETWORK, &state, &next, &phrase.root_key(2).verifying_key()).unwrap();
+    let state = state.apply(&place(2, 2), &rotate).unwrap();
+    assert_eq!(between(&(state.id, state.root), &ben), before, "it is only pending");
+    let complete = SignedRecord::complete(&NETWORK, &state, RecordSigner::NextRoot(&next)).unwrap();
+    let state = state.apply(&place(3, u64::MAX), &complete).unwrap();
+    let after = between(&(state.id, state.root), &ben);
+    assert!(after.0 != before.0);
+    assert_eq!(before.1.compare(&after.1), Comparison::Mismatch);
+}
+
+#[test]
 fn numbers_are_written_in_groups() {
     let number = SafetyNumber::between(&made(1, 10), &made(2, 20));
     let groups = |text: &str| text.split([' ', '\n']).map(str::len).collect::<Vec<_>>();
@@ -216,7 +236,7 @@ fn a_code_of_another_version_says_which() {
 /// One code for many cases: making it is slow on purpose.
 static CODE: LazyLock<VerificationCode> = LazyLock::new(|| VerificationCode::between(&made(1, 10), &made(2, 20)));
 
-fn person() -> impl Strategy<Value = Seen> {
+fn anyone() -> impl Strategy<Value = Seen> {
     (any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(|(id, seed)| {
         (
             IdentityId::from_bytes(id),
@@ -229,7 +249,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn both_people_see_the_same_and_read_it_back(one in person(), other in person()) {
+    fn both_people_see_the_same_and_read_it_back(one in anyone(), other in anyone()) {
         let (number, code) = between(&one, &other);
         prop_assert_eq!((number, code), between(&other, &one));
         prop_assert_eq!(number.to_string().parse(), Ok(number));
@@ -239,7 +259,7 @@ proptest! {
     }
 
     #[test]
-    fn another_root_is_another_number(one in person(), other in person(), new in person()) {
+    fn another_root_is_another_number(one in anyone(), other in anyone(), new in anyone()) {
         let (number, code) = between(&one, &other);
         let changed = between(&(one.0, new.1), &other);
         prop_assert_ne!(number, changed.0);
