@@ -79,27 +79,25 @@ impl IdentityState {
     fn check_signer(&self, place: &Place<'_>, authorization: &Authorization) -> Result<(), RecordError> {
         let limit = match authorization {
             Authorization::Root(_) => RECORDS_PER_ROOT_MAX,
-            Authorization::Device(..) | Authorization::NextRoot { .. } => {
+            Authorization::Device(id, _) => {
+                live(self.device(id), place.height)?;
                 RECORDS_PER_ROOT_MAX.saturating_add(RECORDS_RESERVED)
             }
-            Authorization::Recovery(_) => u64::MAX,
-        };
-        match authorization {
-            Authorization::Root(_) => {}
-            Authorization::Device(id, _) => live(self.device(id), place.height).map(|_| ())?,
             Authorization::NextRoot { key, .. } => {
                 if next_root_digest(key) != self.next_root {
                     return Err(RecordError::WrongNextRoot);
                 }
+                RECORDS_PER_ROOT_MAX.saturating_add(RECORDS_RESERVED)
             }
             Authorization::Recovery(proof) => {
-                proof.check_against(&self.recovery.ok_or(RecordError::NoRecovery)?)?;
+                return proof.check_against(&self.recovery.ok_or(RecordError::NoRecovery)?);
             }
+        };
+        if self.spent < limit {
+            Ok(())
+        } else {
+            Err(RecordError::RecordsFull)
         }
-        if self.spent >= limit {
-            return Err(RecordError::RecordsFull);
-        }
-        Ok(())
     }
 
     /// Does what a record says, which the signer may do.

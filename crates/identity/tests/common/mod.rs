@@ -1,5 +1,7 @@
 //! Vectors and randomness for the tests.
 
+pub mod world;
+
 use rand_core::{SeedableRng, TryCryptoRng, TryRng};
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
