@@ -51,7 +51,10 @@ pub fn response(data: &[u8]) {
         response.clone().into_gossiped().err(),
         response.clone().into_changes().err(),
         response.clone().into_log_entries().err(),
-        response.into_copied().err(),
+        response.clone().into_copied().err(),
+        response.clone().into_published().err(),
+        response.clone().into_fetched_contact().err(),
+        response.into_history().err(),
     ];
     let fits = taken.iter().filter(|error| error.is_none()).count();
     assert_eq!(fits, usize::from(!refusal));

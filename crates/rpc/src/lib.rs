@@ -18,7 +18,7 @@ pub use error::{AnswerError, Blame, ErrorCode, RpcError};
 pub use kind::Kind;
 pub use request::{AcceptanceOf, NodeRequest, PublishContact, Put, Read, Request};
 pub use response::{
-    AnchorStatus, ChangeCursor, Changes, Copied, FetchedContact, Gossiped, Item, LogPage, NodeResponse, NodeState, NodeStatus, Page,
-    Published, Response, Submitted, TransactionStatus,
+    AnchorStatus, ChangeCursor, Changes, Copied, FetchedContact, Gossiped, Item, LogPage, NodeResponse, NodeState,
+    NodeStatus, Page, Published, Response, Submitted, TransactionStatus,
 };
 pub use stream::{HeaderError, StreamHeader, StreamKind, encode_answer, encode_call, parse_header};

@@ -6,7 +6,7 @@ use tokenim_identity::IdentityId;
 use tokenim_mailbox::{Incarnation, LogEntry, MailboxTag};
 use tokenim_rpc::{
     AcceptanceOf, AnchorStatus, Blame, ChangeCursor, Changes, Copied, ErrorCode, Gossiped, LogPage, NodeRequest,
-    NodeResponse, NodeState, NodeStatus, Request, Response, RpcError, Submitted, TransactionStatus,
+    NodeResponse, NodeState, NodeStatus, Published, Request, Response, RpcError, Submitted, TransactionStatus,
 };
 use tokenim_wire::{
     BoundedBytes, BoundedString, BoundedVec, DecodeError, EnvelopeId, Height, NetworkId, Object, SetEpoch, UnixMillis,
@@ -49,6 +49,7 @@ fn request() -> impl Strategy<Value = Request> {
         }),
         cursor().prop_map(|cursor| Request::Node(NodeRequest::Changes { cursor })),
         (tag.clone(), any::<u64>()).prop_map(|(tag, from)| Request::Node(NodeRequest::LogEntries { tag, from })),
+        tag.clone().prop_map(|tag| Request::FetchContact { tag }),
         (tag, envelope).prop_map(|(tag, envelope)| Request::Node(NodeRequest::Fetch { tag, envelope })),
     ]
 }
@@ -93,6 +94,8 @@ fn response() -> impl Strategy<Value = Response> {
             valid_until: Height::new(until)
         })),
         Just(Response::TransactionStatus(TransactionStatus::Pending)),
+        Just(Response::FetchContact(None)),
+        any::<u64>().prop_map(|number| Response::PublishContact(Published { number })),
         any::<u64>().prop_map(|height| Response::Anchor(AnchorStatus::Final {
             height: Height::new(height)
         })),

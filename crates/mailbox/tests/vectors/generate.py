@@ -345,7 +345,7 @@ def contact_stock(keys, packages):
     return keys + sequence([sequence([bytes([byte]) for byte in package]) for package in packages])
 
 
-PACKAGES = [b"first package", b"", bytes(300)]
+PACKAGES = [b"first package", b"", bytes(range(200))]
 
 
 def contact():

@@ -69,6 +69,10 @@ def inner(hexadecimal):
 
 MAILBOX_REQUESTS = load("mailbox", "requests")
 WRITE = next(case for case in MAILBOX_REQUESTS if case["kind"] == "write" and case["error"] is None)
+OPEN_WRITE = next(case for case in MAILBOX_REQUESTS if case["name"] == "open_mailbox")
+CONTACT = load("mailbox", "contact")
+CONTACT_KEYS = inner(next(case for case in CONTACT["keys"] if case["name"] == "x_wing")["bytes"])
+PUBLICATION = next(case for case in CONTACT["publications"] if case["name"] == "valid")
 READ = next(case for case in MAILBOX_REQUESTS if case["kind"] == "read" and case["error"] is None)
 OPEN = inner(next(case for case in load("mailbox", "descriptors") if case["write"] is None)["bytes"])
 STATEMENTS = load("mailbox", "statements")
@@ -113,6 +117,19 @@ def short(data):
     return {"bytes": rest.hex(), "zeros": zeros} if zeros > 64 else {"bytes": data.hex(), "zeros": 0}
 
 
+def paid_put():
+    """All of a put but the envelope."""
+    paid = OPEN_WRITE["postage"]
+    postage = varint(0) + varint(paid["hour"]) + varint(paid["nonce"])
+    return OPEN + bytes.fromhex(OPEN_WRITE["body"]) + postage
+
+
+def publication():
+    """All of a publication but the stock."""
+    fields = bytes.fromhex(PUBLICATION["body"]) + bytes.fromhex(PUBLICATION["signature"])
+    return inner(PUBLICATION["descriptor"]) + fields
+
+
 def messages():
     out = []
 
@@ -133,11 +150,11 @@ def messages():
     ask("submit identity", "SubmitIdentity", request(3, identity_update()))
     ask("transaction status", "TransactionStatus", request(4, ID))
     envelope = bytes(range(200))
-    signed = inner(WRITE["descriptor"]) + bytes.fromhex(WRITE["body"]) + option(bytes.fromhex(WRITE["signature"]))
+    signature = varint(1) + bytes.fromhex(WRITE["signature"])
+    signed = inner(WRITE["descriptor"]) + bytes.fromhex(WRITE["body"]) + signature
     ask("put with a signature", "Put", request(5, signed, octets(envelope)))
-    unsigned = OPEN + bytes.fromhex(WRITE["body"]) + option(None)
-    ask("put without a signature", "Put", request(5, unsigned, octets(b"")))
-    ask("put of the longest envelope", "Put", request(5, unsigned, octets(bytes(66_560))))
+    ask("put with postage", "Put", request(5, paid_put(), octets(b"")))
+    ask("put of the longest envelope", "Put", request(5, paid_put(), octets(bytes(67_584))))
     signed = inner(READ["descriptor"]) + bytes.fromhex(READ["body"]) + bytes.fromhex(READ["signature"])
     ask("read at once", "Read", request(6, signed, varint(0)))
     ask("read with a wait", "Read", request(6, signed, varint(30_000)))
@@ -155,6 +172,9 @@ def messages():
     ask("changes since", "Changes", request(10, varint(1), since))
     ask("log entries", "LogEntries", request(10, varint(2), TAG, varint(65_536)))
     ask("fetch", "Fetch", request(10, varint(3), TAG, ENVELOPE_ID))
+    ask("publish contact", "PublishContact", request(11, publication(), inner(PUBLICATION["stock"])))
+    ask("fetch contact", "FetchContact", request(12, TAG))
+    ask("history", "History", request(13, ID, varint(300)))
 
     answer("refusal", "Error", response(0, varint(300), varint(1500), text("too many requests")))
     answer("refusal of a later version", "Error", response(0, varint(65_535), varint(0), text("")))
@@ -187,6 +207,15 @@ def messages():
     entry = varint(8) + ENVELOPE_ID + varint(1_800_000_000)
     answer("log entries", "LogEntries", response(11, varint(2), sequence([entry, entry]), varint(10), b"\0"))
     answer("copy", "Fetch", response(11, varint(3), octets(envelope)))
+    answer("published", "PublishContact", response(12, varint(300)))
+    answer("no contact", "FetchContact", response(13, option(None)))
+    answer("contact without a package", "FetchContact", response(13, option(CONTACT_KEYS + option(None))))
+    package = option(octets(bytes(4_096)))
+    answer("contact with the longest package", "FetchContact", response(13, option(CONTACT_KEYS + package)))
+    genesis, record = identity_update()[1:65], identity_update()[65:]
+    answer("no history", "History", response(14, genesis, sequence([]), b"\0"))
+    entry = record + varint(128) + varint(1_800_000_000_000)
+    answer("history", "History", response(14, genesis, sequence([entry]), b"\1"))
     return out
 
 
@@ -206,20 +235,25 @@ def refused():
     add("empty", "request", b"", "Truncated")
     add("a later version", "request", b"\2\0", "UnknownVersion")
     add("version zero", "request", b"\0\0", "UnknownVersion")
-    add("an unknown number", "request", request(11), "Malformed")
+    add("an unknown number", "request", request(99), "Malformed")
     add("an unknown node request", "request", request(10, varint(4)), "Malformed")
     add("a byte more", "request", request(0, b"\0"), "TrailingBytes")
     add("a longer number", "request", b"\1\x80\0", "NotCanonical")
     add("half an id", "request", request(2, ID[:31]), "Truncated")
-    unsigned = OPEN + bytes.fromhex(WRITE["body"])
-    add("an option of 2", "request", request(5, unsigned, b"\2", octets(b"")), "Malformed")
-    add("too long an envelope", "request", request(5, unsigned, option(None), varint(66_561) + bytes(66_561)), "Malformed")
+    unpaid = OPEN + bytes.fromhex(OPEN_WRITE["body"])
+    add("an unknown authority", "request", request(5, unpaid, b"\2", octets(b"")), "Malformed")
+    add("half a postage", "request", request(5, unpaid, b"\0", varint(500_000)), "Truncated")
+    add("too long an envelope", "request", request(5, paid_put(), varint(67_585) + bytes(67_585)), "Malformed")
+    add("33 packages", "request", request(11, publication(), CONTACT_KEYS, varint(33)), "Malformed")
+    long = varint(1) + varint(4_097)
+    add("too long a package", "request", request(11, publication(), CONTACT_KEYS, long + bytes(4_097)), "Malformed")
+    add("half a tag", "request", request(12, TAG[:31]), "Truncated")
     add("129 transactions", "request", request(10, varint(0), varint(129)), "Malformed")
     add("an unknown cursor", "request", request(10, varint(1), varint(3)), "Malformed")
     add("a wait beyond 32 bits", "request", request(8, varint(1), TAG, ENVELOPE_ID, varint(2**32)), "Malformed")
     add("empty", "response", b"", "Truncated")
     add("a later version", "response", b"\2\x08\0", "UnknownVersion")
-    add("an unknown number", "response", response(12), "Malformed")
+    add("an unknown number", "response", response(99), "Malformed")
     add("too long a text", "response", response(0, varint(100), varint(0), text("x" * 257)), "Malformed")
     add("a text that is none", "response", response(0, varint(100), varint(0), octets(b"\xff")), "Malformed")
     add("a code beyond 16 bits", "response", response(0, varint(65_536), varint(0), text("")), "Malformed")
@@ -227,6 +261,10 @@ def refused():
     add("65 items", "response", response(7, HEAD, varint(65)), "Malformed")
     add("half an item", "response", response(7, HEAD, varint(1), place[:20]), "Truncated")
     add("a flag of 2", "response", response(7, HEAD, sequence([]), varint(0), b"\2"), "Malformed")
+    add("an option of 2", "response", response(13, b"\2"), "Malformed")
+    genesis = identity_update()[1:65]
+    add("65 records", "response", response(14, genesis, varint(65)), "Malformed")
+    add("half a contact", "response", response(13, option(CONTACT_KEYS)), "Truncated")
     add("1025 tags", "response", response(11, varint(1), varint(1025)), "Malformed")
     add("1025 entries", "response", response(11, varint(2), varint(1025)), "Malformed")
     return out
@@ -235,8 +273,9 @@ def refused():
 CODES = """
 100 malformed 101 too-large 102 truncated 103 unsupported-version 104 foreign-network 105 unsupported-stream
 106 envelope-mismatch 107 bad-expiry 108 too-slow 200 unauthorized 201 foreign-node 202 not-in-swarm 203 nodes-only
-204 invalid-receipt 205 invalid-transaction 300 rate-limited 301 busy 302 mailbox-full 303 pending 400 not-found
-401 starting 402 not-progressing 403 storage-full 404 stopping 405 role-disabled 406 internal
+204 invalid-receipt 205 invalid-transaction 206 postage-too-low 207 postage-stale 208 outdated-stock 300 rate-limited
+301 busy 302 mailbox-full 303 pending 400 not-found 401 starting 402 not-progressing 403 storage-full 404 stopping
+405 role-disabled 406 internal
 """
 
 
