@@ -1,0 +1,1 @@
+//! Benches of `tokenim-wallet`; run them with `cargo bench -p tokenim-bench-wallet`.
