@@ -1,14 +1,12 @@
 //! What the client believes of the ledger, against proofs from a network made of seeds.
 
-use tokenim_client::step::{Fault, LedgerView, LookedUp, LookupError, Pin};
+use tokenim_client::step::{Comparison, Fault, LedgerView, LookedUp, LookupError, Pin};
 use tokenim_ledger::proof::{EMPTY_STATE_ROOT, StateProof, Terminal, state_leaf_hash, state_value_hash};
-use tokenim_ledger::{FinalityProof, LookupProof, StateKey};
+use tokenim_ledger::{FinalityProof, LookupProof, StateKey, header_leaf};
 use tokenim_mailbox::{MailboxTag, NodeSet};
 use tokenim_wire::{Digest, EnvelopeId, Height, Object as _, SetEpoch, UnixMillis};
 
-use crate::common::{Net, STARTED, net, person};
-
-const ADDED: Height = Height::new(5);
+use crate::common::{At, Net, STARTED, net, person};
 
 fn at(seconds: u64) -> UnixMillis {
     STARTED.saturating_add(seconds * 1_000)
@@ -38,7 +36,7 @@ struct Anna {
 
 fn anna(net: &Net) -> Anna {
     let mut anna = person(1);
-    anna.add_device(&net.id, 1, ADDED);
+    anna.add_device(&net.id, 1, At::height(5));
     Anna {
         key: StateKey::identity(&anna.state.id),
         id: anna.state.id,
@@ -64,12 +62,18 @@ fn a_proved_identity_is_believed_and_moves_the_tip() {
     let found = found.unwrap();
     assert_eq!((found.height, found.time), (Height::new(9), at(100)));
     assert_eq!(found.state.unwrap().active_devices().count(), 1);
-    assert_eq!(view.tip(), Some((Height::new(9), at(100))));
+    assert_eq!(
+        view.tip().map(|tip| (tip.height, tip.time)),
+        Some((Height::new(9), at(100)))
+    );
 
     // An older header is proved too, but moves nothing back.
     view.identity(&anna.id, &lookup(&net, &anna.key, Some(anna.value), 7, 90), None)
         .unwrap();
-    assert_eq!(view.tip(), Some((Height::new(9), at(100))));
+    assert_eq!(
+        view.tip().map(|tip| (tip.height, tip.time)),
+        Some((Height::new(9), at(100)))
+    );
 }
 
 #[test]
@@ -110,6 +114,7 @@ fn an_older_state_than_one_seen_is_not_believed() {
     let pin = Pin {
         height: Height::new(10),
         time: at(100),
+        suite: None,
         state: None,
     };
     let proof = |height| lookup(&net, &anna.key, Some(anna.value.clone()), height, 100);
@@ -175,7 +180,7 @@ fn a_clock_that_is_set_back_makes_nothing_new() {
     );
     // Also after a restart.
     let mut later = crate::ledger::view(&net);
-    later.resume(Height::new(200), at(200));
+    later.resume(view.tip().unwrap());
     let old = later.identity(&anna.id, &proof(9, 100), None).unwrap();
     assert!(later.check_age(&old, at(100), 30_000).is_err());
 }
@@ -207,7 +212,10 @@ fn an_acceptance_proof_must_be_about_what_was_asked() {
     let proof = net.acceptance(&receipt, 8);
     let accepted = view.acceptance(&receipt.tag, &receipt.envelope, &proof).unwrap();
     assert_eq!(accepted.envelope, receipt.envelope);
-    assert_eq!(view.tip(), Some((accepted.height, accepted.time)));
+    assert_eq!(
+        view.tip().map(|tip| (tip.height, tip.time)),
+        Some((accepted.height, accepted.time))
+    );
 
     let other = (MailboxTag::from_bytes([1; 32]), EnvelopeId::from_bytes([1; 32]));
     assert_eq!(
@@ -232,23 +240,17 @@ fn issuers_that_do_not_keep_the_mailbox_are_refused() {
     let net = net(4, 9);
     let mut view = view(&net);
     let good = net.receipt(1);
+    // A mailbox that not all of them keep.
     let tag = (2..)
-        .map(|number| net.receipt(number))
-        .find(|other| {
-            other
-                .issuers
-                .iter()
-                .map(|issuer| issuer.member)
-                .ne(good.issuers.iter().map(|issuer| issuer.member))
+        .map(|number| net.receipt(number).tag)
+        .find(|tag| {
+            let swarm = tokenim_mailbox::swarm(&net.set, tag);
+            good.issuers.iter().any(|issuer| {
+                let key = net.set.get(issuer.member).unwrap().key;
+                swarm.iter().all(|member| member.key != key)
+            })
         })
-        .unwrap()
-        .tag;
-    let elsewhere = good.issuers.iter().any(|issuer| {
-        let key = net.set.get(issuer.member).unwrap().key;
-        !tokenim_mailbox::swarm(&net.set, &tag)
-            .iter()
-            .any(|member| member.key == key)
-    });
+        .unwrap();
     // Whoever signed for `good` claims to keep the other mailbox; the signatures are theirs.
     let receipts: Vec<_> = good
         .issuers
@@ -286,6 +288,20 @@ fn issuers_that_do_not_keep_the_mailbox_are_refused() {
     receipt.issuers = tokenim_wire::BoundedVec::try_from_iter(issuers).unwrap();
     let proof = net.acceptance(&receipt, 8);
     let outcome = view.acceptance(&tag, &receipt.envelope, &proof);
-    assert!(elsewhere);
     assert_eq!(outcome, Err(Fault::Proof(tokenim_ledger::ProofError::Placement)));
+}
+
+#[test]
+fn a_header_that_somebody_saw_is_the_same_another_or_unknown() {
+    let net = net(4, 4);
+    let anna = anna(&net);
+    let mut view = view(&net);
+    let proof = lookup(&net, &anna.key, Some(anna.value), 9, 100);
+    view.identity(&anna.id, &proof, None).unwrap();
+    let ours = view.tip().unwrap().header;
+    assert_eq!(ours, header_leaf(proof.finality.subject().unwrap()));
+    let other = Digest::from_bytes([7; 32]);
+    assert_eq!(view.compare(Height::new(9), &ours), Comparison::Same);
+    assert_eq!(view.compare(Height::new(9), &other), Comparison::Other(ours));
+    assert_eq!(view.compare(Height::new(8), &other), Comparison::Unknown);
 }

@@ -10,6 +10,8 @@
 mod anchoring;
 #[path = "../../../ledger/tests/common/mod.rs"]
 mod common;
+mod contact;
+mod contact_key;
 mod delivery;
 mod ledger;
 mod merge;

@@ -5,18 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
+use tokenim_client::step::contact::Relation;
 use tokenim_client::step::state::{self, Arrival, ArrivalRefusal, NOTES_MAX};
-use tokenim_client::step::{Batch, DeviceDelivery, Fate, Fault, LogCursor, OutboxMessage, Pin, Table, View};
-use tokenim_envelope::{Content, EnvelopeSecretKey, Message, MessageId, Opener, Recipient, Sender, open, seal};
+use tokenim_client::step::{Batch, DeviceDelivery, Fate, Fault, LogCursor, LookedUp, OutboxMessage, Pin, Table, View};
+use tokenim_envelope::{Content, EnvelopeSecretKey, Message, MessageId, Opener, Recipient, Sender, Suite, open, seal};
 use tokenim_identity::{DeviceId, DeviceSecrets, IdentityId};
 use tokenim_mailbox::mmr::Accumulator;
-use tokenim_mailbox::{Descriptor, Incarnation, LogId, QuorumReceipt};
+use tokenim_mailbox::{Descriptor, Incarnation, LogId, PostageBits, QuorumReceipt};
 use tokenim_wire::{EnvelopeId, Height, SetEpoch, UnixMillis, UnixSeconds};
 
 use crate::world::{NETWORK, TAG, World, receipt};
 
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Store(BTreeMap<(Table, Vec<u8>), Vec<u8>>);
+pub(crate) struct Store(BTreeMap<(Table, Vec<u8>), Vec<u8>>);
 
 impl View for Store {
     type Error = std::convert::Infallible;
@@ -37,7 +38,7 @@ impl View for Store {
 }
 
 impl Store {
-    fn apply(&mut self, batch: &Batch) {
+    pub(crate) fn apply(&mut self, batch: &Batch) {
         for change in batch.changes() {
             let key = (change.table, change.key.clone());
             match &change.value {
@@ -47,43 +48,43 @@ impl Store {
         }
     }
 
-    fn rows(&self, table: Table) -> usize {
+    pub(crate) fn rows(&self, table: Table) -> usize {
         self.scan(table, &[], usize::MAX).unwrap().len()
     }
 }
 
 /// Two people with one device each.
-struct People {
+pub(crate) struct People {
     sender: DeviceSecrets,
     sender_key: EnvelopeSecretKey,
     recipient: DeviceSecrets,
     recipient_key: EnvelopeSecretKey,
 }
 
-const ANNA: IdentityId = IdentityId::from_bytes([1; 32]);
-const BERT: IdentityId = IdentityId::from_bytes([2; 32]);
-const NOW: UnixMillis = UnixMillis::new(1_700_000_000_000);
-const WEEK: u64 = 7 * 24 * 3_600;
+pub(crate) const ANNA: IdentityId = IdentityId::from_bytes([1; 32]);
+pub(crate) const BERT: IdentityId = IdentityId::from_bytes([2; 32]);
+pub(crate) const NOW: UnixMillis = UnixMillis::new(1_700_000_000_000);
+pub(crate) const WEEK: u64 = 7 * 24 * 3_600;
 
-fn expiry(seconds: u64) -> UnixSeconds {
+pub(crate) fn expiry(seconds: u64) -> UnixSeconds {
     NOW.to_seconds().saturating_add(seconds)
 }
 
 impl People {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let sender = DeviceSecrets::generate(&mut rng);
         let recipient = DeviceSecrets::generate(&mut rng);
         Self {
-            sender_key: EnvelopeSecretKey::from_seed(&sender.envelope_seed),
-            recipient_key: EnvelopeSecretKey::from_seed(&recipient.envelope_seed),
+            sender_key: EnvelopeSecretKey::from_seed(Suite::default(), &sender.envelope_seed),
+            recipient_key: EnvelopeSecretKey::from_seed(Suite::default(), &recipient.envelope_seed),
             sender,
             recipient,
         }
     }
 
     /// Seals and opens again; the seed makes envelopes of one message differ.
-    fn message(&self, id: u8, expiry: UnixSeconds, seed: u64) -> (EnvelopeId, Vec<u8>, Message) {
+    pub(crate) fn message(&self, id: u8, expiry: UnixSeconds, seed: u64) -> (EnvelopeId, Vec<u8>, Message) {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let keys = self.recipient.keys(self.recipient_key.public().clone());
         let sealed = seal(
@@ -96,6 +97,7 @@ impl People {
             &Recipient::new(BERT, &keys),
             MessageId::from_bytes([id; 16]),
             expiry,
+            None,
             &Content::text(format!("message {id}")),
             &mut rng,
         )
@@ -104,7 +106,7 @@ impl People {
             network: NETWORK,
             identity: BERT,
             device: self.recipient.device_id(),
-            key: &self.recipient_key,
+            keys: &[&self.recipient_key],
         };
         // At a time when it can be opened, whatever its expiry.
         let opened = open(&opener, sealed.as_bytes(), expiry.saturating_sub(60)).unwrap();
@@ -112,7 +114,7 @@ impl People {
         (sealed.id(), sealed.as_bytes().to_vec(), opened.verify(&sender).unwrap())
     }
 
-    fn outbox(&self, id: u8) -> (OutboxMessage, Vec<(EnvelopeId, Vec<u8>)>) {
+    pub(crate) fn outbox(&self, id: u8) -> (OutboxMessage, Vec<(EnvelopeId, Vec<u8>)>) {
         let (envelope, bytes, _) = self.message(id, expiry(WEEK), 100 + u64::from(id));
         let message = OutboxMessage {
             id: MessageId::from_bytes([id; 16]),
@@ -124,6 +126,8 @@ impl People {
             devices: vec![DeviceDelivery {
                 device: self.recipient.device_id(),
                 mailbox: Descriptor::inbox(&self.recipient.keys(self.recipient_key.public().clone())),
+                postage: PostageBits::DEFAULT,
+                contact_key: None,
                 envelope,
                 receipt: None,
                 handed: false,
@@ -149,7 +153,7 @@ fn a_message_goes_from_kept_to_accepted_to_proved() {
     let mut store = Store::default();
     let (message, sealed) = people.outbox(1);
     let (id, device, envelope) = (message.id, message.devices[0].device, message.devices[0].envelope);
-    store.apply(&state::begin_send::<std::convert::Infallible>(&message, &sealed).unwrap());
+    store.apply(&state::begin_send(&store, &message, &sealed).unwrap());
     assert_eq!(state::open_messages(&store, 10).unwrap(), [id]);
     assert_eq!(
         store.get(Table::Sealed, envelope.as_bytes()).unwrap(),
@@ -180,7 +184,7 @@ fn each_step_repeated_changes_nothing() {
     let mut store = Store::default();
     let (message, sealed) = people.outbox(1);
     let (id, device, envelope) = (message.id, message.devices[0].device, message.devices[0].envelope);
-    store.apply(&state::begin_send::<std::convert::Infallible>(&message, &sealed).unwrap());
+    store.apply(&state::begin_send(&store, &message, &sealed).unwrap());
     for _ in 0..2 {
         let (_, batch) = state::accept(&store, &id, &device, &quorum(envelope)).unwrap();
         store.apply(&batch);
@@ -203,7 +207,7 @@ fn a_message_is_accepted_only_when_each_active_device_has_its_receipt() {
         ..first.clone()
     };
     message.devices = vec![first.clone(), second.clone()].try_into().unwrap();
-    store.apply(&state::begin_send::<std::convert::Infallible>(&message, &sealed).unwrap());
+    store.apply(&state::begin_send(&store, &message, &sealed).unwrap());
     let (after, batch) = state::accept(&store, &message.id, &first.device, &quorum(first.envelope)).unwrap();
     store.apply(&batch);
     assert!(!after.is_accepted());
@@ -237,7 +241,7 @@ fn one_message_is_delivered_once_in_whatever_envelopes() {
     let (arrival, batch) = state::deliver(&store, &first, &message, NOW).unwrap();
     store.apply(&batch);
     assert!(
-        matches!(arrival, Arrival::New(0, ref kept) if kept.sender == ANNA && kept.body.as_slice() == b"message 1")
+        matches!(arrival, Arrival::New(0, ref kept, Relation::Requested) if kept.sender == ANNA && kept.body.as_slice() == b"message 1")
     );
     for (envelope, message) in [(first, &message), (second, &again), (second, &again)] {
         let (arrival, batch) = state::deliver(&store, &envelope, message, NOW).unwrap();
@@ -332,13 +336,20 @@ fn positions_and_pins_only_move_forwards() {
         assert_eq!(state::cursor(&store, &TAG, &node).unwrap(), Some(kept));
     }
 
-    let pin = |height: u64| Pin {
+    let found = |height: u64| LookedUp {
         height: Height::new(height),
         time: NOW,
         state: None,
     };
+    let pin = |height: u64| Pin {
+        height: Height::new(height),
+        time: NOW,
+        suite: None,
+        state: None,
+    };
+    let own = (BERT, DeviceId::from_bytes([9; 32]));
     for (put, kept) in [(5, 5), (4, 5), (6, 6)] {
-        store.apply(&state::keep_pin(&store, &ANNA, &pin(put)).unwrap());
+        store.apply(&state::keep_pin(&store, &own, &ANNA, &found(put), NOW).unwrap());
         assert_eq!(state::pin(&store, &ANNA).unwrap(), Some(pin(kept)));
     }
 }
@@ -429,10 +440,10 @@ proptest! {
                     }
                     store.apply(&batch);
                     if killed.is_none() {
-                        if let Arrival::New(_, kept) = arrival {
+                        if let Arrival::New(_, kept, _) = arrival {
                             prop_assert!(told.insert(kept.id), "told twice");
                         }
-                    } else if let Arrival::New(_, kept) = arrival {
+                    } else if let Arrival::New(_, kept, _) = arrival {
                         told.insert(kept.id); // durable, and listed at the next start
                     }
                 }
