@@ -2,12 +2,13 @@
 
 use core::convert::Infallible;
 use tokenim_identity::{
-    Comparison, DeviceSecrets, Genesis, IdentityId, IdentityState, Keystore, KeystoreKind, NodeKey, Phrase,
-    SafetyNumber, SignedRecord, VerificationCode,
+    Comparison, DeviceSecrets, Genesis, HistoryEntry, IdentityId, IdentityState, Keystore, KeystoreKind, NodeKey,
+    Phrase, Place, RecoveryShare, SafetyNumber, SignedRecord, VerificationCode,
     rand_core::{TryCryptoRng, TryRng},
+    replay,
     verify::{self, Zip215Batch},
 };
-use tokenim_wire::Object;
+use tokenim_wire::{Height, Object};
 
 /// A generator that repeats itself; good enough to check batches of one.
 struct Counter(u8);
@@ -56,14 +57,74 @@ pub fn record(data: &[u8]) {
     assert_eq!(before.to_bytes().as_deref(), Ok(state));
     let Ok(decoded) = decoded else { return };
     let network = decoded.record.network;
-    for height in [0, 20, u64::MAX] {
-        if let Ok(after) = before.apply(&network, &decoded, height.into()) {
+    for number in [0, 400, 1_000_000_000, u64::MAX] {
+        let place = Place {
+            network: &network,
+            height: number.into(),
+            time: number.into(),
+            window_ms: 1_000,
+        };
+        if let Ok(after) = before.apply(&place, &decoded) {
             assert_eq!(after.seq, before.seq + 1);
             assert!(after.devices.len() >= before.devices.len());
             let bytes = after.to_bytes().expect("a state fits");
             assert_eq!(IdentityState::from_bytes(&bytes), Ok(after.clone()));
-            assert!(after.apply(&network, &decoded, height.into()).is_err());
+            assert!(after.apply(&place, &decoded).is_err());
         }
+    }
+}
+
+/// A state that is read is written the same, and every question about it has an answer.
+pub fn state(data: &[u8]) {
+    let Ok(state) = IdentityState::from_bytes(data) else {
+        return;
+    };
+    assert_eq!(state.to_bytes().as_deref(), Ok(data));
+    assert!(state.pending().is_none() || state.deactivated().is_none());
+    assert!(state.active_devices().count() <= state.devices.len());
+    for entry in &state.devices {
+        let id = entry.keys.device_id();
+        assert!(state.device(&id).is_some());
+        for height in [Height::ZERO, entry.added, Height::MAX] {
+            let live = state.device_live_at(&id, height);
+            assert!(live.is_none_or(|live| live.added <= height));
+        }
+    }
+}
+
+/// A genesis record, then entries with two bytes of length each: what is followed has as many records as it says.
+pub fn history(data: &[u8]) {
+    let Some((genesis, mut rest)) = data.split_first_chunk::<65>() else {
+        return;
+    };
+    let mut entries = Vec::new();
+    while let Some((length, after)) = rest.split_first_chunk::<2>() {
+        let (entry, after) = after.split_at(after.len().min(usize::from(u16::from_be_bytes(*length))));
+        let Ok(decoded) = HistoryEntry::from_bytes(entry) else {
+            break;
+        };
+        assert_eq!(decoded.to_bytes().as_deref(), Ok(entry));
+        entries.push(decoded);
+        rest = after;
+    }
+    let (Ok(genesis), Some(first)) = (Genesis::from_bytes(genesis), entries.first()) else {
+        return;
+    };
+    let (network, count) = (first.record.record.network, entries.len() as u64);
+    match replay(&network, 1_000, &genesis, entries) {
+        Ok(state) => assert_eq!(state.seq, count),
+        Err(error) => assert!((1..=count).contains(&error.at)),
+    }
+}
+
+/// A share that is read is written the same, but for white space and capitals.
+pub fn share(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    if let Ok(share) = RecoveryShare::from_text(text) {
+        let dense: String = text.split_whitespace().collect();
+        assert_eq!(*share.to_text(), dense.to_ascii_lowercase());
+        let leaf = share.commitment().leaves().get(usize::from(share.index()));
+        assert_eq!(leaf, Some(&share.leaf()));
     }
 }
 

@@ -13,18 +13,22 @@ mod common;
 #[path = "../../../fuzz/identity/targets.rs"]
 mod targets;
 
-use common::{NETWORK, device, envelope, person, rng};
+use common::{NETWORK, bytes, device, envelope, person, place, rng, vectors};
 use std::{fs, path::PathBuf};
 use tokenim_identity::{
-    Argon2Cost, DeviceConsent, IdentityId, IdentityState, Keystore, KeystoreKind, RootSigningKey, SafetyNumber,
+    Argon2Cost, DeviceConsent, HistoryEntry, IdentityId, Keystore, KeystoreKind, RootSigningKey, SafetyNumber,
     SignedRecord, VerificationCode, signed_bytes,
 };
-use tokenim_wire::{Height, Object};
+use tokenim_wire::Object;
 
 fn corpus(target: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "../../fuzz/identity/corpus", target]
         .iter()
         .collect()
+}
+
+fn length(bytes: &[u8]) -> [u8; 2] {
+    u16::try_from(bytes.len()).unwrap().to_be_bytes()
 }
 
 fn replay(target: &str, run: fn(&[u8])) {
@@ -39,6 +43,21 @@ fn replay(target: &str, run: fn(&[u8])) {
 #[test]
 fn record() {
     replay("record", targets::record);
+}
+
+#[test]
+fn state() {
+    replay("state", targets::state);
+}
+
+#[test]
+fn history() {
+    replay("history", targets::history);
+}
+
+#[test]
+fn share() {
+    replay("share", targets::share);
 }
 
 #[test]
@@ -75,27 +94,49 @@ fn write_corpus() {
         fs::write(corpus(target).join(name), bytes).unwrap();
     };
     let (phrase, none) = person();
-    let root = phrase.root_key(0);
-    let add = SignedRecord::add_device(&NETWORK, &none, &root, &device(0), envelope(0)).unwrap();
-    let one = none.apply(&NETWORK, &add, Height::new(5)).unwrap();
-    let revoke = SignedRecord::revoke_device(&NETWORK, &one, &root, device(0).device_id()).unwrap();
-    let leave = SignedRecord::revoke_own_device(&NETWORK, &one, &device(0).signing).unwrap();
-    let pair = |state: &IdentityState, record: &[u8]| {
-        let state = state.to_bytes().unwrap();
-        [
-            &u16::try_from(state.len()).unwrap().to_be_bytes(),
-            state.as_slice(),
-            record,
-        ]
-        .concat()
-    };
-    let added = add.to_bytes().unwrap();
-    write("record", "add", &pair(&none, &added));
-    write("record", "add_cut", &pair(&none, &added[..added.len() - 1]));
-    write("record", "add_again", &pair(&one, &added));
-    write("record", "revoke", &pair(&one, &revoke.to_bytes().unwrap()));
-    write("record", "leave", &pair(&one, &leave.to_bytes().unwrap()));
-    write("record", "genesis", &pair(&none, &phrase.genesis().to_bytes().unwrap()));
+    let add = SignedRecord::add_device(&NETWORK, &none, &phrase.root_key(0), &device(0), envelope(0)).unwrap();
+    let one = none.apply(&place(5, 5), &add).unwrap();
+    let pair = |state: &[u8], record: &[u8]| [&length(state)[..], state, record].concat();
+    let (before, added) = (none.to_bytes().unwrap(), add.to_bytes().unwrap());
+    write("record", "add", &pair(&before, &added));
+    write("record", "add_cut", &pair(&before, &added[..added.len() - 1]));
+    write("record", "add_again", &pair(&one.to_bytes().unwrap(), &added));
+    write(
+        "record",
+        "genesis",
+        &pair(&before, &phrase.genesis().to_bytes().unwrap()),
+    );
+
+    // The chain of the vectors: every operation, in the state that it belongs to.
+    let chain: serde_json::Value = vectors(include_str!("vectors/chain.json"));
+    let text = |value: &serde_json::Value| bytes(value.as_str().unwrap());
+    let (mut before, mut entries) = (text(&chain["state"]), vec![text(&chain["genesis"])]);
+    for step in chain["steps"].as_array().unwrap() {
+        let (name, record) = (step["name"].as_str().unwrap(), text(&step["record"]));
+        write("record", name, &pair(&before, &record));
+        before = text(&step["state"]);
+        write("state", name, &before);
+        let entry = HistoryEntry {
+            record: SignedRecord::from_bytes(&record).unwrap(),
+            height: step["height"].as_u64().unwrap().into(),
+            time: step["time"].as_u64().unwrap().into(),
+        };
+        let entry = entry.to_bytes().unwrap();
+        entries.push([&length(&entry)[..], &entry].concat());
+    }
+    write("history", "whole", &entries.concat());
+    write("history", "first", &entries[..2].concat());
+    write("history", "gap", &[&entries[0][..], &entries[1], &entries[3]].concat());
+
+    let recovery: serde_json::Value = vectors(include_str!("vectors/recovery.json"));
+    for set in recovery["sets"].as_array().unwrap() {
+        let share = set["shares"][0]["text"].as_str().unwrap();
+        write("share", set["name"].as_str().unwrap(), share.as_bytes());
+    }
+    for refused in recovery["refused"].as_array().unwrap() {
+        let [name, share] = ["name", "text"].map(|field| refused[field].as_str().unwrap());
+        write("share", name, share.as_bytes());
+    }
 
     write("text", "name", none.id.to_string().as_bytes());
     write("text", "name_upper", none.id.to_string().to_uppercase().as_bytes());
