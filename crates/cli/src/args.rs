@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use tokenim_client::IdentityId;
 
+use crate::contact::ContactArgs;
 use crate::error::{CliError, USAGE};
+use crate::id::args::IdArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Make an identity, or show one.
     Id(IdArgs),
+    /// Whom you know: let in, keep out, verify.
+    Contact(ContactArgs),
     /// Send a message; returns once a quorum of nodes keeps it.
     Send(SendArgs),
     /// Show the messages that arrived.
@@ -236,65 +240,6 @@ pub(crate) struct StatusArgs {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct IdArgs {
-    #[command(subcommand)]
-    pub(crate) what: IdCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum IdCommand {
-    /// Make an identity and put it on the ledger.
-    #[command(after_help = "\
-Examples:
-  tokenim id new --network net/genesis.tim
-  tokenim id new --network net/genesis.tim --words-to words.txt
-  tokenim id new --network net/genesis.tim --words-from words.txt     (another device of the same identity)
-
-The 24 words are shown once and kept nowhere. Whoever has them has the identity.")]
-    New {
-        /// The network's configuration: the only root of trust, so get it from someone you trust.
-        #[arg(long, value_name = "GENESIS")]
-        network: Option<PathBuf>,
-        #[command(flatten)]
-        folder: FolderArgs,
-        #[command(flatten)]
-        passphrase: PassphraseArgs,
-        /// Write the words to a new file, readable by you alone, instead of the terminal.
-        #[arg(long, value_name = "FILE", conflicts_with = "words_from")]
-        words_to: Option<PathBuf>,
-        /// Restore an identity from its words: this folder becomes another of its devices.
-        #[arg(long, value_name = "FILE")]
-        words_from: Option<PathBuf>,
-        /// Print one JSON object, words included unless they go to a file.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Put the identity of a folder on the ledger, if `id new` could not.
-    Register {
-        #[command(flatten)]
-        folder: FolderArgs,
-        /// Print one JSON object.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show the identity of a folder, or what the ledger proves about another one.
-    #[command(after_help = "\
-Examples:
-  tokenim id show
-  tokenim id show tim1…")]
-    Show {
-        /// Another identity.
-        #[arg(value_name = "IDENTITY")]
-        identity: Option<IdentityId>,
-        #[command(flatten)]
-        folder: FolderArgs,
-        /// Print one JSON object.
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 #[derive(Debug, Args)]

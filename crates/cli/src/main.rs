@@ -5,6 +5,7 @@
 )]
 
 mod args;
+mod contact;
 mod demo;
 mod devnet;
 mod error;
@@ -67,6 +68,7 @@ fn run(cli: Cli, started: Instant) -> Result<(), CliError> {
             Command::Node(args) => node::run(&args).await,
             Command::Status(args) => status::run(&args).await,
             Command::Id(args) => id::run(&args).await,
+            Command::Contact(args) => contact::run(&args).await,
             Command::Send(args) => send::run(&args).await,
             Command::Inbox(args) => inbox::run(&args).await,
             Command::Receipt(args) => receipt::run(&args).await,

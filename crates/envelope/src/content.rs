@@ -45,6 +45,8 @@ impl ContentKind {
     pub const TEXT: Self = Self(1);
     /// Bytes without a meaning of their own.
     pub const BYTES: Self = Self(2);
+    /// The opening of a linked account: `Opening` of `tokenim-wallet`, encoded.
+    pub const ACCOUNT: Self = Self(3);
 
     /// The kind with this number.
     #[must_use]

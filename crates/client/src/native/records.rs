@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokenim_identity::{
-    Genesis, IdentityId, IdentityState, NodeKey, Phrase, Record, RecoveryProof, RecoveryShare, SignedRecord,
+    Genesis, IdentityId, IdentityState, NodeKey, Phrase, Record, RecordSigner, RecoveryProof, RecoveryShare, SignedRecord,
 };
 use tokenim_ledger::{IdentityUpdate, Outcome, ProvenHistory, Rejection};
 use tokenim_rpc::{AnswerError, Blame, ErrorCode, Request, Response, Submitted, TransactionStatus};
@@ -52,6 +52,40 @@ impl Client {
     pub async fn publish_record(&self, record: SignedRecord) -> Result<LookedUp, ClientError> {
         let found = self.shared.network.publish_record(record).await?;
         self.keep_pin(&self.shared.identity, found).await
+    }
+
+    /// This identity's state as the ledger proves it now: the one on which the next record is built.
+    ///
+    /// # Errors
+    /// [`ClientError::NotRegistered`], [`ClientError::Unreachable`], [`ClientError::NotProgressing`].
+    pub async fn state(&self) -> Result<IdentityState, ClientError> {
+        let identity = &self.shared.identity;
+        let found = self.shared.network.lookup(identity, STATE_AGE).await?;
+        let found = self.keep_pin(identity, found).await?;
+        found.state.ok_or(ClientError::NotRegistered)
+    }
+
+    /// Carries out what is pending, signed by this device, once the recovery window has passed.
+    ///
+    /// # Errors
+    /// [`ClientError::Locked`], [`ClientError::Record`] when nothing is pending, [`ClientError::Rejected`] when it is
+    /// not due yet, and those of [`Client::state`].
+    pub async fn complete_pending(&self) -> Result<LookedUp, ClientError> {
+        let state = self.state().await?;
+        let signer = RecordSigner::Device(&self.keys()?.secrets.signing);
+        let record = SignedRecord::complete(self.shared.network.id(), &state, signer)?;
+        self.publish_record(record).await
+    }
+
+    /// Revokes this device, signed by itself.
+    ///
+    /// # Errors
+    /// [`ClientError::Locked`], [`ClientError::Record`] when it is revoked already, and those of [`Client::state`].
+    pub async fn revoke_this_device(&self) -> Result<LookedUp, ClientError> {
+        let state = self.state().await?;
+        let key = &self.keys()?.secrets.signing;
+        let record = SignedRecord::revoke_own_device(self.shared.network.id(), &state, key)?;
+        self.publish_record(record).await
     }
 }
 

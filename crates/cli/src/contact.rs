@@ -1,0 +1,269 @@
+//! `tokenim contact`.
+
+use clap::{Args, Subcommand};
+use console::Term;
+use qrcode::render::unicode;
+use qrcode::{EcLevel, QrCode};
+use serde_json::json;
+use tokenim_client::step::contact::{KeyChange, Notice, Relation};
+use tokenim_client::{Client, ClientError, IdentityId};
+
+use crate::args::FolderArgs;
+use crate::error::CliError;
+use crate::output::{self, line, remark, utc};
+use crate::status;
+
+/// Contacts read at a time.
+const PAGE: usize = 256;
+
+#[derive(Debug, Args)]
+pub(crate) struct ContactArgs {
+    #[command(subcommand)]
+    what: ContactCommand,
+}
+
+#[derive(Debug, Args)]
+struct One {
+    /// Whom.
+    #[arg(value_name = "IDENTITY")]
+    identity: IdentityId,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum ContactCommand {
+    /// List whom you know, with requests first.
+    List {
+        #[command(flatten)]
+        folder: FolderArgs,
+        /// Print one JSON object for each.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let somebody in.
+    Allow(One),
+    /// Keep somebody out: what they send is refused here, and they are not told.
+    Block(One),
+    /// Compare safety numbers or QR codes with somebody, and mark them as verified.
+    #[command(after_help = "\
+Examples:
+  tokenim contact verify tim1…                        (shows the number and the QR code, and asks)
+  tokenim contact verify tim1… --shown '12345 67890 …'
+  tokenim contact verify tim1… --shown TIM:VERIFY:1:…  (what a scanner read from the other screen)
+
+Compare over a way that you trust: face to face, or a call in which you know the voice.")]
+    Verify {
+        #[command(flatten)]
+        one: One,
+        /// What the other side shows: the sixty digits, or the text of the QR code.
+        #[arg(long, value_name = "TEXT")]
+        shown: Option<String>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what changed about keys, yours and those of your contacts.
+    Notices {
+        #[command(flatten)]
+        folder: FolderArgs,
+        /// Print one JSON object for each.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(crate) async fn run(args: &ContactArgs) -> Result<(), CliError> {
+    match &args.what {
+        ContactCommand::List { folder, json } => list(&open(folder)?, *json),
+        ContactCommand::Allow(one) => decide(one, Relation::Allowed, "is let in").await,
+        ContactCommand::Block(one) => decide(one, Relation::Blocked, "is kept out").await,
+        ContactCommand::Verify { one, shown, json } => verify(one, shown.as_deref(), *json).await,
+        ContactCommand::Notices { folder, json } => notices(&open(folder)?, *json).await,
+    }
+}
+
+fn open(folder: &FolderArgs) -> Result<Client, CliError> {
+    Ok(Client::open(&status::folder(folder)?, None)?)
+}
+
+async fn decide(one: &One, relation: Relation, done: &str) -> Result<(), CliError> {
+    let client = open(&one.folder)?;
+    client.set_relation(&one.identity, relation).await?;
+    line(format!("{} {done}.", one.identity))
+}
+
+const fn name(relation: Relation) -> &'static str {
+    match relation {
+        Relation::Requested => "asks",
+        Relation::Allowed => "let in",
+        Relation::Blocked => "kept out",
+        _ => "unknown",
+    }
+}
+
+fn list(client: &Client, json: bool) -> Result<(), CliError> {
+    let mut all = Vec::new();
+    loop {
+        let page = client.contacts(all.last().map(|(identity, _)| identity), PAGE)?;
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page);
+    }
+    all.sort_by_key(|(identity, contact)| (contact.relation != Relation::Requested, *identity));
+    for (identity, contact) in all {
+        let verified = client.is_verified(&identity)?;
+        if json {
+            output::json(&json!({
+                "identity": identity.to_string(),
+                "relation": name(contact.relation),
+                "verified": verified,
+                "since_ms": contact.since.get(),
+            }))?;
+        } else {
+            let mark = if verified { "verified" } else { "" };
+            line(format!("{identity}  {:<8}  {mark}", name(contact.relation)).trim_end())?;
+        }
+    }
+    Ok(())
+}
+
+async fn verify(one: &One, shown: Option<&str>, json: bool) -> Result<(), CliError> {
+    let client = open(&one.folder)?;
+    let number = client.safety_number(&one.identity).await?;
+    let code = client.verification_code(&one.identity).await?;
+    let shown = match shown {
+        Some(shown) => shown.to_owned(),
+        None => {
+            if json {
+                output::json(&json!({
+                    "identity": one.identity.to_string(),
+                    "safety_number": number.to_string(),
+                    "code": code.to_string(),
+                    "verified": client.is_verified(&one.identity)?,
+                }))?;
+                client.close().await;
+                return Ok(());
+            }
+            line(format!("{number:#}"))?;
+            line(qr(&code.to_string())?)?;
+            if !agrees()? {
+                client.close().await;
+                return Err(ClientError::NotVerified {
+                    identity: one.identity,
+                    why: "the safety numbers were not found to be the same".to_owned(),
+                }
+                .into());
+            }
+            number.to_string()
+        }
+    };
+    client.verify_contact(&one.identity, shown.trim()).await?;
+    client.close().await;
+    if json {
+        return output::json(&json!({ "identity": one.identity.to_string(), "verified": true }));
+    }
+    line(format!("{} is verified.", one.identity))
+}
+
+/// The QR code of a text, two rows in each line of the terminal.
+fn qr(text: &str) -> Result<String, CliError> {
+    QrCode::with_error_correction_level(text, EcLevel::L)
+        .map(|code| code.render::<unicode::Dense1x2>().quiet_zone(true).build())
+        .map_err(|error| CliError::local(format!("the QR code can't be drawn: {error}")))
+}
+
+fn agrees() -> Result<bool, CliError> {
+    let terminal = Term::stderr();
+    if !terminal.is_term() {
+        remark("Not marked as verified: there is no terminal to answer at; give what the other side shows with --shown.");
+        return Ok(false);
+    }
+    let read = terminal
+        .write_str("Does the other side show the same number? Type yes if so: ")
+        .and_then(|()| terminal.read_line());
+    read.map(|answer| answer.trim().eq_ignore_ascii_case("yes"))
+        .map_err(|error| CliError::local(format!("no answer was read: {error}; try again")))
+}
+
+async fn notices(client: &Client, json: bool) -> Result<(), CliError> {
+    let untold = client.monitor().await?;
+    let mut from = 0;
+    loop {
+        let page = client.notices(from, PAGE)?;
+        let Some((last, _)) = page.last() else { break };
+        from = last.saturating_add(1);
+        for (number, notice) in &page {
+            if json {
+                output::json(&json!({
+                    "number": number,
+                    "identity": notice.identity.to_string(),
+                    "time_ms": notice.time.get(),
+                    "what": describe(client, notice),
+                }))?;
+            } else {
+                line(format!("{}  {}", utc(notice.time.get()), describe(client, notice)))?;
+            }
+        }
+    }
+    if let Some((last, _)) = untold.last() {
+        client.told(*last).await?;
+    }
+    client.close().await;
+    Ok(())
+}
+
+/// Tells the owner what was not told yet.
+pub(crate) async fn tell(client: &Client, notices: &[(u64, Notice)]) -> Result<(), CliError> {
+    for (_, notice) in notices {
+        remark(format!("Keys: {}", describe(client, notice)));
+    }
+    if let Some((last, _)) = notices.last() {
+        client.told(*last).await?;
+    }
+    Ok(())
+}
+
+/// A notice in words.
+pub(crate) fn describe(client: &Client, notice: &Notice) -> String {
+    let own = notice.identity == client.identity();
+    let whose = if own { "your identity".to_owned() } else { notice.identity.to_string() };
+    match notice.change {
+        KeyChange::DeviceAdded { device, at } if own => format!(
+            "device {device} was added to your identity at height {at}. If that was not you, revoke it with `id revoke` \
+             and replace your words with `id rotate`"
+        ),
+        KeyChange::DeviceAdded { device, at } => format!("{whose} has a new device {device} since height {at}"),
+        KeyChange::DeviceRevoked { device, at } => format!("device {device} of {whose} is revoked since height {at}"),
+        KeyChange::RootChanged { verified: true } => {
+            format!("{whose} has another root key: it is not verified any more, compare safety numbers again")
+        }
+        KeyChange::RootChanged { .. } => format!("{whose} has another root key"),
+        KeyChange::Pending { due } => format!(
+            "a change of {whose} is pending until {}{}",
+            utc(due.get()),
+            if own { ". If you did not ask for it, drop it with `id cancel` or recover" } else { "" }
+        ),
+        KeyChange::RecoveryChanged => format!("{whose} has other recovery keys"),
+        KeyChange::Deactivated { at } => format!("{whose} is deactivated since height {at}"),
+        KeyChange::OtherView { height, theirs, ours } => format!(
+            "{whose} says that block {height} has header {theirs}, but it was proved here to be {ours}: either they lie, \
+             or the network shows its members different ledgers. Ask them over another way"
+        ),
+        _ => format!("something changed about {whose} that this version does not know"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verification_code_fits_a_terminal() {
+        let text = format!("TIM:VERIFY:1:{}", "A".repeat(255));
+        let drawn = qr(&text).unwrap();
+        let widest = drawn.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 80, "{widest} columns");
+    }
+}

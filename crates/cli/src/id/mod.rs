@@ -1,0 +1,260 @@
+//! `tokenim id`.
+
+pub(crate) mod args;
+mod history;
+mod link;
+mod records;
+mod words;
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokenim_client::{Argon2Cost, Client, ClientError, IdentityId, IdentityState};
+
+use self::args::{BackupArgs, IdArgs, IdCommand, NewArgs, RestoreArgs};
+use crate::args::{FolderArgs, NetworkArgs};
+use crate::error::CliError;
+use crate::output::{self, line};
+use crate::{secret, status};
+
+/// How old the ledger's answer may be.
+const MAX_AGE: Duration = Duration::from_secs(30);
+
+pub(crate) async fn run(args: &IdArgs) -> Result<(), CliError> {
+    match &args.what {
+        IdCommand::New(args) => new(args).await,
+        IdCommand::Restore(args) => restore(args).await,
+        IdCommand::Backup(args) => backup(args).await,
+        IdCommand::Register { folder, json } => {
+            let client = Client::open(&status::folder(folder)?, None)?;
+            let height = register(&client).await?;
+            if *json {
+                output::json(&json!({ "identity": client.identity().to_string(), "height": height }))
+            } else {
+                line(format!(
+                    "{} is on the ledger, proved at height {height}.",
+                    client.identity()
+                ))
+            }
+        }
+        IdCommand::Show { identity, folder, json } => show(*identity, folder, *json).await,
+        IdCommand::History(args) => history::run(args).await,
+        IdCommand::Revoke(args) => records::revoke(args).await,
+        IdCommand::Recovery(args) => records::recovery(args).await,
+        IdCommand::Recover(args) => records::recover(args).await,
+        IdCommand::Rotate(args) => records::rotate(args).await,
+        IdCommand::Deactivate(args) => records::deactivate(args).await,
+        IdCommand::Cancel(args) => records::cancel(args).await,
+        IdCommand::Complete(args) => records::complete(args).await,
+        IdCommand::Link { what } => link::run(what).await,
+    }
+}
+
+/// The network of a folder that holds no identity yet.
+fn network_for(
+    folder: &Path,
+    network: Option<&std::path::PathBuf>,
+) -> Result<tokenim_client::NetworkConfig, CliError> {
+    let config = status::network(&NetworkArgs {
+        network: network.cloned(),
+        folder: FolderArgs {
+            dir: Some(folder.to_owned()),
+        },
+    })?;
+    if folder.join(tokenim_client::STORE_FILE).exists() {
+        return Err(ClientError::ClientExists(folder.to_owned()).into());
+    }
+    Ok(config)
+}
+
+async fn new(args: &NewArgs) -> Result<(), CliError> {
+    let folder = status::folder(&args.folder)?;
+    // What can fail without leaving anything behind comes first.
+    let network = network_for(&folder, args.network.as_ref())?;
+    words::refuse_existing(args.words_to.as_deref())?;
+    words::refuse_existing(args.next_words_to.as_deref())?;
+    let passphrase = secret::fresh(&args.passphrase, secret::PERSON)?;
+    let (passphrase, cost) = (passphrase.as_bytes(), Argon2Cost::RECOMMENDED);
+    let (client, first, second) = if args.second_phrase {
+        let (client, first, second) = Client::create_with_next(&folder, network, passphrase, cost)?;
+        (client, first, Some(second))
+    } else {
+        let (client, first) = Client::create(&folder, network, passphrase, cost)?;
+        (client, first, None)
+    };
+    // The words before anything else: they are nowhere else.
+    let shown = words::hand_over(&first, args.words_to.as_deref(), args.json, "")?;
+    let shown_next = match &second {
+        Some(second) => words::hand_over(second, args.next_words_to.as_deref(), args.json, "second ")?,
+        None => Value::Null,
+    };
+    put_on_ledger(&client, &folder, args.json, shown, shown_next).await
+}
+
+async fn restore(args: &RestoreArgs) -> Result<(), CliError> {
+    let folder = status::folder(&args.folder)?;
+    let network = network_for(&folder, args.network.as_ref())?;
+    let words = words::read(&args.words)?;
+    let passphrase = secret::fresh(&args.passphrase, secret::PERSON)?;
+    let (passphrase, cost) = (passphrase.as_bytes(), Argon2Cost::RECOMMENDED);
+    let client = Client::restore(&folder, network, &words, args.identity, passphrase, cost).await?;
+    put_on_ledger(&client, &folder, args.json, Value::Null, Value::Null).await
+}
+
+/// Registers what was just made, and tells of it.
+async fn put_on_ledger(
+    client: &Client,
+    folder: &Path,
+    json: bool,
+    words: Value,
+    next_words: Value,
+) -> Result<(), CliError> {
+    let registered = register(client).await;
+    if json {
+        output::json(&json!({
+            "identity": client.identity().to_string(),
+            "device": client.device().to_string(),
+            "dir": folder,
+            "words": words,
+            "next_words": next_words,
+            "height": registered.as_ref().ok(),
+        }))?;
+    } else {
+        line(format!("identity  {}", client.identity()))?;
+        line(format!("device    {}", client.device()))?;
+        if let Ok(height) = &registered {
+            line(format!("ledger    proved at height {height}"))?;
+        }
+    }
+    if registered.is_ok() {
+        // So that a stranger's first message is sealed to a key that is forgotten in time; else the next command tries.
+        client.rotate_contact_key().await?;
+    }
+    client.close().await;
+    registered.map(|_| ()).map_err(|error| {
+        CliError::new(
+            crate::error::NETWORK,
+            format!("the identity is made, but not on the ledger yet: {error}; then run `tokenim id register`"),
+        )
+    })
+}
+
+async fn backup(args: &BackupArgs) -> Result<(), CliError> {
+    let folder = status::folder(&args.folder)?;
+    let words = words::read(&args.words)?;
+    let offline = words.genesis().id();
+    let own = if folder.join(tokenim_client::STORE_FILE).exists() {
+        Some(Client::open(&folder, None)?)
+    } else {
+        None
+    };
+    let identity = own.as_ref().map_or(offline, Client::identity);
+    let mut looked_up = false;
+    if identity != offline
+        && let Some(client) = &own
+    {
+        // The root was replaced, or has a second phrase: only the ledger can tell.
+        words::root(&client.state().await?, &words)?;
+        looked_up = true;
+    }
+    if let Some(client) = &own {
+        client.close().await;
+    }
+    if args.json {
+        return output::json(&json!({ "identity": identity.to_string(), "asked_ledger": looked_up }));
+    }
+    if looked_up {
+        line(format!("The words give the root key of {identity} now. To restore it, name it with --identity."))
+    } else {
+        line(format!("The words give {identity}. They are enough to restore it."))
+    }
+}
+
+async fn register(client: &Client) -> Result<u64, CliError> {
+    let waiting = crate::progress::spinner("putting the identity on the ledger");
+    let found = client.register().await;
+    waiting.finish_and_clear();
+    Ok(found?.height.get())
+}
+
+async fn show(identity: Option<IdentityId>, folder: &FolderArgs, json: bool) -> Result<(), CliError> {
+    let client = Client::open(&status::folder(folder)?, None)?;
+    let own = identity.is_none_or(|identity| identity == client.identity());
+    let identity = identity.unwrap_or_else(|| client.identity());
+    let found = match client.lookup(&identity, MAX_AGE).await {
+        Ok(state) => Some(state),
+        Err(ClientError::UnknownIdentity(_)) if own => None,
+        Err(error) => return Err(error.into()),
+    };
+    let height = client.network().tip().map(|tip| tip.height.get());
+    if json {
+        output::json(&json!({
+            "identity": identity.to_string(),
+            "own_device": own.then(|| client.device().to_string()),
+            "registered": found.is_some(),
+            "height": height,
+            "devices": found.as_ref().map(devices),
+            "pending_due_ms": found.as_ref().and_then(IdentityState::pending).map(|pending| pending.due.get()),
+            "deactivated": found.as_ref().and_then(IdentityState::deactivated).map(tokenim_wire::Height::get),
+            "recovery": found.as_ref().map(|state| state.recovery.is_some()),
+            "links": found.as_ref().map(|state| state.links.len()),
+        }))?;
+    } else {
+        line(format!("identity  {identity}"))?;
+        if own {
+            line(format!("device    {} (this folder)", client.device()))?;
+        }
+        match &found {
+            None => line("ledger    not registered: run `tokenim id register`")?,
+            Some(state) => {
+                line(format!(
+                    "ledger    record {}, proved at height {}",
+                    state.seq,
+                    height.unwrap_or(0)
+                ))?;
+                if let Some(height) = state.deactivated() {
+                    line(format!("          deactivated at height {height}"))?;
+                }
+                if let Some(pending) = state.pending() {
+                    line(format!(
+                        "pending   {}, from {} on: `id complete` carries it out, `id cancel` drops it",
+                        history::pending(&pending.op),
+                        output::utc(pending.due.get())
+                    ))?;
+                }
+                line(format!(
+                    "recovery  {}",
+                    if state.recovery.is_some() { "keys are set" } else { "no keys: see `id recovery`" }
+                ))?;
+                for entry in &state.devices {
+                    let revoked = entry
+                        .revoked
+                        .map(|height| format!(", revoked at height {height}"))
+                        .unwrap_or_default();
+                    line(format!(
+                        "device    {} since height {}{revoked}",
+                        entry.keys.device_id(),
+                        entry.added
+                    ))?;
+                }
+            }
+        }
+    }
+    client.close().await;
+    Ok(())
+}
+
+fn devices(state: &IdentityState) -> Value {
+    state
+        .devices
+        .iter()
+        .map(|entry| {
+            json!({
+                "device": entry.keys.device_id().to_string(),
+                "added": entry.added.get(),
+                "revoked": entry.revoked.map(tokenim_wire::Height::get),
+            })
+        })
+        .collect()
+}
