@@ -1,5 +1,6 @@
 //! From a transaction at a gateway to its commit with certificate there, as the nodes measure it themselves
-//! (`finality_seconds` of `/metrics`): with all four, then with one stopped.
+//! (`finality_seconds` of `/metrics`), beside the bare engine with payloads of the same size at the same rate, in turns;
+//! then with one of the nodes stopped.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,28 +11,39 @@
     clippy::indexing_slicing
 )]
 
+#[path = "../../crates/cli/src/demo/histogram.rs"]
+mod histogram;
+#[path = "../../crates/consensus-commonware/tests/support/mod.rs"]
+mod support;
+
+use histogram::Histogram;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 use std::{
-    collections::BTreeMap,
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
+use support::bare::{self, Bare};
 use tokenim_envelope::EnvelopeSecretKey;
 use tokenim_identity::{DeviceSecrets, IdentityState, Phrase, SignedRecord};
 use tokenim_ledger::IdentityUpdate;
 use tokenim_rpc::Request;
 use tokenim_testkit::{Caller, LocalNetwork};
-use tokenim_wire::NetworkId;
+use tokenim_wire::{NetworkId, encode};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    runtime::Runtime,
 };
 
 const NODES: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() {
-    let (rate, seconds) = (argument("--rate", 50.0), argument("--seconds", 10.0));
+    let (rate, seconds) = (argument("--rate", 40.0), argument("--seconds", 8.0));
+    let rounds = argument("--rounds", 3.0) as usize;
+    let idle = argument("--idle", 0.0);
+    let began = Instant::now();
     let network = LocalNetwork::start(NODES, 1, |_, config| {
         config.limits.submissions_per_minute = 60_000;
         config.limits.submissions_burst = 10_000;
@@ -39,20 +51,50 @@ fn main() {
         config.limits.requests_burst = 10_000;
     })
     .unwrap();
-    let updates = registrations(&network.layout.id, (2.0 * rate * seconds) as u64);
-    let (first, second) = updates.split_at(updates.len() / 2);
-    report("all of 4 nodes", network.block_on(load(&network, first, rate, NODES)));
-    network.stop_node(NODES - 1).unwrap();
-    // The engine learns to skip the missing leader on its first turn; that is reported by itself.
-    let began = Instant::now();
-    network.block_on(load(&network, &second[..second.len().min(1)], rate, 1));
+    println!("{NODES} nodes in this process, ready after {:.2} s", began.elapsed().as_secs_f64());
+    if idle > 0.0 {
+        std::thread::sleep(Duration::from_secs(3));
+        let before = cpu_seconds();
+        std::thread::sleep(Duration::from_secs_f64(idle));
+        let share = (cpu_seconds() - before) / idle / NODES as f64;
+        println!("idle for {idle:.0} s: {:.2} % of a core for each node", share * 100.0);
+    }
+    let each = (rate * seconds) as usize;
+    let mut numbers = 0..u64::MAX;
+    let size = encode(&registration(&network.layout.id, 0)).unwrap().len();
+    println!("records of {size} B as payloads, {rate} a second, {rounds} rounds of {seconds} s");
+
+    // The engine's runs take turns with the network's, which is idle meanwhile.
+    let runtime = Runtime::new().unwrap();
+    let (mut engine, mut whole) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let folder = tempfile::tempdir().unwrap();
+        let bare = runtime.block_on(bare::run(folder.path(), NODES as u8, size, rate, seconds));
+        show_bare(&bare);
+        engine.push(bare.percentile_ms(50));
+        let updates = registrations(&network.layout.id, &mut numbers, each);
+        let measured = network.block_on(load(&network, &updates, rate, 0..NODES));
+        measured.show("all of 4 nodes");
+        whole.push(measured);
+    }
+    let whole_ms = median(whole.iter().map(Measured::p50).collect());
+    let engine_ms = median(engine);
     println!(
-        "after one node stopped, the first transaction took {:.0} ms",
-        began.elapsed().as_secs_f64() * 1000.0
+        "finality p50, median of the rounds: network {whole_ms:.1} ms, bare engine {engine_ms:.1} ms, ratio {:.2}",
+        whole_ms / engine_ms
     );
-    report(
-        "3 of 4 nodes",
-        network.block_on(load(&network, &second[1..], rate, NODES - 1)),
+
+    // The engine learns to skip the missing leader; that is reported by itself.
+    network.stop_node(NODES - 1).unwrap();
+    let updates = registrations(&network.layout.id, &mut numbers, each);
+    network.block_on(load(&network, &updates, rate, 0..NODES - 1)).show("the first seconds without one of 4");
+    let updates = registrations(&network.layout.id, &mut numbers, each);
+    let without = network.block_on(load(&network, &updates, rate, 0..NODES - 1));
+    without.show("3 of 4 nodes, after the first skip");
+    let with = median(whole.iter().map(Measured::blocks_per_second).collect());
+    println!(
+        "blocks with one of four dead: {:.2} of the rate with all",
+        without.blocks_per_second() / with
     );
 }
 
@@ -63,33 +105,89 @@ fn argument(name: &str, default: f64) -> f64 {
         .map_or(default, |value| value.parse().expect("a number"))
 }
 
-fn registrations(network: &NetworkId, count: u64) -> Vec<IdentityUpdate> {
-    let register = |seed| {
-        let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let phrase = Phrase::generate(&mut rng);
-        let genesis = phrase.genesis();
-        let device = DeviceSecrets::generate(&mut rng);
-        let key = EnvelopeSecretKey::from_seed(&device.envelope_seed).public().clone();
-        let state = IdentityState::new(&genesis);
-        let record = SignedRecord::add_device(network, &state, &phrase.root_key(0), &device, key).unwrap();
-        IdentityUpdate {
-            genesis: Some(genesis),
-            record,
-        }
-    };
-    (0..count).map(register).collect()
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Processor time of this process, in seconds; 0 where that can't be found out.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / 100.0
+}
+
+fn registrations(network: &NetworkId, numbers: &mut Range<u64>, count: usize) -> Vec<IdentityUpdate> {
+    numbers.take(count).map(|number| registration(network, number)).collect()
+}
+
+fn registration(network: &NetworkId, seed: u64) -> IdentityUpdate {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let phrase = Phrase::generate(&mut rng);
+    let genesis = phrase.genesis();
+    let device = DeviceSecrets::generate(&mut rng);
+    let key = EnvelopeSecretKey::from_seed(&device.envelope_seed).public().clone();
+    let state = IdentityState::new(&genesis);
+    let record = SignedRecord::add_device(network, &state, &phrase.root_key(0), &device, key).unwrap();
+    IdentityUpdate {
+        genesis: Some(genesis),
+        record,
+    }
+}
+
+fn show_bare(bare: &Bare) {
+    println!(
+        "bare engine: {} payloads, finality p50 {:.1} ms, p99 {:.1} ms, {:.1} blocks/s",
+        bare.submitted,
+        bare.percentile_ms(50),
+        bare.percentile_ms(99),
+        bare.blocks_per_second
+    );
+}
+
+/// What the nodes measured during a load.
+struct Measured {
+    finality: Histogram,
+    /// From the first submission to the first commit.
+    first: Duration,
+    elapsed: Duration,
+    blocks: u64,
+}
+
+impl Measured {
+    fn p50(&self) -> f64 {
+        self.finality.percentile_ms(0.5)
+    }
+
+    fn blocks_per_second(&self) -> f64 {
+        self.blocks as f64 / self.elapsed.as_secs_f64()
+    }
+
+    fn show(&self, what: &str) {
+        println!(
+            "{what}: {} transactions, {:.0}/s, finality p50 {:.1} ms, p99 {:.1} ms, {:.1} blocks/s, the first after {:.0} ms",
+            self.finality.count(),
+            self.finality.count() as f64 / self.elapsed.as_secs_f64(),
+            self.p50(),
+            self.finality.percentile_ms(0.99),
+            self.blocks_per_second(),
+            self.first.as_secs_f64() * 1000.0
+        );
+    }
 }
 
 /// Submits at a rate, round robin, waits until every one is committed, and gives what the nodes measured meanwhile.
-async fn load(network: &LocalNetwork, updates: &[IdentityUpdate], rate: f64, nodes: usize) -> Measured {
+async fn load(network: &LocalNetwork, updates: &[IdentityUpdate], rate: f64, nodes: Range<usize>) -> Measured {
     let caller = Arc::new(Caller::new(network.layout.id, [7; 32]).unwrap());
-    let before = scrape(network, nodes).await;
+    let before = Scrape::of(network, nodes.clone()).await;
     let began = Instant::now();
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
     let mut submissions = Vec::new();
+    let mut first = None;
     for (number, update) in updates.iter().enumerate() {
         ticks.tick().await;
-        let node = &network.layout.nodes[number % nodes];
+        let node = &network.layout.nodes[number % nodes.len()];
         let (caller, key, address) = (caller.clone(), node.key, node.listen.to_string());
         let request = Request::SubmitIdentity(Box::new(update.clone()));
         submissions.push(tokio::spawn(async move {
@@ -100,18 +198,23 @@ async fn load(network: &LocalNetwork, updates: &[IdentityUpdate], rate: f64, nod
                 .into_submitted()
                 .unwrap();
         }));
+        if first.is_none() && Scrape::of(network, nodes.clone()).await.since(&before).finality.count() > 0 {
+            first = Some(began.elapsed());
+        }
     }
     for submission in submissions {
         submission.await.unwrap();
     }
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let after = scrape(network, nodes).await;
-        let measured = after.since(&before);
-        if measured.count() >= updates.len() as u64 {
+        let passed = Scrape::of(network, nodes.clone()).await.since(&before);
+        if passed.finality.count() >= updates.len() as u64 {
+            let elapsed = began.elapsed();
             return Measured {
-                histogram: measured,
-                elapsed: began.elapsed(),
+                first: first.unwrap_or(elapsed),
+                finality: passed.finality,
+                elapsed,
+                blocks: passed.height,
             };
         }
         assert!(Instant::now() < deadline, "not all transactions became final");
@@ -119,75 +222,43 @@ async fn load(network: &LocalNetwork, updates: &[IdentityUpdate], rate: f64, nod
     }
 }
 
-struct Measured {
-    histogram: Histogram,
-    elapsed: Duration,
-}
-
-fn report(what: &str, measured: Measured) {
-    let h = &measured.histogram;
-    println!(
-        "{what}: {} transactions, {:.0}/s, finality p50 {:.1} ms, p99 {:.1} ms",
-        h.count(),
-        h.count() as f64 / measured.elapsed.as_secs_f64(),
-        h.percentile_ms(0.5),
-        h.percentile_ms(0.99)
-    );
-}
-
-/// Upper bound in microseconds → values up to it.
+/// What the nodes' metrics say together.
 #[derive(Default)]
-struct Histogram(BTreeMap<u64, u64>);
+struct Scrape {
+    finality: Histogram,
+    /// The lowest one's.
+    height: u64,
+}
 
-impl Histogram {
-    fn count(&self) -> u64 {
-        self.0.values().next_back().copied().unwrap_or(0)
+impl Scrape {
+    async fn of(network: &LocalNetwork, nodes: Range<usize>) -> Self {
+        let mut scrape = Self {
+            finality: Histogram::default(),
+            height: u64::MAX,
+        };
+        for node in &network.layout.nodes[nodes] {
+            let mut stream = TcpStream::connect(node.http).await.unwrap();
+            stream
+                .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+                .await
+                .unwrap();
+            let mut page = String::new();
+            stream.read_to_string(&mut page).await.unwrap();
+            scrape.finality.add(&page, "tokenim_finality_seconds");
+            let height = page.lines().find_map(|line| line.strip_prefix("tokenim_height "));
+            scrape.height = scrape.height.min(height.unwrap().trim().parse().unwrap());
+        }
+        scrape
     }
 
     fn since(&self, before: &Self) -> Self {
-        let less = |(bound, count): (&u64, &u64)| (*bound, count - before.0.get(bound).unwrap_or(&0));
-        Self(self.0.iter().map(less).collect())
-    }
-
-    /// Values are taken to be spread evenly within a bucket.
-    fn percentile_ms(&self, share: f64) -> f64 {
-        let wanted = share * self.count() as f64;
-        let (mut low, mut below) = (0, 0);
-        for (&bound, &count) in &self.0 {
-            if count as f64 >= wanted && count > below {
-                let inside = (wanted - below as f64) / (count - below) as f64;
-                return (low as f64 + inside * (bound - low) as f64) / 1000.0;
-            }
-            (low, below) = (bound, count);
-        }
-        0.0
-    }
-}
-
-async fn scrape(network: &LocalNetwork, nodes: usize) -> Histogram {
-    let mut histogram = Histogram::default();
-    for node in &network.layout.nodes[..nodes] {
-        let mut stream = TcpStream::connect(node.http).await.unwrap();
-        stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-            .await
-            .unwrap();
-        let mut page = String::new();
-        stream.read_to_string(&mut page).await.unwrap();
-        for line in page.lines() {
-            let Some((_, rest)) = line.split_once("finality_seconds_bucket{le=\"") else {
-                continue;
-            };
-            let (bound, count) = rest.split_once("\"} ").unwrap();
-            let bound = bound.parse::<f64>().map_or(u64::MAX, |seconds| {
-                if seconds.is_finite() {
-                    (seconds * 1e6) as u64
-                } else {
-                    u64::MAX
-                }
-            });
-            *histogram.0.entry(bound).or_default() += count.trim().parse::<u64>().unwrap();
+        let counts = self.finality.counts.iter();
+        let less = |(bound, count): (&u64, &u64)| (*bound, count - before.finality.counts.get(bound).unwrap_or(&0));
+        Self {
+            finality: Histogram {
+                counts: counts.map(less).collect(),
+            },
+            height: self.height - before.height,
         }
     }
-    histogram
 }

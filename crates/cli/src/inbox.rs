@@ -9,7 +9,7 @@ use tokenim_wire::hex;
 
 use crate::args::InboxArgs;
 use crate::error::CliError;
-use crate::output::{self, line, printable, remark, utc};
+use crate::output::{self, count, line, printable, remark, utc};
 use crate::{progress, secret, signals, status};
 
 /// How often the outbox is looked after while following.
@@ -62,15 +62,21 @@ pub(crate) async fn run(args: &InboxArgs) -> Result<(), CliError> {
                 remark("Nothing new.");
             }
         } else {
-            remark(format!(
-                "Possibly incomplete: {} of the {} nodes that are needed answered, and {} listed messages are missing.",
-                reading.answers, reading.needed, reading.missing
-            ));
+            remark(incomplete(reading.answers, reading.needed, reading.missing));
         }
         client.maintain(Duration::from_secs(5)).await?;
     }
     client.close().await;
     Ok(())
+}
+
+/// Why something that was accepted may be missing.
+fn incomplete(answers: usize, needed: usize, missing: usize) -> String {
+    let listed = match missing {
+        0 => String::new(),
+        _ => format!("; they list {} that none of them gives", count(missing, "message")),
+    };
+    format!("Possibly incomplete: {} answered, {needed} must{listed}.", count(answers, "node"))
 }
 
 /// What was last said about the nodes that are followed, and what would be said now.
@@ -83,11 +89,9 @@ struct Coverage {
 impl Coverage {
     fn change(&mut self, answers: usize, needed: usize, missing: usize, complete: bool) {
         let text = if complete {
-            format!("Following {answers} nodes, {needed} are needed.")
-        } else if missing > 0 {
-            format!("Possibly incomplete: nodes list {missing} messages that none of them gives.")
+            format!("Complete: {} answered, {needed} must.", count(answers, "node"))
         } else {
-            format!("Possibly incomplete: following {answers} nodes, {needed} are needed.")
+            incomplete(answers, needed, missing)
         };
         // When it began to be so, not when it last changed in detail.
         let since = match &self.now {

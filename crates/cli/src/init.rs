@@ -35,9 +35,9 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), CliError> {
             };
             let config = fleet::lay_out(dir, name, &places)?;
             output::line(format!(
-                "Made network {} with {} nodes in {}.",
+                "Made network {} with {} in {}.",
                 config.name(),
-                places.len(),
+                output::count(places.len(), "node"),
                 dir.display()
             ))?;
             for (number, (address, _)) in (1..).zip(&places) {
@@ -80,10 +80,10 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), CliError> {
             let config = network(name, members)?;
             write_new(out, &config)?;
             output::line(format!(
-                "Wrote {}: network {} of {} nodes. Put it into each node's folder with `tokenim init join`.",
+                "Wrote {}: network {} of {}. Put it into each node's folder with `tokenim init join`.",
                 out.display(),
                 config.name(),
-                config.nodes().len()
+                output::count(config.nodes().len(), "node")
             ))
         }
         InitCommand::Join { dir, network } => {

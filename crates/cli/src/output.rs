@@ -118,6 +118,12 @@ pub(crate) fn short(name: &impl ToString) -> String {
     }
 }
 
+/// So many of something, in words for people.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
 /// A table with columns of even width, the numbers to the right.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -184,6 +190,12 @@ mod tests {
             vec!["delivered in".to_owned(), "12.5 ms".to_owned()],
         ];
         assert_eq!(table(&rows), "lost                0\ndelivered in  12.5 ms");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        let counts = [0, 1, 2].map(|number| count(number, "message"));
+        assert_eq!(counts, ["0 messages", "1 message", "2 messages"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokenim_wire::{EnvelopeId, Object as _};
 use crate::args::ReceiptArgs;
 use crate::error::{CliError, UNPROVED};
 use crate::init::write_new_file;
-use crate::output::{self, line, utc};
+use crate::output::{self, count, line, utc};
 use crate::{progress, secret, status};
 
 pub(crate) async fn run(args: &ReceiptArgs) -> Result<(), CliError> {
@@ -112,10 +112,10 @@ fn refused(error: &impl std::fmt::Display) -> CliError {
 pub(crate) fn sentence(light: &LightClient, proof: &AcceptanceProof) -> Result<String, CliError> {
     let accepted = light.verify_acceptance(proof).map_err(|error| refused(&error))?;
     Ok(format!(
-        "envelope {} was accepted: {} nodes signed to keep it until {}, anchored in block {} of {}, final by {} of {} \
+        "envelope {} was accepted: {} signed to keep it until {}, anchored in block {} of {}, final by {} of {} \
          validators",
         accepted.envelope,
-        accepted.issuers.len(),
+        count(accepted.issuers.len(), "node"),
         utc(accepted.expiry.get().saturating_mul(1_000)),
         accepted.height,
         utc(accepted.time.get()),

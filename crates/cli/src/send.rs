@@ -9,7 +9,7 @@ use tokenim_wire::limits::MESSAGE_BODY_BYTES_MAX;
 
 use crate::args::SendArgs;
 use crate::error::{CliError, USAGE};
-use crate::output::{self, line, remark};
+use crate::output::{self, count, line, remark};
 use crate::{progress, receipt, secret, status};
 
 /// How long the ledger may take to prove the acceptance.
@@ -75,10 +75,10 @@ pub(crate) async fn run(args: &SendArgs) -> Result<(), CliError> {
     } else {
         line(format!("message {}", report.message))?;
         line(format!(
-            "accepted after {:.0} ms: {nodes} signed receipts for {} device{}",
+            "accepted after {:.0} ms: {} for {}",
             report.accepted_after.as_secs_f64() * 1_000.0,
-            report.devices.len(),
-            if report.devices.len() == 1 { "" } else { "s" }
+            count(nodes, "signed receipt"),
+            count(report.devices.len(), "device"),
         ))?;
         if let Some(Ok(proofs)) = &proofs {
             for proof in proofs {
@@ -88,12 +88,12 @@ pub(crate) async fn run(args: &SendArgs) -> Result<(), CliError> {
     }
     let rest = client.maintain(REST_PATIENCE).await?;
     if rest.accepted > 0 {
-        remark(format!("{} earlier messages went out too", rest.accepted));
+        remark(format!("{} went out too", count(rest.accepted, "earlier message")));
     }
     if rest.unaccepted > 0 {
         remark(format!(
-            "{} earlier messages still wait for enough nodes",
-            rest.unaccepted
+            "not accepted by enough nodes yet: {}",
+            count(rest.unaccepted, "earlier message")
         ));
     }
     client.close().await;

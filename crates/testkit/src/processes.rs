@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Characters of a log that an error shows.
+/// Characters at the end of a log that an error shows.
 const LOG_SHOWN: usize = 4_000;
 /// How long `/health` gets for an answer.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
@@ -219,7 +219,7 @@ impl Processes {
                     return Err(HarnessError::TimedOut {
                         what: format!(
                             "node {number}: {what} (it says {health:?}; its log:\n{})",
-                            self.log(*number)
+                            self.end_of_log(*number)
                         ),
                         patience,
                     });
@@ -241,11 +241,15 @@ impl Processes {
         .await
     }
 
-    /// The end of what a node wrote to standard error since its last start.
+    /// What a node wrote to standard error since its last start.
     #[must_use]
     pub fn log(&self, number: usize) -> String {
         let bytes = fs::read(self.log_path(number)).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn end_of_log(&self, number: usize) -> String {
+        let text = self.log(number);
         let skipped = text.chars().count().saturating_sub(LOG_SHOWN);
         text.chars().skip(skipped).collect()
     }
@@ -264,7 +268,7 @@ impl Processes {
             return Err(HarnessError::Ended {
                 node: number,
                 status: status.to_string(),
-                log: self.log(number),
+                log: self.end_of_log(number),
             });
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! `tokenim demo`: the whole system at once, with real parts, told as it happens.
 
+mod histogram;
 mod liar;
 mod numbers;
 mod plan;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::numbers::thousandth;
 use crate::args::DemoArgs;
 use crate::error::CliError;
-use crate::output::{self, line, table};
+use crate::output::{self, count, line, table};
 
 /// Everything the demo counted and measured; times in milliseconds unless named otherwise.
 #[derive(Debug, Default)]
@@ -52,12 +52,12 @@ impl Report {
             }
         };
         let missing = self.sent.saturating_sub(self.accepted);
-        fault(missing > 0, format!("{missing} messages were not accepted"));
-        fault(self.lost > 0, format!("{} messages were lost", self.lost));
-        fault(self.duplicated > 0, format!("{} messages came twice", self.duplicated));
+        fault(missing > 0, format!("{} not accepted", count(missing, "message")));
+        fault(self.lost > 0, format!("{} lost", count(self.lost, "message")));
+        fault(self.duplicated > 0, format!("{} delivered twice", count(self.duplicated, "message")));
         fault(
             self.unproved > 0,
-            format!("{} messages were left unproved", self.unproved),
+            format!("{} left unproved", count(self.unproved, "message")),
         );
         fault(self.killed == 0, "no node was killed".to_owned());
         fault(

@@ -8,8 +8,9 @@ use tokenim_client::step::Fault;
 use tokenim_client::{AcceptanceProof, Argon2Cost, Client, ClientError};
 use tokenim_wire::{Object as _, hex};
 
+use super::histogram::Histogram;
 use super::liar::Liar;
-use super::numbers::{Histogram, percentile};
+use super::numbers::percentile;
 use super::plan::{Person, plan};
 use super::report::Report;
 use super::traffic::{Outcome, Traffic};
@@ -107,9 +108,9 @@ pub(super) async fn tell(
     let answers = plan.iter().filter(|planned| planned.from == Person::Bert).count();
     report.message_bytes = plan.iter().map(|planned| planned.text.len()).sum();
     teller.tell(&format!(
-        "Anna sends {} messages, Bert answers with {answers}: 1 byte to 60 KiB, {:.1} MiB of text in eight scripts, several \
+        "Anna sends {}, Bert answers with {answers}: 1 byte to 60 KiB, {:.1} MiB of text in eight scripts, several \
          in flight.",
-        plan.len().saturating_sub(answers),
+        output::count(plan.len().saturating_sub(answers), "message"),
         mebibytes(report.message_bytes),
     ));
     let bar = progress::bar("messages delivered", plan.len() as u64);

@@ -13,6 +13,7 @@ use super::plan::{Person, Planned};
 use super::story::Teller;
 use crate::error::CliError;
 use crate::fleet::Fleet;
+use crate::output;
 
 /// Messages that are being sent at a time.
 const IN_FLIGHT: usize = 8;
@@ -294,9 +295,9 @@ impl Course<'_> {
                 self.outcome.killed = 1;
                 self.life = Life::Dead(Instant::now());
                 self.tell(&format!(
-                    "Node {} is killed (SIGKILL) after {} messages. The others go on.",
+                    "Node {} is killed (SIGKILL) after {}. The others go on.",
                     self.traffic.dying.saturating_add(1),
-                    self.accepted
+                    output::count(self.accepted, "message")
                 ));
             }
             Life::Dead(since) => {

@@ -12,6 +12,7 @@ use std::{
 use tokenim_consensus::{Application, Block, BlockDigest, Certificate, Header, Misbehaviour, Verdict, payload_root};
 use tokenim_wire::{Digest, Epoch, Height, Label, NetworkId, UnixMillis, hash};
 
+pub mod bare;
 pub mod loopback;
 
 pub const NETWORK: NetworkId = NetworkId::from_bytes([0x77; 32]);
