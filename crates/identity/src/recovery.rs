@@ -2,7 +2,7 @@
 
 use crate::{Operation, Record, RecordError, Recovery, RecoveryKey, RecoverySigningKey, Signature, Statement};
 use alloc::{string::String, vec::Vec};
-use bech32::{Bech32m, Hrp, primitives::decode::CheckedHrpstring};
+use bech32::{Bech32m, ByteIterExt as _, Fe32IterExt as _, Hrp, primitives::decode::CheckedHrpstring};
 use core::{fmt, str::FromStr};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -328,10 +328,15 @@ impl RecoveryShare {
         }
         // The longest has 920 characters: it never grows, so it leaves no copy behind.
         let mut out = Zeroizing::new(String::with_capacity(1024));
-        match bech32::encode_lower_to_fmt::<Bech32m, _>(&mut *out, PREFIX, &bytes) {
-            Ok(()) => out,
-            Err(_) => unreachable!("920 characters are below the 1,023 of BIP-350's code, and a String takes all"),
-        }
+        out.extend(
+            bytes
+                .iter()
+                .copied()
+                .bytes_to_fes()
+                .with_checksum::<Bech32m>(&PREFIX)
+                .chars(),
+        );
+        out
     }
 
     /// Reads what [`RecoveryShare::to_text`] wrote, in lower or upper case, with any white space in and around it.
