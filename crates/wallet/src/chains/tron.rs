@@ -8,6 +8,7 @@ use crate::{
     text::{self, Base58Check},
 };
 use alloc::{format, string::String};
+use tokenim_wire::hex;
 
 /// The version byte of addresses.
 const VERSION: u8 = 0x41;
@@ -24,8 +25,8 @@ impl Account {
     pub(crate) fn parse(reference: &str, address: &str) -> Result<Self, ParseAccountError> {
         let chain = reference
             .strip_prefix("0x")
-            .filter(|digits| !digits.bytes().any(|byte| byte.is_ascii_uppercase()))
-            .and_then(text::parse_hex)
+            .and_then(hex::decode)
+            .and_then(|bytes| bytes.try_into().ok())
             .ok_or(ParseAccountError::Chain)?;
         match text::parse_base58check(address) {
             Base58Check::Valid(VERSION, address) => Ok(Self {
