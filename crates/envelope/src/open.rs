@@ -218,43 +218,45 @@ pub struct Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SealedEnvelope;
     use crate::hpke::tests::ciphertext_for_two;
     use crate::sealed::Header;
-    use tokenim_wire::BoundedBytes;
 
     #[test]
     fn a_ciphertext_for_two_keys_is_refused_by_one() {
-        let keys = [[1; 32], [2; 32]].map(|seed| EnvelopeSecretKey::from_seed(&seed));
-        let publics = [&keys[0], &keys[1]].map(|key| *key.hpke().public_key());
+        let keys = [[1; 32], [2; 32]].map(|seed| EnvelopeSecretKey::from_seed(Suite::X25519, &seed));
+        let publics = [&keys[0], &keys[1]].map(|key| key.hpke().public_key());
         let network = NetworkId::from_bytes([3; 32]);
         let now = UnixSeconds::new(1_000_000_000);
-        let mut header = Header {
-            suite: SuiteId::X25519,
-            expiry: now,
-            enc: BoundedBytes::empty(),
-        };
-        let info = info(&network, header.suite);
+        let suite = Suite::X25519.id();
+        let info = info(&network, suite);
         // the encapsulated key is the same for any header, which then names it
-        let (enc, _) = ciphertext_for_two(&publics[0], &publics[1], &info, b"", 32, 32);
-        header.enc = BoundedBytes::try_from(enc.as_bytes().as_slice()).unwrap();
+        let (enc, _) = ciphertext_for_two(publics[0], publics[1], &info, b"", 32, 32);
+        let header = Header {
+            suite,
+            expiry: now,
+            enc: Borrowed(enc.as_bytes()),
+        };
         let aad = header.aad().unwrap();
-        let (_, sealed) = ciphertext_for_two(&publics[0], &publics[1], &info, &aad, 32, 32);
+        let (_, sealed) = ciphertext_for_two(publics[0], publics[1], &info, &aad, 32, 32);
 
         // HPKE lets it through under both keys; the commitment stands under one at most
         let plaintexts = [&keys[0], &keys[1]].map(|key| hpke::open(key.hpke(), &enc, &info, &aad, &sealed).unwrap());
         assert!(is_committed(&plaintexts[0]));
         assert!(!is_committed(&plaintexts[1]));
 
-        let ciphertext = BoundedBytes::try_from(sealed).unwrap();
-        let envelope = Sealed { header, ciphertext }.to_bytes().unwrap();
-        for key in &keys {
+        let envelope = SealedEnvelope::new(&header, aad, &sealed).unwrap();
+        let [first, second] = [&keys[0], &keys[1]];
+        // nor does it open under the other key of one device
+        for keys in [&[first][..], &[second], &[first, second], &[second, first]] {
             let opener = Opener {
                 network,
                 identity: IdentityId::from_bytes([4; 32]),
                 device: DeviceId::from_bytes([5; 32]),
-                key,
+                keys,
             };
-            assert_eq!(open(&opener, &envelope, now).map(|_| ()), Err(OpenError::Refused));
+            let refused = open(&opener, envelope.as_bytes(), now).map(|_| ());
+            assert_eq!(refused, Err(OpenError::Refused));
         }
     }
 }

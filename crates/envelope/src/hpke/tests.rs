@@ -1,12 +1,18 @@
-//! Tests that look inside: the published vector step by step, and a ciphertext for two keys.
+//! Tests that look inside: published vectors step by step, and a ciphertext for two keys.
 
 use alloc::{format, string::String, vec, vec::Vec};
 
 use super::*;
+use aes_gcm::Aes256Gcm;
 use rand_core::{Infallible, TryCryptoRng, TryRng};
+use x25519_dalek::StaticSecret;
+
+mod published;
+mod vectors;
+mod wycheproof;
 
 /// A generator that gives the bytes it holds, once.
-struct Fixed(Vec<u8>);
+pub(crate) struct Fixed(pub(crate) Vec<u8>);
 
 impl TryRng for Fixed {
     type Error = Infallible;
@@ -31,136 +37,141 @@ fn rng(seed: u8) -> Fixed {
     Fixed((0..=255).map(|i: u8| i.wrapping_mul(29) ^ seed).collect())
 }
 
-#[derive(serde::Deserialize)]
-#[allow(non_snake_case, reason = "the names of RFC 9180")]
-struct Vector {
-    info: String,
-    ikmR: String,
-    skRm: String,
-    pkRm: String,
-    ikmE: String,
-    skEm: String,
-    enc: String,
-    shared_secret: String,
-    key_schedule_context: String,
-    key: String,
-    base_nonce: String,
-    aad: String,
-    pt: String,
-    ct: String,
-}
-
-fn vector() -> Vector {
-    serde_json::from_str(include_str!("../../tests/vectors/hpke_rfc9180.json")).unwrap()
-}
-
 fn hex(text: &str) -> Vec<u8> {
+    assert!(text.len().is_multiple_of(2), "{text}");
     (0..text.len() / 2)
         .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
         .collect()
 }
 
-#[test]
-fn the_published_vector_is_reproduced_byte_for_byte() {
-    let v = vector();
-    let recipient = SecretKey::derive(&hex(&v.ikmR));
-    assert_eq!(recipient.expose_bytes().to_vec(), hex(&v.skRm));
-    assert_eq!(recipient.public_key().as_bytes().to_vec(), hex(&v.pkRm));
-
-    let mut rng = Fixed(hex(&v.ikmE));
-    let (enc, ct) = seal(
-        recipient.public_key(),
-        &hex(&v.info),
-        &hex(&v.aad),
-        &hex(&v.pt),
-        &mut rng,
-    )
-    .unwrap();
-    assert!(rng.0.is_empty(), "exactly one key is drawn");
-    assert_eq!(enc.as_bytes().to_vec(), hex(&v.enc));
-    assert_eq!(ct, hex(&v.ct));
-
-    let recipient = SecretKey::from_bytes(&hex(&v.skRm).try_into().unwrap());
-    let opened = open(&recipient, &enc, &hex(&v.info), &hex(&v.aad), &ct).unwrap();
-    assert_eq!(opened, hex(&v.pt));
+fn array<const N: usize>(text: &str) -> [u8; N] {
+    hex(text).try_into().unwrap()
 }
 
 #[test]
-fn every_step_of_the_published_key_schedule_is_reproduced() {
-    let v = vector();
-    let recipient = SecretKey::derive(&hex(&v.ikmR));
-    let ephemeral = SecretKey::derive(&hex(&v.ikmE));
-    assert_eq!(ephemeral.expose_bytes().to_vec(), hex(&v.skEm));
-
-    let enc = Encapsulated(ephemeral.public.0);
-    let dh = ephemeral.diffie_hellman(recipient.public_key().as_bytes()).unwrap();
-    let shared = shared_secret(&dh, &enc, recipient.public_key());
-    assert_eq!(shared.to_vec(), hex(&v.shared_secret));
-    assert_eq!(
-        key_schedule_context(&hex(&v.info)).to_vec(),
-        hex(&v.key_schedule_context)
-    );
-
-    let schedule = KeySchedule::new(&shared, &hex(&v.info));
-    assert_eq!(schedule.key.to_vec(), hex(&v.key));
-    assert_eq!(schedule.nonce.to_vec(), hex(&v.base_nonce));
+fn the_constant_psk_id_hashes_are_what_they_say() {
+    for suite in Suite::ALL {
+        let schedule = suite.schedule();
+        let hash = kdf::labeled_extractor(b"", &schedule.suite, b"psk_id_hash", b"")
+            .finalize()
+            .0;
+        assert_eq!(hash.as_slice(), schedule.psk_id_hash, "{suite:?}");
+        // the number of the KEM, then those of HKDF-SHA256 and AES-256-GCM
+        let number = suite.id().get().to_be_bytes();
+        assert_eq!(
+            schedule.suite,
+            *[b"HPKE", number.as_slice(), &[0, 1, 0, 2]].concat(),
+            "{suite:?}"
+        );
+    }
 }
 
 #[test]
-fn the_constant_psk_id_hash_is_what_it_says() {
-    let hash = labeled_extractor(b"", HPKE_SUITE, b"psk_id_hash", b"").finalize().0;
-    assert_eq!(hash.as_slice(), PSK_ID_HASH);
+fn suites_and_their_numbers_belong_together() {
+    for suite in Suite::ALL {
+        assert_eq!(Suite::from_id(suite.id()), Some(suite));
+        assert_eq!(suite.id().key_bytes(), Some(suite.public_key_bytes()));
+        let key = SecretKey::generate(suite, &mut rng(1));
+        assert_eq!((key.suite(), key.public_key().suite()), (suite, suite));
+        assert_eq!(key.public_key().as_bytes().len(), suite.public_key_bytes());
+        let (enc, _) = seal(key.public_key(), b"", b"", b"", &mut rng(2)).unwrap();
+        assert_eq!(enc.as_bytes().len(), suite.encapsulated_bytes());
+        let published = EnvelopeKey::from(key.public_key());
+        assert_eq!(
+            (published.suite(), published.as_bytes()),
+            (suite.id(), key.public_key().as_bytes())
+        );
+    }
+    assert_eq!(Suite::from_id(SuiteId::new(0x0021)), None);
+    assert!(Suite::X25519 < Suite::XWing, "the weaker one first");
+    assert_eq!(Suite::default(), Suite::XWing);
+}
+
+#[test]
+fn keys_survive_their_bytes() {
+    for suite in Suite::ALL {
+        let key = SecretKey::generate(suite, &mut rng(1));
+        let again = SecretKey::from_bytes(suite, &key.expose_bytes());
+        assert_eq!(again.public_key(), key.public_key());
+        assert_eq!(again.expose_bytes(), key.expose_bytes());
+        let public = PublicKey::from_bytes(suite, key.public_key().as_bytes()).unwrap();
+        let (enc, ct) = seal(&public, b"i", b"a", b"text", &mut rng(2)).unwrap();
+        assert_eq!(
+            seal(key.public_key(), b"i", b"a", b"text", &mut rng(2)),
+            Ok((enc.clone(), ct.clone()))
+        );
+        let enc = Encapsulated::from_bytes(suite, enc.as_bytes()).unwrap();
+        assert_eq!(open(&again, &enc, b"i", b"a", &ct).as_deref(), Ok(b"text".as_slice()));
+    }
 }
 
 #[test]
 fn in_place_and_copying_forms_agree() {
-    let recipient = SecretKey::generate(&mut rng(1));
-    let plaintext: Vec<u8> = (0..=99).collect();
-    let (enc, ct) = seal(recipient.public_key(), b"i", b"a", &plaintext, &mut rng(2)).unwrap();
+    for suite in Suite::ALL {
+        let recipient = SecretKey::generate(suite, &mut rng(1));
+        let plaintext: Vec<u8> = (0..=99).collect();
+        let (enc, ct) = seal(recipient.public_key(), b"i", b"a", &plaintext, &mut rng(2)).unwrap();
 
-    let mut buffer = plaintext.clone();
-    let in_place = seal_in_place(recipient.public_key(), b"i", b"a", &mut buffer, &mut rng(2)).unwrap();
-    assert_eq!((in_place, &buffer), (enc, &ct));
+        let mut buffer = plaintext.clone();
+        let in_place = seal_in_place(recipient.public_key(), b"i", b"a", &mut buffer, &mut rng(2)).unwrap();
+        assert_eq!((&in_place, &buffer), (&enc, &ct));
 
-    open_in_place(&recipient, &enc, b"i", b"a", &mut buffer).unwrap();
-    assert_eq!(buffer, plaintext);
+        open_in_place(&recipient, &enc, b"i", b"a", &mut buffer).unwrap();
+        assert_eq!(buffer, plaintext);
+    }
 }
 
 #[test]
 fn a_refused_buffer_is_left_alone() {
-    let recipient = SecretKey::generate(&mut rng(1));
-    let (enc, mut ct) = seal(recipient.public_key(), b"i", b"a", b"text", &mut rng(2)).unwrap();
-    ct[1] ^= 1;
-    let before = ct.clone();
-    assert_eq!(
-        open_in_place(&recipient, &enc, b"i", b"a", &mut ct),
-        Err(OpenError::Refused)
-    );
-    assert_eq!(ct, before);
+    for suite in Suite::ALL {
+        let recipient = SecretKey::generate(suite, &mut rng(1));
+        let (enc, mut ct) = seal(recipient.public_key(), b"i", b"a", b"text", &mut rng(2)).unwrap();
+        ct[1] ^= 1;
+        let before = ct.clone();
+        let refused = open_in_place(&recipient, &enc, b"i", b"a", &mut ct);
+        assert_eq!((refused, ct), (Err(OpenError::Refused), before));
+    }
 }
 
 #[test]
 fn every_input_is_bound() {
-    let recipient = SecretKey::generate(&mut rng(1));
-    let other = SecretKey::generate(&mut rng(9));
-    let (enc, ct) = seal(recipient.public_key(), b"info", b"aad", b"text", &mut rng(2)).unwrap();
-    let (other_enc, _) = seal(recipient.public_key(), b"info", b"aad", b"text", &mut rng(3)).unwrap();
-    let refused = Err(OpenError::Refused);
-    assert_eq!(open(&other, &enc, b"info", b"aad", &ct), refused);
-    assert_eq!(open(&recipient, &other_enc, b"info", b"aad", &ct), refused);
-    assert_eq!(open(&recipient, &enc, b"info!", b"aad", &ct), refused);
-    assert_eq!(open(&recipient, &enc, b"info", b"", &ct), refused);
-    for length in 0..ct.len() {
-        assert_eq!(
-            open(&recipient, &enc, b"info", b"aad", &ct[..length]),
-            refused,
-            "{length}"
-        );
+    for suite in Suite::ALL {
+        let recipient = SecretKey::generate(suite, &mut rng(1));
+        let other = SecretKey::generate(suite, &mut rng(9));
+        let (enc, ct) = seal(recipient.public_key(), b"info", b"aad", b"text", &mut rng(2)).unwrap();
+        let (other_enc, _) = seal(recipient.public_key(), b"info", b"aad", b"text", &mut rng(3)).unwrap();
+        let refused = Err(OpenError::Refused);
+        assert_eq!(open(&other, &enc, b"info", b"aad", &ct), refused);
+        assert_eq!(open(&recipient, &other_enc, b"info", b"aad", &ct), refused);
+        assert_eq!(open(&recipient, &enc, b"info!", b"aad", &ct), refused);
+        assert_eq!(open(&recipient, &enc, b"info", b"", &ct), refused);
+        for length in 0..ct.len() {
+            assert_eq!(
+                open(&recipient, &enc, b"info", b"aad", &ct[..length]),
+                refused,
+                "{length}"
+            );
+        }
+        for position in 0..ct.len() {
+            let mut flipped = ct.clone();
+            flipped[position] ^= 0x80;
+            assert_eq!(open(&recipient, &enc, b"info", b"aad", &flipped), refused, "{position}");
+        }
+        for position in 0..enc.as_bytes().len() {
+            let mut flipped = enc.as_bytes().to_vec();
+            flipped[position] ^= 0x40;
+            let flipped = Encapsulated::from_bytes(suite, &flipped).unwrap();
+            assert_eq!(open(&recipient, &flipped, b"info", b"aad", &ct), refused, "{position}");
+        }
     }
-    for position in 0..ct.len() {
-        let mut flipped = ct.clone();
-        flipped[position] ^= 0x80;
-        assert_eq!(open(&recipient, &enc, b"info", b"aad", &flipped), refused, "{position}");
+}
+
+#[test]
+fn an_encapsulated_key_of_the_other_suite_does_not_open() {
+    let keys = Suite::ALL.map(|suite| SecretKey::derive(suite, &[1; 32]));
+    for (key, other) in [(&keys[0], &keys[1]), (&keys[1], &keys[0])] {
+        let (enc, ct) = seal(key.public_key(), b"i", b"a", b"text", &mut rng(2)).unwrap();
+        assert_eq!(open(other, &enc, b"i", b"a", &ct), Err(OpenError::Refused));
     }
 }
 
@@ -175,44 +186,81 @@ const SMALL_ORDER: [&str; 5] = [
 
 #[test]
 fn points_of_small_order_are_refused_on_both_sides() {
-    let recipient = SecretKey::generate(&mut rng(1));
-    for text in SMALL_ORDER {
-        let point: [u8; 32] = hex(text).try_into().unwrap();
-        let sealed = seal(&PublicKey::from_bytes(point), b"", b"", b"text", &mut rng(2));
-        assert_eq!(sealed, Err(SealError::PublicKey), "{text}");
-        let enc = Encapsulated::from_bytes(point);
-        assert_eq!(
-            open(&recipient, &enc, b"", b"", &[0; 64]),
-            Err(OpenError::Refused),
-            "{text}"
-        );
+    for suite in Suite::ALL {
+        let recipient = SecretKey::generate(suite, &mut rng(1));
+        let (enc, _) = seal(recipient.public_key(), b"", b"", b"text", &mut rng(2)).unwrap();
+        for text in SMALL_ORDER {
+            let at_the_end = |bytes: &[u8]| [&bytes[..bytes.len() - 32], &hex(text)].concat();
+            let to = PublicKey::from_bytes(suite, &at_the_end(recipient.public_key().as_bytes())).unwrap();
+            let sealed = seal(&to, b"", b"", b"text", &mut rng(2));
+            assert_eq!(sealed, Err(SealError::PublicKey), "{text}");
+            let enc = Encapsulated::from_bytes(suite, &at_the_end(enc.as_bytes())).unwrap();
+            assert_eq!(
+                open(&recipient, &enc, b"", b"", &[0; 64]),
+                Err(OpenError::Refused),
+                "{text}"
+            );
+        }
     }
 }
 
 #[test]
-fn a_secret_key_prints_without_its_secret() {
-    let key = SecretKey::from_bytes(&[0xab; 32]);
-    let text = format!("{key:?} {key:#?}");
-    assert!(text.contains("redacted"));
-    assert!(!text.contains("abab") && !text.contains("171, 171"), "{text}");
+fn keys_print_without_their_secrets() {
+    let key = SecretKey::from_bytes(Suite::X25519, &[0xab; 32]);
+    assert_eq!(
+        format!("{key:?} {key:#?}"),
+        "SecretKey(X25519, redacted) SecretKey(X25519, redacted)"
+    );
+    let key = SecretKey::from_bytes(Suite::XWing, &[0xab; 32]);
+    assert_eq!(
+        format!("{key:?} {key:#?}"),
+        "SecretKey(XWing, redacted) SecretKey(XWing, redacted)"
+    );
+    let enc = Encapsulated::from_bytes(Suite::X25519, &[7; 32]).unwrap();
+    assert_eq!(format!("{enc:?}"), format!("Encapsulated({})", "07".repeat(32)));
+    let enc = Encapsulated::from_bytes(Suite::XWing, &[7; 1120]).unwrap();
+    assert_eq!(format!("{enc:?}"), format!("Encapsulated({}…)", "07".repeat(32)));
 }
 
 fn wipes_on_drop<T: zeroize::ZeroizeOnDrop>() {}
 
 #[test]
 fn secret_values_are_of_types_that_wipe_themselves() {
+    wipes_on_drop::<SecretKey>();
     wipes_on_drop::<StaticSecret>();
     wipes_on_drop::<x25519_dalek::SharedSecret>();
+    wipes_on_drop::<ml_kem::ml_kem_768::DecapsulationKey>();
+    wipes_on_drop::<sha3::Sha3_256>();
+    // its reader does so too, without saying it by the trait
+    wipes_on_drop::<shake::Shake256>();
     wipes_on_drop::<Aes256Gcm>();
-    wipes_on_drop::<Zeroizing<[u8; KEY_BYTES]>>();
+    wipes_on_drop::<SharedSecret>();
     // The fields of the types that hold secrets here; a new one has to be named.
-    let SecretKey { secret, public: _ } = SecretKey::from_bytes(&[1; 32]);
+    let x25519::SecretKey { secret, public: _ } = x25519::SecretKey::from_bytes(&[1; 32]);
     let _: StaticSecret = secret;
-    let KeySchedule { key, nonce } = KeySchedule::new(&[1; 32], b"");
-    let _: (Zeroizing<[u8; 32]>, Zeroizing<[u8; 12]>) = (key, nonce);
-    let Encapsulation { enc: _, shared_secret } =
-        Encapsulation::new(SecretKey::from_bytes(&[1; 32]).public_key(), &mut rng(2)).unwrap();
-    let _: Zeroizing<[u8; 32]> = shared_secret;
+    let x_wing::SecretKey {
+        seed,
+        ml_kem,
+        x25519,
+        x25519_public: _,
+    } = x_wing::SecretKey::from_bytes(&[1; 32]);
+    let _: (Zeroizing<[u8; 32]>, ml_kem::ml_kem_768::DecapsulationKey, StaticSecret) = (seed, ml_kem, x25519);
+    for suite in Suite::ALL {
+        let key = SecretKey::from_bytes(suite, &[1; 32]);
+        let Encapsulation {
+            suite: _,
+            enc: _,
+            shared_secret,
+        } = Encapsulation::new(key.public_key(), &mut rng(2)).unwrap();
+        let kdf::Keys { key, nonce } = suite.schedule().keys(&shared_secret, b"");
+        let _: (Zeroizing<[u8; 32]>, Zeroizing<[u8; 12]>) = (key, nonce);
+        let _: Zeroizing<[u8; 32]> = shared_secret;
+        let SecretKey { secret, public: _ } = SecretKey::from_bytes(suite, &[1; 32]);
+        match secret {
+            Secret::X25519(x25519::SecretKey { .. }) => {}
+            Secret::XWing(_) => {}
+        }
+    }
 }
 
 /// Multiplication in the field of GHASH: blocks as big-endian numbers, the first bit the lowest power.
@@ -237,7 +285,8 @@ fn invert(a: u128) -> u128 {
     inverse
 }
 
-/// What a dishonest sender needs: one encapsulated key, two recipients, one ciphertext that both can open.
+/// What a dishonest sender needs: one encapsulated key, two recipients, one ciphertext that both can open. With X25519,
+/// where one ephemeral key serves two recipients; the AEAD, which is at fault, is the same in both suites.
 ///
 /// The first `zeros` bytes open as zeros under the first key.
 pub(crate) fn ciphertext_for_two(
@@ -248,53 +297,51 @@ pub(crate) fn ciphertext_for_two(
     blocks: usize,
     zeros: usize,
 ) -> (Encapsulated, Vec<u8>) {
-    let ephemeral = SecretKey::derive(&[5; 32]);
-    let enc = Encapsulated(ephemeral.public.0);
-    let schedule = |to: &PublicKey| {
-        let dh = ephemeral.diffie_hellman(to.as_bytes()).unwrap();
-        KeySchedule::new(&shared_secret(&dh, &enc, to), info)
+    let ephemeral = x25519::SecretKey::derive(&[5; 32]);
+    let enc = ephemeral.public;
+    let keys = |to: &PublicKey| {
+        let to = to.as_bytes().try_into().unwrap();
+        let dh = x25519::diffie_hellman(&ephemeral.secret, to).unwrap();
+        Schedule::X25519.keys(&x25519::shared_secret(&dh, &enc, to), info)
     };
-    let schedules = [schedule(first), schedule(second)];
-    let keystream = |s: &KeySchedule| {
+    let keys = [keys(first), keys(second)];
+    let keystream = |k: &kdf::Keys| {
         let mut zeroes = vec![0; 16 * blocks];
-        let _ = s
+        let _ = k
             .cipher()
-            .encrypt_inout_detached(s.nonce(), aad, zeroes.as_mut_slice().into());
+            .encrypt_inout_detached(k.nonce(), aad, zeroes.as_mut_slice().into());
         zeroes
     };
     // The tag that a key gives to a ciphertext, by encrypting what decrypts to it.
-    let tag = |s: &KeySchedule, ciphertext: &[u8]| {
-        let mut buffer: Vec<u8> = keystream(s).iter().zip(ciphertext).map(|(a, b)| a ^ b).collect();
-        let tag = s
+    let tag = |k: &kdf::Keys, ciphertext: &[u8]| {
+        let mut buffer: Vec<u8> = keystream(k).iter().zip(ciphertext).map(|(a, b)| a ^ b).collect();
+        let tag = k
             .cipher()
-            .encrypt_inout_detached(s.nonce(), aad, buffer.as_mut_slice().into());
+            .encrypt_inout_detached(k.nonce(), aad, buffer.as_mut_slice().into());
         assert_eq!(buffer, ciphertext);
         u128::from_be_bytes(tag.unwrap().into())
     };
 
     let free = zeros.div_ceil(16)..zeros.div_ceil(16) + 1;
-    let mut ciphertext = keystream(&schedules[0]);
+    let mut ciphertext = keystream(&keys[0]);
     let mut set = |value: u128| {
         ciphertext[16 * free.start..16 * free.end].copy_from_slice(&value.to_be_bytes());
         ciphertext.clone()
     };
     // Tags are affine in the free block: solve for the value at which both agree.
     let (zero, one) = (set(0), set(1 << 127));
-    let at_zero = [tag(&schedules[0], &zero), tag(&schedules[1], &zero)];
-    let slope = [
-        at_zero[0] ^ tag(&schedules[0], &one),
-        at_zero[1] ^ tag(&schedules[1], &one),
-    ];
+    let at_zero = [tag(&keys[0], &zero), tag(&keys[1], &zero)];
+    let slope = [at_zero[0] ^ tag(&keys[0], &one), at_zero[1] ^ tag(&keys[1], &one)];
     let mut sealed = set(multiply(at_zero[0] ^ at_zero[1], invert(slope[0] ^ slope[1])));
-    let common = tag(&schedules[0], &sealed);
-    assert_eq!(common, tag(&schedules[1], &sealed));
+    let common = tag(&keys[0], &sealed);
+    assert_eq!(common, tag(&keys[1], &sealed));
     sealed.extend_from_slice(&common.to_be_bytes());
-    (enc, sealed)
+    (Encapsulated::from_bytes(Suite::X25519, &enc).unwrap(), sealed)
 }
 
 #[test]
 fn aes_gcm_alone_does_not_commit_to_its_key() {
-    let (first, second) = (SecretKey::derive(&[1; 32]), SecretKey::derive(&[2; 32]));
+    let [first, second] = [[1; 32], [2; 32]].map(|ikm| SecretKey::derive(Suite::X25519, &ikm));
     let (enc, sealed) = ciphertext_for_two(first.public_key(), second.public_key(), b"i", b"a", 8, 32);
     let plaintexts = [&first, &second].map(|key| open(key, &enc, b"i", b"a", &sealed).unwrap());
     assert_eq!(plaintexts[0][..32], [0; 32]);

@@ -4,28 +4,26 @@
 
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable, OpModeS, Serializable};
+use hpke::kem::{X25519HkdfSha256, XWing};
+use hpke::{Deserializable, Kem, OpModeS, Serializable};
 use serde::ser::SerializeTuple;
 use serde::{Serialize, Serializer};
+use tokenim_envelope::Suite;
 use tokenim_identity::{Device, DeviceSigningKey, Statement};
 use tokenim_wire::{Label, NetworkId, hash};
 
-use crate::people::{EXPIRY, ID, NETWORK, Once, Person, text};
-
-type Kem = X25519HkdfSha256;
-
-pub const IKM_E: [u8; 32] = [0xe5; 32];
+use crate::people::{EXPIRY, ID, NETWORK, Once, Person, randomness, text};
 
 #[derive(Clone)]
 pub struct Draft {
+    pub kem: Suite,
     pub version: u8,
     pub suite: u64,
     pub outer_expiry: u64,
     pub info_network: NetworkId,
     pub info_suite: u16,
-    pub seal_to: [u8; 32],
-    pub ikm_e: [u8; 32],
+    pub seal_to: Vec<u8>,
+    pub randomness: Vec<u8>,
 
     pub commitment: [u8; 32],
     pub sender: [u8; 32],
@@ -34,6 +32,7 @@ pub struct Draft {
     pub recipient_device: [u8; 32],
     pub id: [u8; 16],
     pub expiry: u64,
+    pub checkpoint: Option<(u64, [u8; 32])>,
     pub kind: u64,
     pub body: Vec<u8>,
     /// Takes the place of all of the above in the plaintext; the signature stays.
@@ -43,8 +42,9 @@ pub struct Draft {
     pub signed_network: NetworkId,
     pub signed_info: Option<Vec<u8>>,
     pub signed_aad: Option<Vec<u8>>,
-    pub signed_enc: Option<[u8; 32]>,
-    pub signed_key: [u8; 32],
+    pub signed_enc: Option<Vec<u8>>,
+    pub signed_suite: u64,
+    pub signed_key: Vec<u8>,
     pub signature: Option<[u8; 64]>,
 
     /// The padded length; the right one if none.
@@ -55,18 +55,25 @@ pub struct Draft {
     pub length: Option<u32>,
 }
 
+/// The number of a suite, which is that of its KEM.
+pub fn number(suite: Suite) -> u16 {
+    if suite == Suite::X25519 { 0x0020 } else { 0x647a }
+}
+
 impl Draft {
-    /// What an honest sender makes.
+    /// What an honest sender makes, without a checkpoint.
     pub fn honest(from: &Person, to: &Person) -> Self {
-        let recipient_key = to.key.public().to_x25519().unwrap();
+        let suite = number(to.key.suite());
+        let recipient_key = to.key.public().as_bytes().to_vec();
         Self {
+            kem: to.key.suite(),
             version: 1,
-            suite: 0x20,
+            suite: suite.into(),
             outer_expiry: EXPIRY.get(),
             info_network: NETWORK,
-            info_suite: 0x20,
-            seal_to: recipient_key,
-            ikm_e: IKM_E,
+            info_suite: suite,
+            seal_to: recipient_key.clone(),
+            randomness: randomness(to.key.suite()),
             commitment: [0; 32],
             sender: from.identity.to_bytes(),
             sender_device: from.device.to_bytes(),
@@ -74,6 +81,7 @@ impl Draft {
             recipient_device: to.device.to_bytes(),
             id: ID.to_bytes(),
             expiry: EXPIRY.get(),
+            checkpoint: None,
             kind: 1,
             body: text().into_body(),
             payload_override: None,
@@ -82,6 +90,7 @@ impl Draft {
             signed_info: None,
             signed_aad: None,
             signed_enc: None,
+            signed_suite: suite.into(),
             signed_key: recipient_key,
             signature: None,
             padded_bytes: None,
@@ -90,9 +99,8 @@ impl Draft {
         }
     }
 
-    pub fn enc(&self) -> [u8; 32] {
-        let (_, public) = <Kem as hpke::Kem>::derive_keypair(&self.ikm_e);
-        public.to_bytes().into()
+    pub fn enc(&self) -> Vec<u8> {
+        self.hpke(&[], &[], &[]).0
     }
 
     /// version ‖ suite ‖ expiry ‖ length of enc ‖ enc
@@ -123,6 +131,14 @@ impl Draft {
         out.extend_from_slice(&self.recipient_device);
         out.extend_from_slice(&self.id);
         varint(self.expiry, &mut out);
+        match self.checkpoint {
+            None => out.push(0),
+            Some((height, header)) => {
+                out.push(1);
+                varint(height, &mut out);
+                out.extend_from_slice(&header);
+            }
+        }
         varint(self.kind, &mut out);
         bytes(&self.body, &mut out);
         out
@@ -135,16 +151,18 @@ impl Draft {
         let mut out = Vec::new();
         out.extend_from_slice(hash(Label::new("tokenim/envelope-info/v1"), &[&info]).as_bytes());
         out.extend_from_slice(hash(Label::new("tokenim/envelope-header/v1"), &[&aad]).as_bytes());
-        bytes(&self.signed_enc.unwrap_or_else(|| self.enc()), &mut out);
-        varint(0x20, &mut out);
+        bytes(&self.signed_enc.clone().unwrap_or_else(|| self.enc()), &mut out);
+        varint(self.signed_suite, &mut out);
         bytes(&self.signed_key, &mut out);
         out.extend_from_slice(&self.payload());
         out
     }
 
     pub fn signature(&self) -> [u8; 64] {
-        let statement = Raw(self.statement());
-        let sign = || self.signer.sign(&self.signed_network, &statement).unwrap().to_bytes();
+        let sign = || {
+            let statement = Raw(self.statement());
+            self.signer.sign(&self.signed_network, &statement).unwrap().to_bytes()
+        };
         self.signature.unwrap_or_else(sign)
     }
 
@@ -168,20 +186,43 @@ impl Draft {
     /// The outer half alone, around any plaintext.
     pub fn seal_plaintext(&self, plaintext: &[u8]) -> Vec<u8> {
         let aad = self.aad();
-        let (enc, ciphertext) = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, Kem>(
-            &OpModeS::Base,
-            &<Kem as hpke::Kem>::PublicKey::from_bytes(&self.seal_to).unwrap(),
-            &self.info(),
-            plaintext,
-            &aad,
-            &mut Once(Some(self.ikm_e)),
-        )
-        .unwrap();
-        assert_eq!(enc.to_bytes().as_slice(), self.enc());
+        let (enc, ciphertext) = self.hpke(&self.info(), &aad, plaintext);
+        assert!(
+            aad.ends_with(&enc),
+            "the encapsulated key depends on key and randomness only"
+        );
         let mut out = aad;
         bytes(&ciphertext, &mut out);
         out
     }
+
+    fn hpke(&self, info: &[u8], aad: &[u8], plaintext: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        if self.kem == Suite::X25519 {
+            seal_with::<X25519HkdfSha256>(&self.seal_to, info, aad, plaintext, &self.randomness)
+        } else {
+            seal_with::<XWing>(&self.seal_to, info, aad, plaintext, &self.randomness)
+        }
+    }
+}
+
+/// Encapsulated key and ciphertext, by the `hpke` crate.
+pub fn seal_with<K: Kem>(
+    to: &[u8],
+    info: &[u8],
+    aad: &[u8],
+    plaintext: &[u8],
+    randomness: &[u8],
+) -> (Vec<u8>, Vec<u8>) {
+    let (enc, ciphertext) = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, K>(
+        &OpModeS::Base,
+        &K::PublicKey::from_bytes(to).unwrap(),
+        info,
+        plaintext,
+        aad,
+        &mut Once(Some(randomness.to_vec())),
+    )
+    .unwrap();
+    (enc.to_bytes().to_vec(), ciphertext)
 }
 
 /// The length to which a plaintext is padded.

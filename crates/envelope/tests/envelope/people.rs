@@ -2,10 +2,15 @@
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use tokenim_envelope::rand_core::{Infallible, TryCryptoRng, TryRng};
-use tokenim_envelope::{Content, EnvelopeSecretKey, MessageId, Opener, Recipient, Sender};
-use tokenim_identity::{DeviceId, DeviceSecrets, Genesis, IdentityId, IdentityState, RootSigningKey, SignedRecord};
-use tokenim_wire::{Height, NetworkId, UnixSeconds};
+use tokenim_envelope::rand_core::{CryptoRng, Infallible, TryCryptoRng, TryRng};
+use tokenim_envelope::{
+    Checkpoint, Content, EnvelopeSecretKey, MessageId, OpenError, Opened, Opener, Recipient, SealError, SealedEnvelope,
+    Sender, Suite, open, seal,
+};
+use tokenim_identity::{
+    DeviceId, DeviceSecrets, Genesis, IdentityId, IdentityState, Place, RootSigningKey, SignedRecord,
+};
+use tokenim_wire::{Digest, Height, NetworkId, UnixMillis, UnixSeconds};
 
 pub const NETWORK: NetworkId = NetworkId::from_bytes([0x4e; 32]);
 pub const NOW: UnixSeconds = UnixSeconds::new(1_800_000_000);
@@ -13,6 +18,11 @@ pub const EXPIRY: UnixSeconds = UnixSeconds::new(1_800_000_000 + 86_400);
 pub const ID: MessageId = MessageId::from_bytes([0x1d; 16]);
 /// The height at which everybody's device was added.
 pub const ADDED: Height = Height::new(10);
+/// The header that Alice knows.
+pub const CHECKPOINT: Checkpoint = Checkpoint {
+    height: Height::new(1_000_000),
+    header: Digest::from_bytes([0xc4; 32]),
+};
 
 pub struct Person {
     pub identity: IdentityId,
@@ -24,16 +34,16 @@ pub struct Person {
 }
 
 impl Person {
-    pub fn new(seed: u8) -> Self {
+    pub fn new(seed: u8, suite: Suite) -> Self {
         let mut rng = rng(seed);
         let root = RootSigningKey::generate(&mut rng);
         let next = RootSigningKey::generate(&mut rng);
         let genesis = Genesis::new(root.verifying_key(), &next.verifying_key());
         let secrets = DeviceSecrets::generate(&mut rng);
-        let key = EnvelopeSecretKey::from_seed(&secrets.envelope_seed);
+        let key = EnvelopeSecretKey::from_seed(suite, &secrets.envelope_seed);
         let empty = IdentityState::new(&genesis);
         let record = SignedRecord::add_device(&NETWORK, &empty, &root, &secrets, key.public().clone()).unwrap();
-        let state = empty.apply(&NETWORK, &record, ADDED).unwrap();
+        let state = empty.apply(&place(ADDED), &record).unwrap();
         Self {
             identity: genesis.id(),
             device: secrets.device_id(),
@@ -56,26 +66,53 @@ impl Person {
         Recipient::new(self.identity, &self.state.device(&self.device).unwrap().keys)
     }
 
-    pub fn opener(&self) -> Opener<'_> {
+    /// Seals a message of id [`ID`] and expiry [`EXPIRY`].
+    pub fn seal_to(
+        &self,
+        to: &Recipient,
+        content: &Content,
+        rng: &mut impl CryptoRng,
+    ) -> Result<SealedEnvelope, SealError> {
+        let checkpoint = Some(CHECKPOINT);
+        seal(&NETWORK, &self.sender(), to, ID, EXPIRY, checkpoint, content, rng)
+    }
+
+    /// Opens with the device's one key.
+    pub fn open(&self, envelope: impl AsRef<[u8]>) -> Result<Opened, OpenError> {
+        open(&self.opener(&[&self.key]), envelope.as_ref(), NOW)
+    }
+
+    pub fn opener<'a>(&self, keys: &'a [&'a EnvelopeSecretKey]) -> Opener<'a> {
         Opener {
             network: NETWORK,
             identity: self.identity,
             device: self.device,
-            key: &self.key,
+            keys,
         }
     }
 }
 
+/// A block at this height; nothing here depends on its time.
+pub fn place(height: Height) -> Place<'static> {
+    Place {
+        network: &NETWORK,
+        height,
+        time: UnixMillis::ZERO,
+        window_ms: 0,
+    }
+}
+
+/// Alice sends. Her own envelope key is never used.
 pub fn alice() -> Person {
-    Person::new(1)
+    Person::new(1, Suite::X25519)
 }
 
-pub fn bob() -> Person {
-    Person::new(2)
+pub fn bob(suite: Suite) -> Person {
+    Person::new(2, suite)
 }
 
-pub fn mallory() -> Person {
-    Person::new(3)
+pub fn mallory(suite: Suite) -> Person {
+    Person::new(3, suite)
 }
 
 pub fn text() -> Content {
@@ -86,18 +123,23 @@ pub fn rng(seed: u8) -> ChaCha20Rng {
     ChaCha20Rng::from_seed([seed; 32])
 }
 
-/// A generator that gives 32 given bytes, once.
-pub struct Once(pub Option<[u8; 32]>);
+/// The randomness of the ephemeral key, as much as the suite draws.
+pub fn randomness(suite: Suite) -> Vec<u8> {
+    vec![0xe5; if suite == Suite::X25519 { 32 } else { 64 }]
+}
+
+/// A generator that gives these bytes, once.
+pub struct Once(pub Option<Vec<u8>>);
 
 impl TryRng for Once {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        panic!("only 32 bytes at once are drawn")
+        panic!("only bytes are drawn, all at once")
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        panic!("only 32 bytes at once are drawn")
+        panic!("only bytes are drawn, all at once")
     }
 
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {

@@ -1,15 +1,15 @@
-//! Every way to be refused, one test each, named for it; they are also the negative vectors.
+//! Every way to be refused, one test each, named for it; they are also the negative vectors. Each in both suites.
 
 use sha2::{Digest as _, Sha512};
-use tokenim_envelope::OpenError::{self, Expired, LifetimeTooLong, Malformed, Refused, UnsupportedSuite};
-use tokenim_envelope::{EnvelopeSecretKey, Message, Opener, SealedEnvelope, open, seal};
+use tokenim_envelope::OpenError::{self, Expired, LifetimeTooLong, Malformed, OtherSuite, Refused, UnsupportedSuite};
+use tokenim_envelope::{EnvelopeSecretKey, Message, Opener, SealedEnvelope, Suite, open};
 use tokenim_identity::verify::zip215;
 use tokenim_identity::{DeviceId, DeviceKey, IdentityId, SignedRecord, SuiteId};
 use tokenim_wire::limits::{ENVELOPE_BYTES_MAX, MESSAGE_BODY_BYTES_MAX};
 use tokenim_wire::{DecodeError, Height, NetworkId, UnixSeconds};
 
-use crate::draft::{Draft, bytes, varint};
-use crate::people::{ADDED, EXPIRY, ID, NETWORK, NOW, Person, alice, bob, mallory, rng, text};
+use crate::draft::{Draft, bytes, number, varint};
+use crate::people::{ADDED, EXPIRY, ID, NETWORK, NOW, Person, alice, bob, mallory, place, rng, text};
 
 /// The step that refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,33 +26,40 @@ pub struct Attempt {
     pub network: NetworkId,
     pub identity: IdentityId,
     pub device: DeviceId,
-    pub seed: [u8; 32],
+    /// The seeds of the device's envelope keys.
+    pub keys: Vec<(Suite, [u8; 32])>,
     pub now: UnixSeconds,
     pub sender_key: DeviceKey,
 }
 
 impl Attempt {
     /// Bob opens it and looks Alice up.
-    pub fn new(envelope: Vec<u8>) -> Self {
-        let bob = bob();
+    pub fn new(suite: Suite, envelope: Vec<u8>) -> Self {
+        let bob = bob(suite);
         Self {
             envelope,
             network: NETWORK,
             identity: bob.identity,
             device: bob.device,
-            seed: *bob.secrets.envelope_seed,
+            keys: vec![(suite, *bob.secrets.envelope_seed)],
             now: NOW,
             sender_key: alice().secrets.signing.verifying_key(),
         }
     }
 
     pub fn run(&self) -> Result<Message, (Step, OpenError)> {
-        let key = EnvelopeSecretKey::from_seed(&self.seed);
+        let from_seed = |(suite, seed): &(Suite, [u8; 32])| EnvelopeSecretKey::from_seed(*suite, seed);
+        let keys: Vec<_> = self.keys.iter().map(from_seed).collect();
+        self.run_with(&keys.iter().collect::<Vec<_>>())
+    }
+
+    /// With keys that are already made.
+    fn run_with(&self, keys: &[&EnvelopeSecretKey]) -> Result<Message, (Step, OpenError)> {
         let opener = Opener {
             network: self.network,
             identity: self.identity,
             device: self.device,
-            key: &key,
+            keys,
         };
         let opened = open(&opener, &self.envelope, self.now).map_err(|error| (Open, error))?;
         opened.verify(&self.sender_key).map_err(|error| (Verify, error))
@@ -60,196 +67,283 @@ impl Attempt {
 }
 
 /// What Alice would send to Bob.
-fn honest() -> Draft {
-    Draft::honest(&alice(), &bob())
+fn honest(suite: Suite) -> Draft {
+    Draft::honest(&alice(), &bob(suite))
 }
 
 /// That, with something wrong before it is sealed.
-fn draft(change: impl FnOnce(&mut Draft)) -> Attempt {
-    let mut draft = honest();
+fn draft(suite: Suite, change: impl FnOnce(&mut Draft)) -> Attempt {
+    let mut draft = honest(suite);
     change(&mut draft);
-    Attempt::new(draft.seal())
+    Attempt::new(suite, draft.seal())
 }
 
 /// That, with something wrong with the sealed bytes.
-fn sent(change: impl FnOnce(&mut Vec<u8>)) -> Attempt {
-    let mut envelope = honest().seal();
+fn sent(suite: Suite, change: impl FnOnce(&mut Vec<u8>)) -> Attempt {
+    let mut envelope = honest(suite).seal();
     change(&mut envelope);
-    Attempt::new(envelope)
+    Attempt::new(suite, envelope)
 }
 
 /// That, opened by someone or somewhere else.
-fn opened(change: impl FnOnce(&mut Attempt)) -> Attempt {
-    let mut attempt = Attempt::new(honest().seal());
+fn opened(suite: Suite, change: impl FnOnce(&mut Attempt)) -> Attempt {
+    let mut attempt = Attempt::new(suite, honest(suite).seal());
     change(&mut attempt);
     attempt
 }
 
 /// Bytes before the ciphertext's length.
-const HEADER_BYTES: usize = 40;
+fn header_bytes(suite: Suite) -> usize {
+    honest(suite).aad().len()
+}
+
+/// Where `enc` begins: after version, suite, expiry and its length.
+fn enc_start(suite: Suite) -> usize {
+    header_bytes(suite) - suite.encapsulated_bytes()
+}
+
+/// The suite that it isn't.
+fn other(suite: Suite) -> Suite {
+    if suite == Suite::X25519 {
+        Suite::XWing
+    } else {
+        Suite::X25519
+    }
+}
+
+/// Honest but for `enc`, of which only the length is as it should be.
+fn with_enc(suite: Suite, enc: &[u8]) -> Attempt {
+    let honest = honest(suite);
+    let mut envelope = vec![1];
+    varint(honest.suite, &mut envelope);
+    varint(honest.outer_expiry, &mut envelope);
+    bytes(enc, &mut envelope);
+    envelope.extend_from_slice(&honest.seal()[header_bytes(suite)..]);
+    Attempt::new(suite, envelope)
+}
 
 /// The header of another envelope in front of this one's ciphertext.
-fn under_header(other: impl FnOnce(&mut Draft)) -> Attempt {
-    let mut changed = honest();
+fn under_header(suite: Suite, other: impl FnOnce(&mut Draft)) -> Attempt {
+    let mut changed = honest(suite);
     other(&mut changed);
     let mut envelope = changed.aad();
-    envelope.extend_from_slice(&honest().seal()[HEADER_BYTES..]);
-    Attempt::new(envelope)
+    envelope.extend_from_slice(&honest(suite).seal()[header_bytes(suite)..]);
+    Attempt::new(suite, envelope)
 }
 
 macro_rules! refused {
-    ($($(#[$doc:meta])* $name:ident: $step:ident, $error:expr, $attempt:expr;)*) => {
+    ($suite:ident; $($(#[$doc:meta])* $name:ident: $step:ident, $error:expr, $attempt:expr;)*) => {
         $(
             $(#[$doc])*
             #[test]
             fn $name() {
-                let attempt: Attempt = $attempt;
-                assert_eq!(attempt.run().map(|_| ()), Err(($step, $error)));
+                for $suite in Suite::ALL {
+                    let attempt: Attempt = $attempt;
+                    assert_eq!(attempt.run().map(|_| ()), Err(($step, $error)), "{:?}", $suite);
+                }
             }
         )*
 
-        /// All of them, for the vectors.
-        pub fn cases() -> Vec<(&'static str, Step, OpenError, Attempt)> {
+        /// All of them in one suite, for the vectors.
+        pub fn cases($suite: Suite) -> Vec<(&'static str, Step, OpenError, Attempt)> {
             vec![$((stringify!($name), $step, $error, $attempt)),*]
         }
     };
 }
 
-refused! {
+refused! { s;
     // The outer header.
-    empty: Open, Malformed(DecodeError::Truncated), Attempt::new(Vec::new());
+    empty: Open, Malformed(DecodeError::Truncated), Attempt::new(s, Vec::new());
     unknown_version: Open, Malformed(DecodeError::UnknownVersion { object: "envelope", version: 2 }),
-        draft(|d| d.version = 2);
-    unknown_suite: Open, UnsupportedSuite(SuiteId::new(0x647a)), draft(|d| d.suite = 0x647a);
-    suite_out_of_range: Open, Malformed(DecodeError::Malformed), draft(|d| d.suite = 0x1_0020);
-    suite_in_two_bytes: Open, Malformed(DecodeError::NotCanonical), sent(|e| { e.splice(1..2, [0xa0, 0x00]); });
-    trailing_byte: Open, Malformed(DecodeError::TrailingBytes), sent(|e| e.push(0));
-    last_byte_missing: Open, Malformed(DecodeError::Truncated), sent(|e| { e.pop(); });
-    short_encapsulated_key: Open, Malformed(DecodeError::Malformed), sent(|e| { e[7] = 31; e.remove(8); });
+        draft(s, |d| d.version = 2);
+    unknown_suite: Open, UnsupportedSuite(SuiteId::new(0x647b)), draft(s, |d| d.suite = 0x647b);
+    suite_out_of_range: Open, Malformed(DecodeError::Malformed), draft(s, |d| d.suite += 0x1_0000);
+    /// Of 16 bits a varint has three bytes at most.
+    suite_with_a_byte_more: Open,
+        Malformed(if s == Suite::X25519 { DecodeError::NotCanonical } else { DecodeError::Malformed }),
+        sent(s, |e| {
+        // the varint of the suite, one byte for X25519 and three for X-Wing, goes on and says zero
+        let end = if s == Suite::X25519 { 1 } else { 3 };
+        e[end] |= 0x80;
+        e.insert(end + 1, 0);
+    });
+    trailing_byte: Open, Malformed(DecodeError::TrailingBytes), sent(s, |e| e.push(0));
+    last_byte_missing: Open, Malformed(DecodeError::Truncated), sent(s, |e| { e.pop(); });
+    encapsulated_key_one_byte_short: Open, Malformed(DecodeError::Malformed), with_enc(s, &honest(s).enc()[1..]);
+    encapsulated_key_one_byte_long: Open, Malformed(DecodeError::Malformed),
+        with_enc(s, &[honest(s).enc(), vec![0]].concat());
+    encapsulated_key_empty: Open, Malformed(DecodeError::Malformed), with_enc(s, &[]);
+    encapsulated_key_of_the_other_suite: Open, Malformed(DecodeError::Malformed),
+        with_enc(s, &honest(other(s)).enc());
+    encapsulated_key_longer_than_any: Open, Malformed(DecodeError::Malformed), with_enc(s, &[0; 5000]);
     longer_than_the_limit: Open,
         Malformed(DecodeError::TooLong { limit: ENVELOPE_BYTES_MAX, actual: ENVELOPE_BYTES_MAX + 1 }),
-        Attempt::new(vec![1; ENVELOPE_BYTES_MAX + 1]);
-    expired: Open, Expired, opened(|a| a.now = EXPIRY.checked_add(121).unwrap());
-    lifetime_too_long: Open, LifetimeTooLong, opened(|a| a.now = EXPIRY.checked_sub(30 * 86_400 + 121).unwrap());
+        Attempt::new(s, vec![1; ENVELOPE_BYTES_MAX + 1]);
+    expired: Open, Expired, opened(s, |a| a.now = EXPIRY.checked_add(121).unwrap());
+    lifetime_too_long: Open, LifetimeTooLong, opened(s, |a| a.now = EXPIRY.checked_sub(30 * 86_400 + 121).unwrap());
+
+    // Another suite than the device's.
+    /// Alice means well and seals to the other key that Bob's seed gives.
+    sealed_in_the_other_suite: Open, OtherSuite(other(s).id()), Attempt::new(s, honest(other(s)).seal());
+    /// Bob still holds a key of the other suite. For the stronger one this is what whoever wants to talk him down needs.
+    sealed_to_a_weaker_key_that_is_still_held: Open, OtherSuite(Suite::X25519.id()), {
+        let mut attempt = Attempt::new(Suite::X25519, honest(Suite::X25519).seal());
+        attempt.keys = vec![(s, *bob(s).secrets.envelope_seed), (other(s), *bob(s).secrets.envelope_seed)];
+        attempt
+    };
+    relabelled_as_the_other_suite: Open, OtherSuite(other(s).id()), draft(s, |d| d.suite = number(other(s)).into());
+    opened_without_a_key: Open, OtherSuite(s.id()), opened(s, |a| a.keys.clear());
 
     // Header and ciphertext that don't belong together.
-    header_with_another_expiry: Open, Refused, under_header(|d| d.outer_expiry += 1);
-    header_of_another_envelope: Open, Refused, under_header(|d| d.ikm_e = [7; 32]);
-    encapsulated_key_of_small_order: Open, Refused, sent(|e| e[8..40].fill(0));
-    ciphertext_shorter_than_a_tag: Open, Refused, Attempt::new({
-        let mut envelope = honest().aad();
+    header_with_another_expiry: Open, Refused, under_header(s, |d| d.outer_expiry += 1);
+    header_of_another_envelope: Open, Refused, under_header(s, |d| d.randomness.fill(7));
+    /// In X-Wing the half of X25519.
+    encapsulated_key_of_small_order: Open, Refused, sent(s, |e| {
+        let end = header_bytes(s);
+        e[end - 32..end].fill(0);
+    });
+    /// In X-Wing the half of ML-KEM, where any change leads to another secret.
+    encapsulated_key_changed_at_its_start: Open, Refused, sent(s, |e| e[enc_start(s)] ^= 1);
+    ciphertext_shorter_than_a_tag: Open, Refused, Attempt::new(s, {
+        let mut envelope = honest(s).aad();
         bytes(&[0; 15], &mut envelope);
         envelope
     });
-    ciphertext_empty: Open, Refused, Attempt::new({
-        let mut envelope = honest().aad();
+    ciphertext_empty: Open, Refused, Attempt::new(s, {
+        let mut envelope = honest(s).aad();
         bytes(&[], &mut envelope);
         envelope
     });
 
     // Another place.
-    opened_in_another_network: Open, Refused, opened(|a| a.network = NetworkId::from_bytes([1; 32]));
-    sealed_for_another_network: Open, Refused, draft(|d| d.info_network = NetworkId::from_bytes([1; 32]));
-    sealed_as_another_suite: Open, Refused, draft(|d| d.info_suite = 0x647a);
-    opened_with_another_key: Open, Refused, opened(|a| a.seed = *mallory().secrets.envelope_seed);
-    opened_by_another_identity: Open, Refused, opened(|a| a.identity = mallory().identity);
-    opened_by_another_device: Open, Refused, opened(|a| a.device = mallory().device);
-    sealed_for_another_identity: Open, Refused, draft(|d| d.recipient = mallory().identity.to_bytes());
-    sealed_for_another_device: Open, Refused, draft(|d| d.recipient_device = mallory().device.to_bytes());
+    opened_in_another_network: Open, Refused, opened(s, |a| a.network = NetworkId::from_bytes([1; 32]));
+    sealed_for_another_network: Open, Refused, draft(s, |d| d.info_network = NetworkId::from_bytes([1; 32]));
+    sealed_as_another_suite: Open, Refused, draft(s, |d| d.info_suite = number(other(s)));
+    opened_with_another_key: Open, Refused, opened(s, |a| a.keys[0].1 = *mallory(s).secrets.envelope_seed);
+    opened_by_another_identity: Open, Refused, opened(s, |a| a.identity = mallory(s).identity);
+    opened_by_another_device: Open, Refused, opened(s, |a| a.device = mallory(s).device);
+    sealed_for_another_identity: Open, Refused, draft(s, |d| d.recipient = mallory(s).identity.to_bytes());
+    sealed_for_another_device: Open, Refused, draft(s, |d| d.recipient_device = mallory(s).device.to_bytes());
 
     // The plaintext.
-    key_commitment_not_zero: Open, Refused, draft(|d| d.commitment[31] = 1);
-    inner_expiry_differs: Open, Refused, draft(|d| d.expiry += 1);
-    padding_not_zero_at_its_start: Open, Refused, draft(|d| d.dirty = Some(0));
-    padding_not_zero_at_its_end: Open, Refused, draft(|d| {
+    key_commitment_not_zero: Open, Refused, draft(s, |d| d.commitment[31] = 1);
+    inner_expiry_differs: Open, Refused, draft(s, |d| d.expiry += 1);
+    padding_not_zero_at_its_start: Open, Refused, draft(s, |d| d.dirty = Some(0));
+    padding_not_zero_at_its_end: Open, Refused, draft(s, |d| {
         let signed = d.payload().len() + 64;
         d.dirty = Some(512 - 4 - signed - 1);
     });
-    padded_to_a_larger_bucket: Open, Refused, draft(|d| d.padded_bytes = Some(1024));
-    padded_to_no_bucket: Open, Refused, draft(|d| d.padded_bytes = Some(513));
-    length_beyond_the_plaintext: Open, Refused, draft(|d| d.length = Some(509));
-    length_too_large_for_memory: Open, Refused, draft(|d| d.length = Some(u32::MAX));
-    length_shorter_than_a_signature: Open, Refused, draft(|d| d.length = Some(63));
-    length_one_short: Open, Refused, draft(|d| d.length = Some(d.payload().len() as u32 + 63));
-    plaintext_empty: Open, Refused, Attempt::new(honest().seal_plaintext(&[]));
-    plaintext_all_zero: Open, Refused, Attempt::new(honest().seal_plaintext(&[0; 512]));
-    payload_with_a_byte_more: Open, Refused, draft(|d| {
+    padded_to_a_larger_bucket: Open, Refused, draft(s, |d| d.padded_bytes = Some(1024));
+    padded_to_no_bucket: Open, Refused, draft(s, |d| d.padded_bytes = Some(513));
+    length_beyond_the_plaintext: Open, Refused, draft(s, |d| d.length = Some(509));
+    length_too_large_for_memory: Open, Refused, draft(s, |d| d.length = Some(u32::MAX));
+    length_shorter_than_a_signature: Open, Refused, draft(s, |d| d.length = Some(63));
+    length_one_short: Open, Refused, draft(s, |d| d.length = Some(d.payload().len() as u32 + 63));
+    plaintext_empty: Open, Refused, Attempt::new(s, honest(s).seal_plaintext(&[]));
+    plaintext_all_zero: Open, Refused, Attempt::new(s, honest(s).seal_plaintext(&[0; 512]));
+    payload_with_a_byte_more: Open, Refused, draft(s, |d| {
         let mut payload = d.payload();
         payload.push(0);
         d.payload_override = Some(payload);
     });
-    payload_with_a_byte_less: Open, Refused, draft(|d| {
+    payload_with_a_byte_less: Open, Refused, draft(s, |d| {
         let mut payload = d.payload();
         payload.pop();
         d.payload_override = Some(payload);
     });
-    payload_not_canonical: Open, Refused, draft(|d| {
+    payload_not_canonical: Open, Refused, draft(s, |d| {
         // the kind in two bytes
         let mut payload = d.payload();
-        payload.splice(181..182, [0x81, 0x00]);
+        payload.splice(182..183, [0x81, 0x00]);
         d.payload_override = Some(payload);
     });
-    kind_out_of_range: Open, Refused, draft(|d| d.kind = 0x1_0000);
-    body_longer_than_the_limit: Open, Refused, draft(|d| d.body = vec![0x20; MESSAGE_BODY_BYTES_MAX + 1]);
-    body_announced_longer_than_it_is: Open, Refused, draft(|d| {
+    checkpoint_neither_there_nor_not: Open, Refused, draft(s, |d| {
         let mut payload = d.payload();
-        payload.truncate(182);
+        payload[181] = 2;
+        d.payload_override = Some(payload);
+    });
+    checkpoint_cut: Open, Refused, draft(s, |d| {
+        d.checkpoint = Some((1_000_000, [0xc4; 32]));
+        d.payload_override = Some(d.payload()[..181 + 4 + 31].to_vec());
+    });
+    checkpoint_height_not_canonical: Open, Refused, draft(s, |d| {
+        d.checkpoint = Some((1, [0xc4; 32]));
+        let mut payload = d.payload();
+        payload.splice(182..183, [0x81, 0x00]);
+        d.payload_override = Some(payload);
+    });
+    kind_out_of_range: Open, Refused, draft(s, |d| d.kind = 0x1_0000);
+    body_longer_than_the_limit: Open, Refused, draft(s, |d| d.body = vec![0x20; MESSAGE_BODY_BYTES_MAX + 1]);
+    body_announced_longer_than_it_is: Open, Refused, draft(s, |d| {
+        let mut payload = d.payload();
+        payload.truncate(183);
         varint(60_000, &mut payload);
         d.payload_override = Some(payload);
     });
 
     // The sender.
-    claimed_sender_did_not_sign: Verify, Refused, draft(|d| d.signer = mallory().secrets.signing);
+    claimed_sender_did_not_sign: Verify, Refused, draft(s, |d| d.signer = mallory(s).secrets.signing);
     /// Alice signs, but in the name of a device that is not hers.
-    claimed_device_has_another_key: Verify, Refused, draft(|d| d.sender_device = mallory().device.to_bytes());
-    claimed_device_is_not_the_keys: Verify, Refused, draft(|d| {
-        d.sender_device = mallory().device.to_bytes();
-        d.signer = mallory().secrets.signing;
+    claimed_device_has_another_key: Verify, Refused, draft(s, |d| d.sender_device = mallory(s).device.to_bytes());
+    claimed_device_is_not_the_keys: Verify, Refused, draft(s, |d| {
+        d.sender_device = mallory(s).device.to_bytes();
+        d.signer = mallory(s).secrets.signing;
     });
-    looked_up_another_key: Verify, Refused, opened(|a| a.sender_key = mallory().secrets.signing.verifying_key());
-    signed_in_another_network: Verify, Refused, draft(|d| d.signed_network = NetworkId::from_bytes([1; 32]));
-    signed_with_another_info: Verify, Refused, draft(|d| d.signed_info = Some(b"other".to_vec()));
-    signed_with_another_header: Verify, Refused, draft(|d| d.signed_aad = Some(b"other".to_vec()));
-    signed_with_another_encapsulated_key: Verify, Refused, draft(|d| d.signed_enc = Some([9; 32]));
-    signed_for_another_recipient_key: Verify, Refused, draft(|d| d.signed_key = [9; 32]);
-    signature_all_zero: Verify, Refused, draft(|d| d.signature = Some([0; 64]));
-    signature_that_only_zip215_takes: Verify, Refused, draft(|d| d.signature = Some(with_r_of_small_order(d)));
-    signature_with_s_above_the_order: Verify, Refused, draft(|d| d.signature = Some(with_order_added(d.signature())));
-    payload_changed_after_signing: Verify, Refused, draft(|d| {
+    looked_up_another_key: Verify, Refused, opened(s, |a| a.sender_key = mallory(s).secrets.signing.verifying_key());
+    signed_in_another_network: Verify, Refused, draft(s, |d| d.signed_network = NetworkId::from_bytes([1; 32]));
+    signed_with_another_info: Verify, Refused, draft(s, |d| d.signed_info = Some(b"other".to_vec()));
+    signed_with_another_header: Verify, Refused, draft(s, |d| d.signed_aad = Some(b"other".to_vec()));
+    signed_with_another_encapsulated_key: Verify, Refused, draft(s, |d| d.signed_enc = Some(vec![9; s.encapsulated_bytes()]));
+    signed_for_another_recipient_key: Verify, Refused, draft(s, |d| d.signed_key = vec![9; s.public_key_bytes()]);
+    signed_for_the_other_suite: Verify, Refused, draft(s, |d| d.signed_suite = number(other(s)).into());
+    signed_with_a_part_of_the_encapsulated_key: Verify, Refused, draft(s, |d| d.signed_enc = Some(d.enc()[1..].to_vec()));
+    signature_all_zero: Verify, Refused, draft(s, |d| d.signature = Some([0; 64]));
+    signature_that_only_zip215_takes: Verify, Refused, draft(s, |d| d.signature = Some(with_r_of_small_order(d)));
+    signature_with_s_above_the_order: Verify, Refused, draft(s, |d| d.signature = Some(with_order_added(d.signature())));
+    checkpoint_added_after_signing: Verify, Refused, draft(s, |d| {
+        d.signature = Some(d.signature());
+        d.checkpoint = Some((1_000_000, [0xc4; 32]));
+    });
+    checkpoint_changed_after_signing: Verify, Refused, draft(s, |d| {
+        d.checkpoint = Some((1_000_000, [0xc4; 32]));
+        d.signature = Some(d.signature());
+        d.checkpoint = Some((1_000_001, [0xc4; 32]));
+    });
+    payload_changed_after_signing: Verify, Refused, draft(s, |d| {
         let mut changed = d.clone();
         changed.body[0] ^= 1;
         d.payload_override = Some(changed.payload());
     });
 
     // Alice wrote to Mallory, who passes it on.
-    forwarded_as_it_is: Open, Refused, forwarded(|_| {});
-    forwarded_with_the_recipient_rewritten: Verify, Refused, forwarded(|d| {
-        d.recipient = bob().identity.to_bytes();
-        d.recipient_device = bob().device.to_bytes();
+    forwarded_as_it_is: Open, Refused, forwarded(s, |_| {});
+    forwarded_with_the_recipient_rewritten: Verify, Refused, forwarded(s, |d| {
+        d.recipient = bob(s).identity.to_bytes();
+        d.recipient_device = bob(s).device.to_bytes();
     });
     /// Mallory took over Bob's names, or Bob's device has a new key: names agree, the key sealed to doesn't.
-    forwarded_to_another_key_of_the_same_device: Verify, Refused, forwarded_between_keys();
+    forwarded_to_another_key_of_the_same_device: Verify, Refused, forwarded_between_keys(s);
     /// Nothing differs but the encapsulated key.
-    sealed_again_to_the_same_key: Verify, Refused, draft(|d| {
+    sealed_again_to_the_same_key: Verify, Refused, draft(s, |d| {
         d.signature = Some(d.signature());
-        d.ikm_e = [7; 32];
+        d.randomness.fill(7);
     });
 }
 
 /// What Alice sent to Mallory, sealed again to Bob with Alice's signature.
-fn forwarded(rewrite: impl FnOnce(&mut Draft)) -> Attempt {
-    let mut draft = Draft::honest(&alice(), &mallory());
+fn forwarded(suite: Suite, rewrite: impl FnOnce(&mut Draft)) -> Attempt {
+    let mut draft = Draft::honest(&alice(), &mallory(suite));
     draft.signature = Some(draft.signature());
-    draft.seal_to = bob().key.public().to_x25519().unwrap();
+    draft.seal_to = bob(suite).key.public().as_bytes().to_vec();
     rewrite(&mut draft);
-    Attempt::new(draft.seal())
+    Attempt::new(suite, draft.seal())
 }
 
-fn forwarded_between_keys() -> Attempt {
-    let mut draft = honest();
-    draft.signed_key = mallory().key.public().to_x25519().unwrap();
+fn forwarded_between_keys(suite: Suite) -> Attempt {
+    let mut draft = honest(suite);
+    draft.signed_key = mallory(suite).key.public().as_bytes().to_vec();
     draft.signature = Some(draft.signature());
-    Attempt::new(draft.seal())
+    Attempt::new(suite, draft.seal())
 }
 
 /// `R` the neutral element and `s = k·a`: the equation holds, and `R` is of small order.
@@ -338,22 +432,30 @@ fn with_order_added(mut signature: [u8; 64]) -> [u8; 64] {
 
 #[test]
 fn the_honest_envelope_is_not_refused() {
-    let message = Attempt::new(honest().seal()).run().unwrap();
-    assert_eq!((message.sender, message.id), (alice().identity, ID));
-    assert_eq!(message.content, text());
+    for suite in Suite::ALL {
+        let message = Attempt::new(suite, honest(suite).seal()).run().unwrap();
+        assert_eq!((message.sender, message.id), (alice().identity, ID));
+        assert_eq!(message.content, text());
+    }
 }
 
 #[test]
 fn a_bit_flipped_anywhere_is_refused() {
-    let good = Attempt::new(honest().seal());
-    for position in 0..good.envelope.len() {
-        for bit in 0..8 {
-            let mut attempt = good.clone();
-            attempt.envelope[position] ^= 1 << bit;
-            let (step, error) = attempt.run().expect_err("a flipped bit is noticed");
-            assert_eq!(step, Open, "{position}.{bit}");
-            if position >= HEADER_BYTES + 2 {
-                assert_eq!(error, Refused, "{position}.{bit}");
+    for suite in Suite::ALL {
+        let good = Attempt::new(suite, honest(suite).seal());
+        let key = bob(suite).key;
+        let enc = enc_start(suite)..header_bytes(suite);
+        for position in 0..good.envelope.len() {
+            // of the middle of a long encapsulated key one bit a byte
+            let middle = enc.start + 8 <= position && position + 40 < enc.end;
+            for bit in 0..if middle { 1 } else { 8 } {
+                let mut attempt = good.clone();
+                attempt.envelope[position] ^= 1 << bit;
+                let (step, error) = attempt.run_with(&[&key]).expect_err("a flipped bit is noticed");
+                assert_eq!(step, Open, "{suite:?} {position}.{bit}");
+                if enc.contains(&position) || position >= enc.end + 2 {
+                    assert_eq!(error, Refused, "{suite:?} {position}.{bit}");
+                }
             }
         }
     }
@@ -361,55 +463,57 @@ fn a_bit_flipped_anywhere_is_refused() {
 
 #[test]
 fn an_envelope_cut_anywhere_is_refused() {
-    let good = Attempt::new(honest().seal());
-    for length in 0..good.envelope.len() {
-        let mut attempt = good.clone();
-        attempt.envelope.truncate(length);
-        let expected = Malformed(DecodeError::Truncated);
-        assert_eq!(attempt.run().map(|_| ()), Err((Open, expected)), "{length}");
-        assert_eq!(
-            SealedEnvelope::from_bytes(attempt.envelope).map(|_| ()),
-            Err(DecodeError::Truncated),
-            "{length}"
-        );
+    for suite in Suite::ALL {
+        let good = Attempt::new(suite, honest(suite).seal());
+        let key = bob(suite).key;
+        for length in 0..good.envelope.len() {
+            let mut attempt = good.clone();
+            attempt.envelope.truncate(length);
+            let expected = Malformed(DecodeError::Truncated);
+            assert_eq!(attempt.run_with(&[&key]).map(|_| ()), Err((Open, expected)), "{length}");
+            assert_eq!(
+                SealedEnvelope::from_bytes(attempt.envelope).map(|_| ()),
+                Err(DecodeError::Truncated),
+                "{length}"
+            );
+        }
     }
 }
 
 #[test]
 fn a_ciphertext_cut_anywhere_and_relabelled_is_refused() {
-    let good = honest().seal();
-    let ciphertext = &good[HEADER_BYTES + 2..];
-    for length in 0..ciphertext.len() {
-        let mut envelope = honest().aad();
-        bytes(&ciphertext[..length], &mut envelope);
-        assert_eq!(
-            Attempt::new(envelope).run().map(|_| ()),
-            Err((Open, Refused)),
-            "{length}"
-        );
+    for suite in Suite::ALL {
+        let (good, aad, key) = (honest(suite).seal(), honest(suite).aad(), bob(suite).key);
+        let ciphertext = &good[aad.len() + 2..];
+        for length in 0..ciphertext.len() {
+            let mut envelope = aad.clone();
+            bytes(&ciphertext[..length], &mut envelope);
+            let attempt = Attempt::new(suite, envelope);
+            assert_eq!(attempt.run_with(&[&key]).map(|_| ()), Err((Open, Refused)), "{length}");
+        }
     }
 }
 
 #[test]
 fn a_plaintext_flipped_anywhere_by_its_sender_is_refused() {
     // beyond encryption: every bit of the payload is signed, or checked, or padding
-    let good = honest().plaintext();
-    for position in 0..good.len() {
-        let mut plaintext = good.clone();
-        plaintext[position] ^= 1 << (position % 8);
-        let attempt = Attempt::new(honest().seal_plaintext(&plaintext));
-        assert_eq!(
-            attempt.run().map(|_| ()).map_err(|(_, error)| error),
-            Err(Refused),
-            "{position}"
-        );
+    for suite in Suite::ALL {
+        let (honest, key) = (honest(suite), bob(suite).key);
+        let good = honest.plaintext();
+        for position in 0..good.len() {
+            let mut plaintext = good.clone();
+            plaintext[position] ^= 1 << (position % 8);
+            let attempt = Attempt::new(suite, honest.seal_plaintext(&plaintext));
+            let refused = attempt.run_with(&[&key]).map(|_| ()).map_err(|(_, error)| error);
+            assert_eq!(refused, Err(Refused), "{position}");
+        }
     }
 }
 
 #[test]
 fn states_that_do_not_vouch_for_the_sender_are_refused() {
-    let (alice, bob, mallory) = (alice(), bob(), mallory());
-    let opened = || open(&bob.opener(), &honest().seal(), NOW).unwrap();
+    let (alice, bob, mallory) = (alice(), bob(Suite::XWing), mallory(Suite::XWing));
+    let opened = || bob.open(honest(Suite::XWing).seal()).unwrap();
     assert!(opened().verify_for(&alice.state, ADDED).is_ok());
     // another identity's state
     assert_eq!(opened().verify_for(&mallory.state, ADDED), Err(Refused));
@@ -417,7 +521,7 @@ fn states_that_do_not_vouch_for_the_sender_are_refused() {
     assert_eq!(opened().verify_for(&alice.state, Height::new(9)), Err(Refused));
     // at and after its revocation
     let record = SignedRecord::revoke_device(&NETWORK, &alice.state, &alice.root, alice.device).unwrap();
-    let revoked = alice.state.apply(&NETWORK, &record, Height::new(20)).unwrap();
+    let revoked = alice.state.apply(&place(Height::new(20)), &record).unwrap();
     assert!(opened().verify_for(&revoked, Height::new(19)).is_ok());
     assert_eq!(opened().verify_for(&revoked, Height::new(20)), Err(Refused));
     assert_eq!(opened().verify_for(&revoked, Height::MAX), Err(Refused));
@@ -427,65 +531,53 @@ fn states_that_do_not_vouch_for_the_sender_are_refused() {
 fn another_identitys_device_can_not_speak_for_this_one() {
     // Mallory names Alice as sender and Mallory's own device, and signs correctly with it. The device's key alone
     // would verify; Alice's state does not have the device.
-    let mut draft = honest();
-    draft.sender_device = mallory().device.to_bytes();
-    draft.signer = mallory().secrets.signing;
-    let opened = || open(&bob().opener(), &draft.seal(), NOW).unwrap();
-    assert!(opened().verify(&mallory().secrets.signing.verifying_key()).is_ok());
+    let (bob, mallory) = (bob(Suite::XWing), mallory(Suite::XWing));
+    let mut draft = honest(Suite::XWing);
+    draft.sender_device = mallory.device.to_bytes();
+    draft.signer = mallory.secrets.signing.clone();
+    let opened = || bob.open(draft.seal()).unwrap();
+    assert!(opened().verify(&mallory.secrets.signing.verifying_key()).is_ok());
     assert_eq!(opened().verify_for(&alice().state, ADDED), Err(Refused));
-    assert_eq!(opened().verify_for(&mallory().state, ADDED), Err(Refused));
+    assert_eq!(opened().verify_for(&mallory.state, ADDED), Err(Refused));
 }
 
 #[test]
 fn every_refusal_behind_the_header_looks_the_same() {
-    let opaque = cases().into_iter().filter(|(_, _, error, _)| *error == Refused);
+    let cases = Suite::ALL.into_iter().flat_map(cases);
+    let opaque = cases.filter(|(_, _, error, _)| *error == Refused);
     let texts: std::collections::BTreeSet<_> = opaque.map(|(_, _, error, _)| format!("{error} {error:?}")).collect();
     assert_eq!(texts.len(), 1);
 }
 
 #[test]
 fn a_sender_of_one_network_is_a_stranger_in_another() {
-    let (alice, bob) = (alice(), bob());
-    let other = NetworkId::from_bytes([0x0e; 32]);
-    let envelope = seal(
-        &other,
-        &alice.sender(),
-        &bob.recipient(),
-        ID,
-        EXPIRY,
-        &text(),
-        &mut rng(1),
-    )
-    .unwrap();
-    assert_eq!(open(&bob.opener(), envelope.as_bytes(), NOW).map(|_| ()), Err(Refused));
-    let opener = Opener {
-        network: other,
-        ..bob.opener()
-    };
-    assert!(
-        open(&opener, envelope.as_bytes(), NOW)
-            .unwrap()
-            .verify_for(&alice.state, ADDED)
-            .is_ok()
-    );
+    for suite in Suite::ALL {
+        let (alice, bob) = (alice(), bob(suite));
+        let mut draft = honest(suite);
+        let network = NetworkId::from_bytes([0x0e; 32]);
+        (draft.info_network, draft.signed_network) = (network, network);
+        let envelope = draft.seal();
+        assert_eq!(bob.open(&envelope).map(|_| ()), Err(Refused));
+        let keys = [&bob.key];
+        let opener = Opener {
+            network,
+            ..bob.opener(&keys)
+        };
+        let opened = open(&opener, &envelope, NOW).unwrap();
+        assert!(opened.verify_for(&alice.state, ADDED).is_ok());
+    }
 }
 
 #[test]
 fn two_devices_of_one_person_do_not_open_each_others() {
-    let (alice, phone, laptop) = (alice(), bob(), Person::new(4));
-    let envelope = seal(
-        &NETWORK,
-        &alice.sender(),
-        &phone.recipient(),
-        ID,
-        EXPIRY,
-        &text(),
-        &mut rng(1),
-    )
-    .unwrap();
-    let laptop = Opener {
-        identity: phone.identity,
-        ..laptop.opener()
-    };
-    assert_eq!(open(&laptop, envelope.as_bytes(), NOW).map(|_| ()), Err(Refused));
+    for suite in Suite::ALL {
+        let (alice, phone, laptop) = (alice(), bob(suite), Person::new(4, suite));
+        let envelope = alice.seal_to(&phone.recipient(), &text(), &mut rng(1)).unwrap();
+        let keys = [&laptop.key];
+        let laptop = Opener {
+            identity: phone.identity,
+            ..laptop.opener(&keys)
+        };
+        assert_eq!(open(&laptop, envelope.as_bytes(), NOW).map(|_| ()), Err(Refused));
+    }
 }

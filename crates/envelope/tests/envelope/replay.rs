@@ -1,13 +1,13 @@
 //! The replay cache.
 
 use proptest::prelude::*;
-use tokenim_envelope::{LIFETIME_MAX, MessageId, ReplayCache, ReplayError, open, seal};
+use tokenim_envelope::{LIFETIME_MAX, MessageId, ReplayCache, ReplayError, Suite};
 use tokenim_identity::IdentityId;
 use tokenim_wire::limits::CLOCK_SKEW_SECONDS_MAX;
 use tokenim_wire::{DecodeError, Object, UnixSeconds};
 
 use crate::draft::varint;
-use crate::people::{ADDED, EXPIRY, ID, NETWORK, NOW, alice, bob, rng, text};
+use crate::people::{ADDED, EXPIRY, ID, NOW, alice, bob, rng, text};
 
 fn sender(n: u8) -> IdentityId {
     IdentityId::from_bytes([n; 32])
@@ -25,7 +25,7 @@ fn at(seconds: u64) -> UnixSeconds {
 
 #[test]
 fn a_message_is_admitted_once() {
-    let (alice, bob) = (alice(), bob());
+    let (alice, bob) = (alice(), bob(Suite::XWing));
     let mut cache = ReplayCache::new();
     // the same envelope again, and the same message sealed again
     for (seed, expected) in [
@@ -33,20 +33,8 @@ fn a_message_is_admitted_once() {
         (9, Err(ReplayError::Replayed)),
         (10, Err(ReplayError::Replayed)),
     ] {
-        let envelope = seal(
-            &NETWORK,
-            &alice.sender(),
-            &bob.recipient(),
-            ID,
-            EXPIRY,
-            &text(),
-            &mut rng(seed),
-        )
-        .unwrap();
-        let message = open(&bob.opener(), envelope.as_bytes(), NOW)
-            .unwrap()
-            .verify_for(&alice.state, ADDED)
-            .unwrap();
+        let envelope = alice.seal_to(&bob.recipient(), &text(), &mut rng(seed)).unwrap();
+        let message = bob.open(&envelope).unwrap().verify_for(&alice.state, ADDED).unwrap();
         assert_eq!(cache.admit(&message, NOW), expected);
     }
 }

@@ -1,19 +1,20 @@
-//! Known-answer vectors, positive and negative. To print them anew after a change of the format:
+//! Known-answer vectors, positive and negative. `sealed.json` is made by `generate.py` beside it. To print `refused.json`
+//! anew after a change of the format:
 //!
 //! ```text
-//! cargo test -p tokenim-envelope --test envelope -- --ignored --nocapture print_sealed
 //! cargo test -p tokenim-envelope --test envelope -- --ignored --nocapture print_refused
 //! ```
 
 use serde::{Deserialize, Serialize};
 use tokenim_envelope::{
-    Content, ContentKind, EnvelopeSecretKey, MessageId, OpenError, Opener, Recipient, Sender, open, seal,
+    Checkpoint, Content, ContentKind, EnvelopeSecretKey, MessageId, OpenError, Opener, Recipient, Sender, Suite, open,
+    seal,
 };
-use tokenim_identity::{DeviceId, DeviceKey, DeviceSigningKey, EnvelopeKey, IdentityId};
-use tokenim_wire::{EnvelopeId, NetworkId, UnixSeconds};
+use tokenim_identity::{DeviceId, DeviceKey, DeviceSigningKey, EnvelopeKey, IdentityId, SuiteId};
+use tokenim_wire::{Digest, EnvelopeId, Height, NetworkId, UnixSeconds};
 
-use crate::draft::{Draft, IKM_E};
-use crate::people::{NETWORK, NOW, Once, alice, bob};
+use crate::draft::Draft;
+use crate::people::{NOW, Once, alice, bob};
 use crate::refusals::{Attempt, Step, cases};
 
 /// Bytes as hexadecimal text.
@@ -52,9 +53,10 @@ impl Hex {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Sealed {
     name: String,
+    suite: u16,
     network: Hex,
     sender: Hex,
     sender_device: Hex,
@@ -63,10 +65,11 @@ struct Sealed {
     recipient_device: Hex,
     recipient_envelope_seed: Hex,
     recipient_envelope_key: Hex,
-    /// The 32 bytes drawn from the generator.
-    ikm_e: Hex,
+    /// The bytes drawn from the generator.
+    randomness: Hex,
     message_id: Hex,
     expiry: u64,
+    checkpoint: Option<SealedCheckpoint>,
     kind: u16,
     /// `body_byte` repeated `body_bytes` times.
     body_byte: u8,
@@ -82,7 +85,14 @@ struct Sealed {
     envelope_id: Hex,
 }
 
-const SHORT: usize = 2000;
+#[derive(Deserialize)]
+struct SealedCheckpoint {
+    height: u64,
+    header: Hex,
+}
+
+/// Bytes up to which an envelope is a vector as a whole.
+const SHORT: usize = 2400;
 
 fn digest_if_long(bytes: Vec<u8>) -> Hex {
     if bytes.len() <= SHORT {
@@ -94,48 +104,22 @@ fn digest_if_long(bytes: Vec<u8>) -> Hex {
     ))
 }
 
-fn sealed(name: &str, kind: u16, body_byte: u8, body_bytes: usize) -> Sealed {
-    let (alice, bob) = (alice(), bob());
-    let mut draft = Draft::honest(&alice, &bob);
-    draft.kind = kind.into();
-    draft.body = vec![body_byte; body_bytes];
-    let envelope = draft.seal();
-    Sealed {
-        name: name.to_owned(),
-        network: hex(NETWORK),
-        sender: hex(alice.identity),
-        sender_device: hex(alice.device),
-        sender_signing_seed: hex(alice.secrets.signing.expose_seed()),
-        recipient: hex(bob.identity),
-        recipient_device: hex(bob.device),
-        recipient_envelope_seed: hex(*bob.secrets.envelope_seed),
-        recipient_envelope_key: hex(bob.key.public().as_bytes()),
-        ikm_e: hex(IKM_E),
-        message_id: hex(draft.id),
-        expiry: draft.expiry,
-        kind,
-        body_byte,
-        body_bytes,
-        info: hex(draft.info()),
-        aad: hex(draft.aad()),
-        statement: digest_if_long(draft.statement()),
-        signature: hex(draft.signature()),
-        envelope_bytes: envelope.len(),
-        envelope_id: hex(EnvelopeId::of(&envelope)),
-        envelope: (envelope.len() <= SHORT).then_some(Hex(envelope)),
-    }
+fn suite_of(number: u16) -> Suite {
+    Suite::from_id(SuiteId::new(number)).unwrap()
 }
 
 #[derive(Serialize, Deserialize)]
 struct Refused {
     name: String,
+    suite: u16,
     /// `open` or `verify`.
     step: String,
     error: String,
     network: Hex,
     recipient: Hex,
     recipient_device: Hex,
-    recipient_envelope_seed: Hex,
+    /// Of each of its keys the suite and the seed.
+    recipient_keys: Vec<(u16, Hex)>,
     now: u64,
     sender_key: Hex,
     envelope: Hex,
@@ -148,45 +132,43 @@ fn name_of(error: OpenError) -> String {
 }
 
 #[test]
-#[ignore = "prints tests/vectors/sealed.json"]
-fn print_sealed() {
-    let vectors = [
-        sealed("empty", 2, 0, 0),
-        sealed("largest_in_the_first_bucket", 1, b'a', 260),
-        sealed("smallest_in_the_second_bucket", 1, b'a', 261),
-        sealed("padme", 2, 0xff, 5000),
-        sealed("longest", 65_535, 0x5a, tokenim_wire::limits::MESSAGE_BODY_BYTES_MAX),
-    ];
-    println!("{}", serde_json::to_string_pretty(&vectors).unwrap());
-}
-
-#[test]
 #[ignore = "prints tests/vectors/refused.json"]
 fn print_refused() {
-    let vectors: Vec<_> = cases()
-        .into_iter()
-        .filter(|(_, _, _, attempt)| attempt.envelope.len() <= SHORT)
-        .map(|(name, step, error, attempt)| Refused {
-            name: name.to_owned(),
-            step: format!("{step:?}").to_lowercase(),
-            error: name_of(error),
-            network: hex(attempt.network),
-            recipient: hex(attempt.identity),
-            recipient_device: hex(attempt.device),
-            recipient_envelope_seed: hex(attempt.seed),
-            now: attempt.now.get(),
-            sender_key: hex(attempt.sender_key.as_bytes()),
-            envelope: Hex(attempt.envelope),
-        })
-        .collect();
-    println!("{}", serde_json::to_string_pretty(&vectors).unwrap());
+    let mut lines = Vec::new();
+    for suite in Suite::ALL {
+        for (name, step, error, attempt) in cases(suite) {
+            if attempt.envelope.len() > SHORT {
+                continue;
+            }
+            let refused = Refused {
+                name: name.to_owned(),
+                suite: suite.id().get(),
+                step: format!("{step:?}").to_lowercase(),
+                error: name_of(error),
+                network: hex(attempt.network),
+                recipient: hex(attempt.identity),
+                recipient_device: hex(attempt.device),
+                recipient_keys: attempt
+                    .keys
+                    .iter()
+                    .map(|(suite, seed)| (suite.id().get(), hex(seed)))
+                    .collect(),
+                now: attempt.now.get(),
+                sender_key: hex(attempt.sender_key.as_bytes()),
+                envelope: Hex(attempt.envelope),
+            };
+            lines.push(serde_json::to_string(&refused).unwrap());
+        }
+    }
+    println!("[\n  {}\n]", lines.join(",\n  "));
 }
 
 #[test]
 fn the_vectors_of_sealing_are_reproduced() {
     let vectors: Vec<Sealed> = serde_json::from_str(include_str!("../vectors/sealed.json")).unwrap();
-    assert_eq!(vectors.len(), 5);
+    assert_eq!(vectors.len(), 14);
     for v in vectors {
+        let (name, suite) = (v.name, suite_of(v.suite));
         let key = DeviceSigningKey::from_seed(v.sender_signing_seed.array());
         let sender = Sender {
             identity: IdentityId::from_bytes(v.sender.array()),
@@ -196,70 +178,70 @@ fn the_vectors_of_sealing_are_reproduced() {
         let to = Recipient {
             identity: IdentityId::from_bytes(v.recipient.array()),
             device: DeviceId::from_bytes(v.recipient_device.array()),
-            key: EnvelopeKey::x25519(v.recipient_envelope_key.array()),
+            key: EnvelopeKey::new(suite.id(), &v.recipient_envelope_key.0).unwrap(),
         };
         let network = NetworkId::from_bytes(v.network.array());
         let id = MessageId::from_bytes(v.message_id.array());
         let expiry = UnixSeconds::new(v.expiry);
+        let checkpoint = v.checkpoint.map(|checkpoint| Checkpoint {
+            height: Height::new(checkpoint.height),
+            header: Digest::from_bytes(checkpoint.header.array()),
+        });
         let content = Content {
             kind: ContentKind::new(v.kind),
             body: vec![v.body_byte; v.body_bytes],
         };
-        let envelope = seal(
-            &network,
-            &sender,
-            &to,
-            id,
-            expiry,
-            &content,
-            &mut Once(Some(v.ikm_e.array())),
-        )
-        .unwrap();
-        assert_eq!(envelope.as_bytes().len(), v.envelope_bytes, "{}", v.name);
-        assert_eq!(hex(envelope.id()), v.envelope_id, "{}", v.name);
+        let mut rng = Once(Some(v.randomness.0.clone()));
+        let envelope = seal(&network, &sender, &to, id, expiry, checkpoint, &content, &mut rng).unwrap();
+        assert_eq!(envelope.as_bytes().len(), v.envelope_bytes, "{name}");
+        assert_eq!(hex(envelope.id()), v.envelope_id, "{name}");
         if let Some(bytes) = v.envelope {
-            assert_eq!(hex(&envelope), bytes, "{}", v.name);
+            assert_eq!(hex(&envelope), bytes, "{name}");
         }
 
-        let secret = EnvelopeSecretKey::from_seed(&v.recipient_envelope_seed.array());
-        assert_eq!(secret.public(), &to.key, "{}", v.name);
+        let secret = EnvelopeSecretKey::from_seed(suite, &v.recipient_envelope_seed.array());
+        assert_eq!(secret.public(), &to.key, "{name}");
         let opener = Opener {
             network,
             identity: to.identity,
             device: to.device,
-            key: &secret,
+            keys: &[&secret],
         };
         let message = open(&opener, envelope.as_bytes(), NOW)
             .unwrap()
             .verify(&key.verifying_key())
             .unwrap();
-        assert!(message.content == content, "{}", v.name);
+        assert!(message.content == content && message.checkpoint == checkpoint, "{name}");
 
         // the steps in between, by the second implementation
-        let mut draft = Draft::honest(&alice(), &bob());
+        let mut draft = Draft::honest(&alice(), &bob(suite));
         (draft.kind, draft.body) = (v.kind.into(), content.body.clone());
+        draft.checkpoint = checkpoint.map(|c| (c.height.get(), c.header.to_bytes()));
         (draft.sender, draft.sender_device) = (v.sender.array(), v.sender_device.array());
         (draft.recipient, draft.recipient_device) = (v.recipient.array(), v.recipient_device.array());
-        (draft.seal_to, draft.signed_key) = (v.recipient_envelope_key.array(), v.recipient_envelope_key.array());
-        (draft.id, draft.ikm_e, draft.signer) = (v.message_id.array(), v.ikm_e.array(), key.clone());
+        (draft.seal_to, draft.signed_key) = (v.recipient_envelope_key.0.clone(), v.recipient_envelope_key.0);
+        (draft.id, draft.randomness, draft.signer) = (v.message_id.array(), v.randomness.0, key.clone());
         (draft.expiry, draft.outer_expiry) = (v.expiry, v.expiry);
         (draft.info_network, draft.signed_network) = (network, network);
-        assert_eq!(hex(draft.info()), v.info, "{}", v.name);
-        assert_eq!(hex(draft.aad()), v.aad, "{}", v.name);
-        assert_eq!(digest_if_long(draft.statement()), v.statement, "{}", v.name);
-        assert_eq!(hex(draft.signature()), v.signature, "{}", v.name);
+        assert_eq!(hex(draft.info()), v.info, "{name}");
+        assert_eq!(hex(draft.aad()), v.aad, "{name}");
+        assert_eq!(digest_if_long(draft.statement()), v.statement, "{name}");
+        assert_eq!(hex(draft.signature()), v.signature, "{name}");
+        assert_eq!(EnvelopeId::of(&draft.seal()), envelope.id(), "{name}");
     }
 }
 
 #[test]
 fn the_vectors_of_refusal_are_refused() {
     let vectors: Vec<Refused> = serde_json::from_str(include_str!("../vectors/refused.json")).unwrap();
-    let names: std::collections::BTreeSet<_> = vectors.iter().map(|v| v.name.clone()).collect();
-    for (name, _, _, attempt) in cases() {
-        assert!(
-            names.contains(name) || attempt.envelope.len() > SHORT,
-            "no vector for {name}"
-        );
+    let names: std::collections::BTreeSet<_> = vectors.iter().map(|v| (v.name.clone(), v.suite)).collect();
+    for suite in Suite::ALL {
+        for (name, _, _, attempt) in cases(suite) {
+            assert!(
+                names.contains(&(name.to_owned(), suite.id().get())) || attempt.envelope.len() > SHORT,
+                "no vector for {name} of {suite:?}"
+            );
+        }
     }
     for v in vectors {
         let attempt = Attempt {
@@ -267,7 +249,11 @@ fn the_vectors_of_refusal_are_refused() {
             network: NetworkId::from_bytes(v.network.array()),
             identity: IdentityId::from_bytes(v.recipient.array()),
             device: DeviceId::from_bytes(v.recipient_device.array()),
-            seed: v.recipient_envelope_seed.array(),
+            keys: v
+                .recipient_keys
+                .iter()
+                .map(|(suite, seed)| (suite_of(*suite), seed.array()))
+                .collect(),
             now: UnixSeconds::new(v.now),
             sender_key: DeviceKey::from_bytes(v.sender_key.array()).unwrap(),
         };
