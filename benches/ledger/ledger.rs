@@ -9,12 +9,12 @@
 #[path = "../../crates/ledger/tests/common/mod.rs"]
 mod common;
 
-use common::{digest, net};
+use common::{At, digest, longest_proof, net, person};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::{collections::BTreeMap, hint::black_box};
+use tokenim_identity::HistoryEntry;
 use tokenim_ledger::{
-    AcceptanceProof, Anchor, Body, LightClient, StateKey, Transaction,
-    proof::{MerkleTree, StateProof, Terminal, state_leaf_hash, state_node_hash, state_value_hash},
+    AcceptanceProof, Anchor, Body, LightClient, LookupProof, StateKey, Transaction, proof::MerkleTree,
 };
 use tokenim_wire::{Digest, Height, Object};
 
@@ -40,23 +40,84 @@ fn acceptance(criterion: &mut Criterion) {
     }
 }
 
-/// A proof 20 levels deep, as in a state of a million entries.
-fn deep_proof() -> (StateKey, StateProof, Digest) {
-    let key = StateKey::from_bytes([0; 32]);
-    let siblings: Vec<Digest> = (0..20).map(|level| digest("sibling", level)).collect();
-    let proof = StateProof::new(Terminal::Own, siblings.iter().copied().map(Some)).unwrap();
-    let leaf = state_leaf_hash(&key, &state_value_hash(b"value"));
-    let root = siblings
-        .iter()
-        .fold(leaf, |top, sibling| state_node_hash(&top, sibling));
-    (key, proof, root)
+/// The look-up whose proof is the longest among a million identities; the state tree itself is not made, its hashes are
+/// any.
+fn lookup(criterion: &mut Criterion) {
+    let (identity, shape) = longest_proof(1_000_000);
+    let siblings = shape.iter().filter(|there| **there).count();
+    let mut group = criterion.benchmark_group("lookup");
+    for validators in [4, 100] {
+        let net = net(validators, 4);
+        let client = LightClient::new(&net.config).unwrap();
+        let mut ann = person(1);
+        ann.add_device(&net.id, 1, At::height(1));
+        ann.state.id = identity;
+        let proof = net.lookup(&ann.state, &shape);
+        let bytes = proof.to_bytes().unwrap();
+        let value = proof.value.as_ref().unwrap().len();
+        let certificate = proof.finality.certificate.as_bytes().len();
+        let beside = bytes.len() - value - certificate;
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
+        group.bench_function(
+            format!("verify, n = {validators}, 10^6 identities, {beside} bytes beside certificate ({certificate}) and value ({value})"),
+            |bencher| {
+                bencher.iter(|| {
+                    let proof = LookupProof::from_bytes(black_box(&bytes)).unwrap();
+                    client.verify_identity(&identity, &proof, None).unwrap()
+                });
+            },
+        );
+        let key = StateKey::identity(&identity);
+        let root = proof.finality.subject().unwrap().state_root;
+        group.bench_function(
+            format!("state proof alone, {siblings} siblings, n = {validators}"),
+            |bencher| {
+                bencher.iter(|| {
+                    let value = proof.value.as_ref().map(|value| value.as_slice());
+                    proof.proof.verify(black_box(&root), &key, value).unwrap()
+                });
+            },
+        );
+    }
 }
 
-fn state(criterion: &mut Criterion) {
-    let (key, proof, root) = deep_proof();
-    criterion.bench_function("state proof/verify, 20 levels", |bencher| {
-        bencher.iter(|| proof.verify_inclusion(&root, black_box(&key), b"value").unwrap());
-    });
+/// A whole history of so many records: added devices and links.
+fn history(criterion: &mut Criterion) {
+    let net = net(4, 4);
+    let client = LightClient::new(&net.config).unwrap();
+    let window = net.config.limits().recovery_window_ms;
+    let mut group = criterion.benchmark_group("history");
+    for records in [8_u64, 64] {
+        let mut ann = person(1);
+        let start = ann.state.clone();
+        let entries: Vec<HistoryEntry> = (0..records)
+            .map(|number| {
+                let at = At::height(number + 1);
+                let update = match number {
+                    0..3 => ann.add_device(&net.id, number, at),
+                    _ => ann.toggle_link(&net.id, number % 5, at),
+                };
+                HistoryEntry {
+                    record: update.record,
+                    height: at.height,
+                    time: at.time,
+                }
+            })
+            .collect();
+        let proof = net.lookup(&ann.state, &[]);
+        group.throughput(Throughput::Elements(records));
+        group.bench_function(format!("verify {records} records"), |bencher| {
+            bencher.iter_batched(
+                || entries.clone(),
+                |entries| {
+                    client
+                        .verify_history(&ann.state.id, &start, entries, window, &proof, None)
+                        .unwrap()
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
 }
 
 fn merkle(criterion: &mut Criterion) {
@@ -99,5 +160,5 @@ fn transactions(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, acceptance, state, merkle, transactions);
+criterion_group!(benches, acceptance, lookup, history, merkle, transactions);
 criterion_main!(benches);

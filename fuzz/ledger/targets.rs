@@ -1,14 +1,19 @@
 //! Bodies of the fuzz targets, shared with the test that replays the corpus.
 
+use tokenim_identity::IdentityState;
 use tokenim_ledger::{
-    AcceptanceProof, AncestryProof, Evidence, LightClient, LookupProof, NetworkConfig, NodeQueue, Payload, StateKey,
-    Transaction,
+    AcceptanceProof, AncestryProof, Evidence, HistoryPage, LightClient, LookupProof, NetworkConfig, NodeQueue, Payload,
+    StateKey, Transaction,
     proof::{MerklePath, MerkleTree, MultiProof, StateProof},
 };
 use tokenim_wire::{Digest, Object, decode, encode};
 
 /// The network of the vectors, whose proofs are in the corpus.
 const GENESIS: &[u8] = include_bytes!("genesis.tim");
+
+/// The history of the vectors, and the look-up that shows it.
+const HISTORY: &[u8] = include_bytes!("corpus/history/whole");
+const HISTORY_LOOKUP: &[u8] = include_bytes!("corpus/lookup/identity");
 
 fn client() -> LightClient {
     let config = NetworkConfig::from_bytes(GENESIS).expect("the network of the vectors");
@@ -74,6 +79,22 @@ pub fn lookup(data: &[u8]) {
             }
             proof.value = value;
         }
+    }
+}
+
+/// A page of a history: of all pages the look-up shows one to be true.
+pub fn history(data: &[u8]) {
+    let Some(page) = object::<HistoryPage>(data) else {
+        return;
+    };
+    let config = NetworkConfig::from_bytes(GENESIS).expect("the network of the vectors");
+    let whole = HistoryPage::from_bytes(HISTORY).expect("the history of the vectors");
+    let lookup = LookupProof::from_bytes(HISTORY_LOOKUP).expect("its look-up");
+    let start = IdentityState::new(&page.genesis);
+    let window_ms = config.limits().recovery_window_ms;
+    let identity = whole.genesis.id();
+    if let Ok((_, shown)) = client().verify_history(&identity, &start, page.entries, window_ms, &lookup, None) {
+        assert_eq!(shown.entries(), whole.entries.as_slice());
     }
 }
 

@@ -56,6 +56,11 @@ fn evidence() {
 }
 
 #[test]
+fn history() {
+    replay("history", targets::history);
+}
+
+#[test]
 fn lookup() {
     replay("lookup", targets::lookup);
 }
@@ -110,6 +115,16 @@ fn write_corpus() {
         (6, "wrong_kind"),
     ] {
         write("lookup", name, &bytes(&lookups["cases"][place]["proof"]));
+    }
+    let histories = json(include_str!("vectors/history.json"));
+    write("lookup", "identity", &bytes(&histories["lookup"]));
+    for (place, name) in [
+        (0, "whole"),
+        (1, "one_more"),
+        (2, "first_left_out"),
+        (8, "another_height"),
+    ] {
+        write("history", name, &bytes(&histories["cases"][place]["page"]));
     }
     let transactions = json(include_str!("vectors/transactions.json"));
     let mut list = Vec::new();

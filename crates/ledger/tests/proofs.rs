@@ -9,17 +9,17 @@
 
 mod common;
 
-use common::digest;
+use common::{At, digest, longest_proof, net, person};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use tokenim_ledger::{
-    StateKey,
+    LightClient, LookupProof, StateKey,
     proof::{
         EMPTY_STATE_ROOT, MerkleTree, PathError, StateProof, Terminal, empty_root, state_leaf_hash, state_node_hash,
         state_value_hash,
     },
 };
-use tokenim_wire::{BoundedVec, Digest, Label, decode, encode, hash};
+use tokenim_wire::{BoundedVec, Digest, Label, Object, decode, encode, hash};
 
 const NODE: Label = Label::new("tokenim/merkle-node/v1");
 const ROOT: Label = Label::new("tokenim/merkle-root/v1");
@@ -44,6 +44,31 @@ fn model_top(leaves: &[Digest]) -> Digest {
 fn model_root(leaves: &[Digest]) -> Digest {
     let size = leaves.len() as u32;
     hash(ROOT, &[&size.to_be_bytes(), model_top(leaves).as_bytes()])
+}
+
+/// The longest of a million, at heights of weeks.
+#[test]
+fn a_look_up_among_a_million_is_short() {
+    let (identity, shape) = longest_proof(1_000_000);
+    for validators in [4, 100] {
+        let net = net(validators, 4);
+        let mut ann = person(1);
+        ann.add_device(&net.id, 1, At::height(1));
+        ann.state.id = identity;
+        let proof = net.lookup(&ann.state, &shape);
+        let bytes = proof.to_bytes().unwrap();
+        let client = LightClient::new(&net.config).unwrap();
+        let (_, shown) = client
+            .verify_identity(&identity, &LookupProof::from_bytes(&bytes).unwrap(), None)
+            .unwrap();
+        assert_eq!(shown.as_ref(), Some(&ann.state));
+        let beside = bytes.len() - proof.finality.certificate.as_bytes().len() - proof.value.unwrap().len();
+        assert!(beside <= 1536, "{beside}");
+        println!(
+            "{beside} bytes, {} siblings",
+            shape.iter().filter(|there| **there).count()
+        );
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{digest, net, node_key, person};
+use common::{At, digest, net, node_key, person};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use tokenim_consensus::{Choice, Misbehaviour, Proposal, Validator, ValidatorSet, View};
@@ -20,7 +20,7 @@ use tokenim_ledger::{
     TransactionId,
 };
 use tokenim_mailbox::Incarnation;
-use tokenim_wire::{BoundedVec, Epoch, Height, Object, decode, encode, limits};
+use tokenim_wire::{BoundedVec, Epoch, Height, Object, UnixMillis, decode, encode, limits};
 
 fn bodies() -> Vec<Body> {
     let net = net(4, 4);
@@ -32,7 +32,7 @@ fn bodies() -> Vec<Body> {
         registration.admit(admission).unwrap();
     }
     vec![
-        person(1).add_device(&net.id, 1, Height::new(1)).into(),
+        person(1).add_device(&net.id, 1, At::height(1)).into(),
         Body::RegisterNode(registration),
         Body::Anchor(Anchor::new(vec![digest("leaf", 1), digest("leaf", 2)]).unwrap()),
         Body::RegisterIncarnation(IncarnationRegistration {
@@ -191,6 +191,17 @@ fn rejections_have_their_number_in_their_encoding() {
         (Rejection::Anchor, 20),
         (Rejection::NotAdmitted, 26),
         (Rejection::Unsupported, 29),
+        (Rejection::IdentityDeactivated, 30),
+        (Rejection::NextRootForeign, 31),
+        (Rejection::RecoveryUnset, 32),
+        (Rejection::RecoveryForeign, 33),
+        (Rejection::RecoveryThreshold, 34),
+        (Rejection::DevicesOrder, 35),
+        (Rejection::Outranked, 36),
+        (Rejection::NothingPending, 37),
+        (Rejection::LinkExists, 39),
+        (Rejection::LinkUnknown, 40),
+        (Rejection::LinksFull, 41),
     ];
     for (rejection, code) in fixed {
         assert_eq!(rejection.code(), code);
@@ -203,7 +214,14 @@ fn rejections_have_their_number_in_their_encoding() {
     };
     assert_eq!(encode(&sequence).unwrap(), [9, 3, 0xac, 0x02]);
     assert_eq!(decode::<Rejection>(&[9, 3, 0xac, 0x02], 8), Ok(sequence));
-    assert!(decode::<Rejection>(&[30], 8).is_err());
+    let not_due = Rejection::NotDue {
+        due: UnixMillis::new(300),
+    };
+    assert_eq!(not_due.code(), 38);
+    assert!(not_due.may_pass_later());
+    assert_eq!(encode(&not_due).unwrap(), [38, 0xac, 0x02]);
+    assert_eq!(decode::<Rejection>(&[38, 0xac, 0x02], 8), Ok(not_due));
+    assert!(decode::<Rejection>(&[42], 8).is_err());
     assert_eq!(encode(&Outcome::Applied).unwrap(), [0]);
 }
 

@@ -9,9 +9,10 @@
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use tokenim_identity::{IdentityId, NodeKey};
+use tokenim_identity::{IdentityId, IdentityState, NodeKey};
 use tokenim_ledger::{
-    AcceptanceProof, LightClient, LookupProof, NetworkConfig, Payload, StateKey, Transaction, TransactionId,
+    AcceptanceProof, HistoryPage, LightClient, LookupProof, NetworkConfig, Payload, StateKey, Transaction,
+    TransactionId,
     proof::{MerklePath, MerkleTree, MultiProof, StateProof},
 };
 use tokenim_wire::{BoundedVec, Digest, EnvelopeId, Object, decode, encode, hex};
@@ -281,6 +282,40 @@ fn lookups() {
 }
 
 #[test]
+fn histories() {
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        page: Hex,
+        error: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Vectors {
+        config: Hex,
+        identity: Hex,
+        lookup: Hex,
+        cases: Vec<Case>,
+    }
+    let vectors: Vectors = serde_json::from_str(include_str!("vectors/history.json")).unwrap();
+    let config = NetworkConfig::from_bytes(&vectors.config.0).unwrap();
+    let client = LightClient::new(&config).unwrap();
+    let identity = IdentityId::from_bytes(vectors.identity.array());
+    let lookup = LookupProof::from_bytes(&vectors.lookup.0).unwrap();
+    for case in vectors.cases {
+        let page = HistoryPage::from_bytes(&case.page.0).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        assert_eq!(page.to_bytes().unwrap(), case.page.0, "{}", case.name);
+        let start = IdentityState::new(&page.genesis);
+        let window = config.limits().recovery_window_ms;
+        let shown = client.verify_history(&identity, &start, page.entries, window, &lookup, None);
+        let error = shown.as_ref().err().map(|error| format!("{error:?}"));
+        assert_eq!(error, case.error, "{}", case.name);
+        if let Ok((_, shown)) = shown {
+            assert_eq!((shown.state().id, shown.entries().len()), (identity, 6));
+        }
+    }
+}
+
+#[test]
 fn refused() {
     #[derive(Deserialize)]
     struct Case {
@@ -297,6 +332,7 @@ fn refused() {
             "transaction" => Transaction::from_bytes(bytes).err(),
             "payload" => Payload::from_bytes(bytes).err(),
             "lookup" => LookupProof::from_bytes(bytes).err(),
+            "history" => HistoryPage::from_bytes(bytes).err(),
             "acceptance" => AcceptanceProof::from_bytes(bytes).err(),
             other => panic!("{other}"),
         };

@@ -15,16 +15,21 @@ use tokenim_consensus::{
     Certificate, FinalityProof, Header, ParsedCertificate, Proposal, Validator, ValidatorSet, View, payload_root,
 };
 use tokenim_identity::{
-    DeviceSecrets, EnvelopeKey, Genesis, IdentityState, NodeSigningKey, RootSigningKey, Signature, SignedRecord,
+    DeviceSecrets, EnvelopeKey, Genesis, IdentityId, IdentityState, NodeSigningKey, Place, RecordSigner,
+    RootSigningKey, Signature, SignedRecord,
 };
 use tokenim_ledger::{
-    AcceptanceProof, GenesisNode, IdentityUpdate, LedgerLimits, NetworkConfig, NodeSetCommitment, SetSummary,
-    members_tree, proof::MerkleTree,
+    AcceptanceProof, GenesisNode, IdentityUpdate, LedgerLimits, LookupProof, NetworkConfig, NodeSetCommitment,
+    SetSummary, StateKey, members_tree,
+    proof::{MerkleTree, StateProof, Terminal},
 };
 use tokenim_mailbox::{
     Incarnation, LogPosition, MailboxTag, NodeSet, QuorumReceipt, StorageReceipt, StorageReceiptBody, swarm,
 };
-use tokenim_wire::{BoundedVec, Digest, EnvelopeId, Epoch, Height, Label, NetworkId, UnixMillis, UnixSeconds, hash};
+use tokenim_wire::{
+    BoundedBytes, BoundedVec, Digest, EnvelopeId, Epoch, Height, Label, NetworkId, Object, UnixMillis, UnixSeconds,
+    hash,
+};
 
 pub const STARTED: UnixMillis = UnixMillis::new(1_800_000_000_000);
 
@@ -215,21 +220,115 @@ impl Net {
     }
 }
 
+/// The identity whose proof is the longest in a state of identities `0..count`, with the shape of that proof: from the
+/// terminal upwards, whether the sibling is there.
+pub fn longest_proof(count: u64) -> (IdentityId, Vec<bool>) {
+    fn walk(keys: &[(StateKey, u64)], depth: usize, way: &mut Vec<bool>, longest: &mut (usize, u64, Vec<bool>)) {
+        if let [(_, number)] = keys {
+            let siblings = way.iter().filter(|there| **there).count();
+            if siblings > longest.0 {
+                *longest = (siblings, *number, way.iter().rev().copied().collect());
+            }
+            return;
+        }
+        let is_left = |key: &StateKey| key.as_bytes()[depth / 8] >> (7 - depth % 8) & 1 == 0;
+        let (left, right) = keys.split_at(keys.partition_point(|(key, _)| is_left(key)));
+        for (own, other) in [(left, right), (right, left)] {
+            if !own.is_empty() {
+                way.push(!other.is_empty());
+                walk(own, depth + 1, way, longest);
+                way.pop();
+            }
+        }
+    }
+    let mut keys: Vec<(StateKey, u64)> = (0..count)
+        .map(|number| (StateKey::identity(&identity_of(number)), number))
+        .collect();
+    keys.sort_unstable();
+    let mut longest = (0, 0, Vec::new());
+    walk(&keys, 0, &mut Vec::new(), &mut longest);
+    (identity_of(longest.1), longest.2)
+}
+
+fn identity_of(number: u64) -> IdentityId {
+    IdentityId::from_bytes(digest("identity", number).to_bytes())
+}
+
+impl Net {
+    /// A look-up of `state` whose proof has this shape; the siblings are any hashes.
+    pub fn lookup(&self, state: &IdentityState, shape: &[bool]) -> LookupProof {
+        let key = StateKey::identity(&state.id);
+        let value = state.to_bytes().unwrap();
+        let siblings = (0..)
+            .zip(shape)
+            .map(|(level, there)| there.then(|| digest("sibling", level)));
+        let proof = StateProof::new(Terminal::Own, siblings).unwrap();
+        let root = proof.root(&key, Some(&value)).unwrap();
+        LookupProof {
+            value: Some(BoundedBytes::try_from(value).unwrap()),
+            proof,
+            finality: self.finality(&self.header(digest("receipts", 0), digest("sets", 0), root)),
+        }
+    }
+}
+
+/// The block that a record comes in.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    pub height: Height,
+    pub time: UnixMillis,
+    pub window_ms: u64,
+}
+
+impl At {
+    /// The block at a height of a network whose blocks are half a second apart.
+    pub fn height(height: u64) -> Self {
+        Self {
+            height: Height::new(height),
+            time: STARTED.saturating_add(height * 500),
+            window_ms: LedgerLimits::default().recovery_window_ms,
+        }
+    }
+
+    pub fn place(self, network: &NetworkId) -> Place<'_> {
+        Place {
+            network,
+            height: self.height,
+            time: self.time,
+            window_ms: self.window_ms,
+        }
+    }
+}
+
+/// The root keys of a person, one after the other.
+pub fn root_key(person: u64, index: u64) -> RootSigningKey {
+    let seed = match index {
+        0 => digest("root", person),
+        1 => digest("next root", person),
+        _ => digest("later root", person * 100 + index),
+    };
+    RootSigningKey::from_seed(seed.to_bytes())
+}
+
 /// A person made of a number, with one device per seed.
 pub struct Person {
-    pub root: RootSigningKey,
+    pub number: u64,
+    /// Which of the root keys is the root.
+    pub root: u64,
     pub genesis: Genesis,
     pub state: IdentityState,
 }
 
 pub fn person(number: u64) -> Person {
-    let root = RootSigningKey::from_seed(digest("root", number).to_bytes());
-    let next = RootSigningKey::from_seed(digest("next root", number).to_bytes());
-    let genesis = Genesis::new(root.verifying_key(), &next.verifying_key());
+    let genesis = Genesis::new(
+        root_key(number, 0).verifying_key(),
+        &root_key(number, 1).verifying_key(),
+    );
     Person {
+        number,
+        root: 0,
         state: IdentityState::new(&genesis),
         genesis,
-        root,
     }
 }
 
@@ -238,23 +337,61 @@ pub fn device(number: u64) -> DeviceSecrets {
 }
 
 impl Person {
+    /// The root key.
+    pub fn key(&self) -> RootSigningKey {
+        root_key(self.number, self.root)
+    }
+
+    /// The root key that comes next.
+    pub fn next_key(&self) -> RootSigningKey {
+        root_key(self.number, self.root + 1)
+    }
+
     /// The update that adds a device, as the next record; the own copy of the state follows it.
-    pub fn add_device(&mut self, network: &NetworkId, number: u64, at: Height) -> IdentityUpdate {
+    pub fn add_device(&mut self, network: &NetworkId, number: u64, at: At) -> IdentityUpdate {
         let envelope = EnvelopeKey::x25519(digest("envelope key", number).to_bytes());
-        let record = SignedRecord::add_device(network, &self.state, &self.root, &device(number), envelope).unwrap();
+        let record = SignedRecord::add_device(network, &self.state, &self.key(), &device(number), envelope).unwrap();
         self.follow(network, record, at)
     }
 
     /// The update that revokes a device.
-    pub fn revoke_device(&mut self, network: &NetworkId, number: u64, at: Height) -> IdentityUpdate {
+    pub fn revoke_device(&mut self, network: &NetworkId, number: u64, at: At) -> IdentityUpdate {
         let id = device(number).device_id();
-        let record = SignedRecord::revoke_device(network, &self.state, &self.root, id).unwrap();
+        let record = SignedRecord::revoke_device(network, &self.state, &self.key(), id).unwrap();
         self.follow(network, record, at)
     }
 
-    fn follow(&mut self, network: &NetworkId, record: SignedRecord, at: Height) -> IdentityUpdate {
+    /// The update by which the next root asks to be the root.
+    pub fn rotate_root(&mut self, network: &NetworkId, at: At) -> IdentityUpdate {
+        let after = root_key(self.number, self.root + 2).verifying_key();
+        let record = SignedRecord::rotate_root(network, &self.state, &self.next_key(), &after).unwrap();
+        self.follow(network, record, at)
+    }
+
+    /// The update by which the root carries out what is pending.
+    pub fn complete(&mut self, network: &NetworkId, at: At) -> IdentityUpdate {
+        let key = self.key();
+        let record = SignedRecord::complete(network, &self.state, RecordSigner::Root(&key)).unwrap();
+        self.follow(network, record, at)
+    }
+
+    /// The update that links account `number`, or takes the link back.
+    pub fn toggle_link(&mut self, network: &NetworkId, number: u64, at: At) -> IdentityUpdate {
+        let link = digest("link", number);
+        let record = if self.state.links.contains(&link) {
+            SignedRecord::unlink_account(network, &self.state, &self.key(), link)
+        } else {
+            SignedRecord::link_account(network, &self.state, &self.key(), link)
+        };
+        self.follow(network, record.unwrap(), at)
+    }
+
+    /// The update with a record; the own copy of the state follows it.
+    pub fn follow(&mut self, network: &NetworkId, record: SignedRecord, at: At) -> IdentityUpdate {
         let genesis = (self.state.seq == 0).then_some(self.genesis);
-        self.state = self.state.apply(network, &record, at).unwrap();
+        let root = self.state.root;
+        self.state = self.state.apply(&at.place(network), &record).unwrap();
+        self.root += u64::from(self.state.root != root);
         IdentityUpdate { genesis, record }
     }
 }

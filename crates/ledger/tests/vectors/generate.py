@@ -80,15 +80,108 @@ def device_keys(number):
     return keys + Key("inbox", number).public + some("inbox nonce", number)[:16]
 
 
+class Root:
+    """Signs records as root, or as next root, which shows itself."""
+
+    def __init__(self, text, number, is_next=False):
+        self.key, self.is_next = Key(text, number), is_next
+
+    def authorize(self, network, record):
+        if self.is_next:
+            signature = self.key.sign(network, "tokenim/record-by-next-root/v1", record)
+            return varint(2) + self.key.public + signature
+        return varint(0) + self.key.sign(network, "tokenim/record-by-root/v1", record)
+
+
+class Device:
+    """Signs records as a device."""
+
+    def __init__(self, number):
+        self.key = Key("device", number)
+
+    def authorize(self, network, record):
+        signature = self.key.sign(network, "tokenim/record-by-device/v1", record)
+        return varint(1) + device_id(self.key) + signature
+
+
+def device_id(key):
+    return H("tokenim/device-id/v1", key.public)
+
+
+def signed_record(network, identity, seq, prev, op, signer):
+    record = network + identity + varint(seq) + prev + op
+    return record + signer.authorize(network, record)
+
+
+# Operations: number, then fields.
+
+
+def add_op(network, identity, seq, device):
+    keys = device_keys(device)
+    return varint(0) + keys + Key("device", device).sign(
+        network, "tokenim/device-consent/v1", identity + varint(seq) + keys
+    )
+
+
+def revoke_op(device):
+    return varint(1) + device_id(Key("device", device))
+
+
+def rotate_op(after):
+    return varint(2) + H("tokenim/next-root/v1", after.public)
+
+
+CANCEL, COMPLETE = varint(5), varint(6)
+
+
+def link_op(commitment):
+    return varint(8) + commitment
+
+
+def optional(value):
+    return b"\x00" if value is None else b"\x01" + value
+
+
+class Identity:
+    """The state of an identity. What a record changes is for the caller to say."""
+
+    def __init__(self, number):
+        _, self.genesis = genesis_of(number)
+        self.id = identity_id(self.genesis)
+        self.seq, self.head, self.log, self.spent = 0, self.id, self.id, 0
+        self.root, self.next_root = self.genesis[:32], self.genesis[32:]
+        self.standing, self.links, self.devices = varint(0), [], []
+
+    def encode(self):
+        devices = [
+            keys + varint(added) + optional(None if revoked is None else varint(revoked))
+            for keys, added, revoked in self.devices
+        ]
+        head = self.id + varint(self.seq) + self.head + self.log + varint(self.spent) + self.root + self.next_root
+        return b"\x01" + head + optional(None) + self.standing + sequence(self.links) + sequence(devices)
+
+    def follow(self, record, height, time):
+        """After a record; to be called before its changes are made."""
+        self.seq, self.spent = self.seq + 1, self.spent + 1
+        self.head = H("tokenim/record-digest/v1", record)
+        self.log = H("tokenim/record-log/v1", self.log + self.head + varint(height) + varint(time))
+
+    def wait_for_root(self, key, after, height, due):
+        """A new root is pending, asked for by the next root."""
+        op = varint(0) + key.public + H("tokenim/next-root/v1", after.public)
+        self.standing = varint(1) + op + varint(1) + varint(height) + varint(due)
+
+    def take_root(self, key, after):
+        self.root, self.next_root = key.public, H("tokenim/next-root/v1", after.public)
+        self.standing, self.spent = varint(0), 0
+
+
 def add_device(network, number, device):
     """The first record of an identity, signed."""
-    root, genesis = genesis_of(number)
+    _, genesis = genesis_of(number)
     identity = identity_id(genesis)
-    keys = device_keys(device)
-    consent = Key("device", device).sign(network, "tokenim/device-consent/v1", identity + varint(1) + keys)
-    record = network + identity + varint(1) + identity + varint(0) + keys + consent
-    signature = root.sign(network, "tokenim/record-by-root/v1", record)
-    return genesis, record + varint(0) + signature
+    op = add_op(network, identity, 1, device)
+    return genesis, signed_record(network, identity, 1, identity, op, Root("root", number))
 
 
 # --- network ------------------------------------------------------------------------------------------------------
@@ -513,6 +606,113 @@ def lookup_cases():
     return cases
 
 
+# --- histories ----------------------------------------------------------------------------------------------------
+
+
+WINDOW = LIMITS[4]
+
+
+class History:
+    """Six records of an identity, as (record, height, time), and the state that they lead to."""
+
+    def __init__(self, number=1):
+        self.person = Identity(number)
+        self.entries = []
+        root, after = Root("root", number), Root("next root", number, is_next=True)
+        last = Key("later root", number)
+
+        def add(op, signer, height, time):
+            person = self.person
+            record = signed_record(NETWORK, person.id, person.seq + 1, person.head, op, signer)
+            person.follow(record, height, time)
+            self.entries.append((record, height, time))
+
+        start = STARTED + 1_000
+        devices = self.person.devices
+        add(add_op(NETWORK, self.person.id, 1, 7), root, 3, start)
+        devices.append((device_keys(7), 3, None))
+        add(add_op(NETWORK, self.person.id, 2, 8), root, 3, start)
+        devices.append((device_keys(8), 3, None))
+        add(link_op(some("link", 0)), root, 9, start + 500)
+        self.person.links.append(some("link", 0))
+        add(rotate_op(last), after, 10, start + 1_000)
+        due = start + 1_000 + WINDOW
+        self.person.wait_for_root(after.key, last, 10, due)
+        add(COMPLETE, Device(8), 5_000_000, due)
+        self.person.take_root(after.key, last)
+        add(revoke_op(7), Root("next root", number), 5_000_000, due)
+        devices[0] = (device_keys(7), 3, 5_000_000)
+
+    def page(self, entries=None, genesis=None, more=0):
+        entries = self.entries if entries is None else entries
+        rows = [record + varint(height) + varint(time) for record, height, time in entries]
+        return b"\x01" + (genesis or self.person.genesis) + sequence(rows) + bytes([more])
+
+
+def history_cases():
+    good, other = History(), History(2)
+    out = []
+
+    def case(name, error, change=None, **page):
+        entries = list(good.entries)
+        if change:
+            change(entries)
+        out.append((name, good.page(entries, **page), error))
+
+    def broken(at, why):
+        return f"HistoryRecord {{ at: {at}, why: {why} }}"
+
+    def sequence_error(at, actual):
+        return broken(at, f"WrongSequence {{ expected: {at}, actual: {actual} }}")
+
+    def put(place, **changes):
+        def change(entries):
+            names = ("record", "height", "time")
+            entries[place] = tuple(changes.get(name, old) for name, old in zip(names, entries[place]))
+
+        return change
+
+    case("the whole", None)
+    case("a record more than the look-up has", None, lambda entries: entries.append(other.entries[0]))
+    case("the first record left out", sequence_error(1, 2), lambda entries: entries.pop(0))
+    case("a record in the middle left out", sequence_error(3, 4), lambda entries: entries.pop(2))
+    case("the last record left out", "HistoryShort { shown: 5, records: 6 }", lambda entries: entries.pop())
+    case("nothing", "HistoryShort { shown: 0, records: 6 }", lambda entries: entries.clear())
+
+    def swap(entries):
+        entries[1], entries[2] = entries[2], entries[1]
+
+    case("two records in the other order", sequence_error(2, 3), swap)
+    case("a record twice", sequence_error(3, 2), lambda entries: entries.insert(1, entries[1]))
+    case("another height", "HistoryState", put(2, height=8))
+    case("another height of the last", "HistoryState", put(5, height=5_000_001))
+    case("another time", "HistoryState", put(2, time=good.entries[2][2] + 1))
+    due = good.entries[4][2]
+    case("carried out too early", broken(5, f"NotDue {{ due: UnixMillis({due}) }}"), put(4, time=due - 1))
+    case("asked for later than it was", broken(5, f"NotDue {{ due: UnixMillis({due + 1}) }}"),
+         put(3, time=due + 1 - WINDOW))
+    case("a record of another identity", broken(3, "WrongIdentity"), put(2, record=other.entries[2][0]))
+    record = good.entries[2][0]
+    case("a record that nobody signed", broken(3, "Signature"), put(2, record=record[:-64] + bytes(64)))
+    before = good.entries[1][0]
+    prev = H("tokenim/record-digest/v1", before)
+    never = signed_record(NETWORK, good.person.id, 3, prev, link_op(some("link", 9)), Root("root", 1))
+    case("a record that never came on the ledger", broken(4, "WrongPrevious"), put(2, record=never))
+    prev = H("tokenim/record-digest/v1", good.entries[4][0])
+    never = signed_record(NETWORK, good.person.id, 6, prev, revoke_op(8), Root("next root", 1))
+    case("a last record that never came on the ledger", "HistoryState", put(5, record=never))
+    case("the genesis record of another identity", "HistoryForeign", genesis=other.person.genesis)
+    return out
+
+
+def history_lookup():
+    """The look-up in a state that holds the identity alone."""
+    person = History().person
+    entries = {state_key(4, person.id): person.encode()}
+    proof = state_proof(entries, state_key(4, person.id))
+    return b"\x01\x01" + blob(person.encode()) + proof + finality([header(state_root=state_root(entries))])
+
+
 # --- files --------------------------------------------------------------------------------------------------------
 
 
@@ -600,6 +800,11 @@ def lookups():
     return {"config": CONFIG, "cases": cases}
 
 
+def history():
+    cases = [{"name": name, "page": page, "error": error} for name, page, error in history_cases()]
+    return {"config": CONFIG, "identity": History().person.id, "lookup": history_lookup(), "cases": cases}
+
+
 def refused():
     """Bytes that are no object at all."""
     out = []
@@ -653,6 +858,12 @@ def refused():
     add("acceptance", "a byte too many", Acceptance().encode() + b"\x00", "TrailingBytes")
     add("acceptance", "a byte too few", Acceptance().encode()[:-1], "Truncated")
     add("acceptance", "version 2", b"\x02" + Acceptance().encode()[1:], "UnknownVersion")
+    page = History().page()
+    add("history", "a byte too many", page + b"\x00", "TrailingBytes")
+    add("history", "a byte too few", page[:-1], "Truncated")
+    add("history", "version 2", b"\x02" + page[1:], "UnknownVersion")
+    add("history", "a flag of 2", page[:-1] + b"\x02", "Malformed")
+    add("history", "more entries than a page has", page[:65] + varint(65), "Malformed")
     return out
 
 
@@ -664,6 +875,7 @@ FILES = {
     "state": states,
     "acceptance": acceptance,
     "lookup": lookups,
+    "history": history,
     "refused": refused,
 }
 
