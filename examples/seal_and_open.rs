@@ -11,10 +11,11 @@ use std::error::Error;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tokenim_envelope::{
-    Content, EnvelopeSecretKey, MessageId, OpenError, Opener, Recipient, ReplayCache, ReplayError, Sender, open, seal,
+    Checkpoint, Content, EnvelopeSecretKey, MessageId, OpenError, Opened, Opener, Recipient, ReplayCache, ReplayError,
+    Sender, Suite, open, seal,
 };
-use tokenim_identity::{CryptoRng, DeviceSecrets, IdentityState, Phrase, SignedRecord};
-use tokenim_wire::{Height, NetworkId, UnixSeconds};
+use tokenim_identity::{CryptoRng, DeviceSecrets, IdentityState, Phrase, Place, SignedRecord};
+use tokenim_wire::{Digest, Height, NetworkId, UnixMillis, UnixSeconds};
 
 /// Someone with one device, and what the ledger would show of them.
 struct Person {
@@ -28,10 +29,16 @@ impl Person {
     fn new(network: &NetworkId, height: Height, rng: &mut impl CryptoRng) -> Result<Self, Box<dyn Error>> {
         let phrase = Phrase::generate(rng);
         let device = DeviceSecrets::generate(rng);
-        let key = EnvelopeSecretKey::from_seed(&device.envelope_seed);
+        let key = EnvelopeSecretKey::from_seed(Suite::XWing, &device.envelope_seed);
         let empty = IdentityState::new(&phrase.genesis());
         let record = SignedRecord::add_device(network, &empty, &phrase.root_key(0), &device, key.public().clone())?;
-        let state = empty.apply(network, &record, height)?;
+        let place = Place {
+            network,
+            height,
+            time: UnixMillis::ZERO,
+            window_ms: 0,
+        };
+        let state = empty.apply(&place, &record)?;
         Ok(Self { state, device, key })
     }
 
@@ -43,13 +50,15 @@ impl Person {
         }
     }
 
-    fn opener(&self, network: NetworkId) -> Opener<'_> {
-        Opener {
+    /// Opens with the device's one key; one that changes its key would try the old one too until it is deleted.
+    fn open(&self, network: NetworkId, bytes: &[u8], now: UnixSeconds) -> Result<Opened, OpenError> {
+        let opener = Opener {
             network,
             identity: self.state.id,
             device: self.device.device_id(),
-            key: &self.key,
-        }
+            keys: &[&self.key],
+        };
+        open(&opener, bytes, now)
     }
 }
 
@@ -71,12 +80,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let recipient = Recipient::new(bob.state.id, &bobs_device.keys);
     let text = "Shall we meet at the bridge at eight? 橋のところで";
     let id = MessageId::generate(&mut rng);
+    // The newest header that she knows: if Bob is shown another ledger, he finds out.
+    let newest = Checkpoint {
+        height,
+        header: Digest::from_bytes([9; 32]),
+    };
     let envelope = seal(
         &network,
         &alice.sender(),
         &recipient,
         id,
         expiry,
+        Some(newest),
         &Content::text(text),
         &mut rng,
     )?;
@@ -89,7 +104,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("It shows its suite, when it expires, and a length that fits many texts; not from whom, nor to whom.");
 
     // Bob decrypts it. So far someone only claims to be Alice, and the content can't be reached.
-    let opened = open(&bob.opener(network), envelope.as_bytes(), now)?;
+    let opened = bob.open(network, envelope.as_bytes(), now)?;
     let (claimed, _) = opened.sender();
     println!("\nBob opens it. It claims to be from {claimed}.");
 
@@ -99,9 +114,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     seen.admit(&message, now)?;
     println!("Alice's device did sign it, for him and in this network. It says:");
     println!("    {}", message.content.as_text().ok_or("not a text")?);
+    let seen_by_alice = message.checkpoint.ok_or("no checkpoint")?;
+    println!(
+        "    (and that the newest header she knows has height {})",
+        seen_by_alice.height
+    );
 
     // The same envelope once more.
-    let again = open(&bob.opener(network), envelope.as_bytes(), now)?.verify_for(&alice.state, height)?;
+    let again = bob
+        .open(network, envelope.as_bytes(), now)?
+        .verify_for(&alice.state, height)?;
     match seen.admit(&again, now) {
         Err(ReplayError::Replayed) => println!(
             "\nThe same envelope again: {}, so it is dropped.",
@@ -110,24 +132,42 @@ fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("a repetition must be noticed, not {other:?}").into()),
     }
 
+    // An honest envelope in the older suite, to a key that Bob once had: someone would like to read it in thirty years.
+    let older = EnvelopeSecretKey::from_seed(Suite::X25519, &bob.device.envelope_seed);
+    let weak = Recipient {
+        key: older.public().clone(),
+        ..recipient.clone()
+    };
+    let content = Content::text(text);
+    let weak = seal(&network, &alice.sender(), &weak, id, expiry, None, &content, &mut rng)?;
+    let opener = Opener {
+        network,
+        identity: bob.state.id,
+        device: bob.device.device_id(),
+        keys: &[&bob.key, &older],
+    };
+    match open(&opener, weak.as_bytes(), now) {
+        Err(error @ OpenError::OtherSuite(_)) => println!("In a weaker suite than Bob's: {error}."),
+        other => return Err(format!("a weaker suite must be refused, not {other:?}").into()),
+    }
+
     // A copy in which one bit differs.
     let mut tampered = envelope.as_bytes().to_vec();
     if let Some(byte) = tampered.get_mut(300) {
         *byte ^= 1;
     }
-    expect_refusal(
-        "A copy with one bit changed",
-        open(&bob.opener(network), &tampered, now).err(),
-    )?;
+    expect_refusal("A copy with one bit changed", bob.open(network, &tampered, now).err())?;
 
     // Someone else, and another network.
-    let for_carol = open(&carol.opener(network), envelope.as_bytes(), now).err();
+    let for_carol = carol.open(network, envelope.as_bytes(), now).err();
     expect_refusal("Carol, to whom it was not sealed", for_carol)?;
-    let elsewhere = open(&bob.opener(NetworkId::from_bytes([2; 32])), envelope.as_bytes(), now).err();
+    let elsewhere = bob.open(NetworkId::from_bytes([2; 32]), envelope.as_bytes(), now).err();
     expect_refusal("Bob in another network", elsewhere)?;
 
     // Carol's word that it was hers.
-    let not_carols = open(&bob.opener(network), envelope.as_bytes(), now)?.verify_for(&carol.state, height);
+    let not_carols = bob
+        .open(network, envelope.as_bytes(), now)?
+        .verify_for(&carol.state, height);
     expect_refusal("Carol, who says that she sent it", not_carols.err())?;
     Ok(())
 }

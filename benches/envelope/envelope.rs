@@ -1,4 +1,5 @@
-//! HPKE against the `hpke` crate, both in one group; then the whole envelope, and its signature's share.
+//! HPKE in both suites against the `hpke` crate, own and theirs in one group; then the whole envelope, and its
+//! signature's share.
 //!
 //! ```text
 //! cargo bench -p tokenim-bench-envelope
@@ -13,32 +14,42 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable, OpModeR, OpModeS, Serializable};
+use hpke::kem::{X25519HkdfSha256, XWing};
+use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Serialize, Serializer};
 use std::hint::black_box;
 use tokenim_envelope::{
-    Content, EnvelopeSecretKey, MessageId, Opener, Recipient, ReplayCache, Sender, hpke as own, open, seal,
+    Content, EnvelopeSecretKey, MessageId, Opener, Recipient, ReplayCache, Sender, Suite, hpke as own, open, seal,
 };
 use tokenim_identity::{Device, DeviceId, DeviceSigningKey, IdentityId, Statement};
 use tokenim_wire::{Label, NetworkId, UnixSeconds};
 
-type Kem = X25519HkdfSha256;
-
 const INFO: &[u8] = b"a label, a network id of 32 bytes and a suite id of 2 b";
 const AAD: &[u8] = b"version, suite, expiry and encapsulated key";
-const SIZES: [(&str, usize); 3] = [("64 B", 64), ("1 KiB", 1024), ("60 KiB", 60 * 1024)];
+const SIZES: [(&str, usize); 3] = [("64 B", 64), ("1 KiB", 1024), ("64 KiB", 64 * 1024)];
+/// Of an envelope, whose longest body is 61 KiB.
+const BODIES: [(&str, usize); 3] = [("64 B", 64), ("1 KiB", 1024), ("60 KiB", 60 * 1024)];
 
 fn rng() -> ChaCha20Rng {
     ChaCha20Rng::from_seed([7; 32])
 }
 
+/// The name of a suite in the names of groups.
+fn name_of(suite: Suite) -> &'static str {
+    if suite == Suite::X25519 { "x25519" } else { "x-wing" }
+}
+
 fn seal_hpke(criterion: &mut Criterion) {
-    let key = own::SecretKey::derive(&[1; 32]);
-    let public = <Kem as hpke::Kem>::PublicKey::from_bytes(key.public_key().as_bytes()).unwrap();
-    let mut group = criterion.benchmark_group("hpke seal");
+    seal_in::<X25519HkdfSha256>(criterion, Suite::X25519);
+    seal_in::<XWing>(criterion, Suite::XWing);
+}
+
+fn seal_in<K: Kem>(criterion: &mut Criterion, suite: Suite) {
+    let key = own::SecretKey::derive(suite, &[1; 32]);
+    let public = K::PublicKey::from_bytes(key.public_key().as_bytes()).unwrap();
+    let mut group = criterion.benchmark_group(format!("hpke seal {}", name_of(suite)));
     for (name, size) in SIZES {
         let plaintext = vec![3; size];
         group.throughput(Throughput::Bytes(size as u64));
@@ -52,7 +63,7 @@ fn seal_hpke(criterion: &mut Criterion) {
             |bencher, plaintext| {
                 let mut rng = rng();
                 bencher.iter(|| {
-                    hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, Kem>(
+                    hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, K>(
                         &OpModeS::Base,
                         black_box(&public),
                         INFO,
@@ -69,12 +80,17 @@ fn seal_hpke(criterion: &mut Criterion) {
 }
 
 fn open_hpke(criterion: &mut Criterion) {
-    let key = own::SecretKey::derive(&[1; 32]);
-    let (secret, _) = <Kem as hpke::Kem>::derive_keypair(&[1; 32]);
-    let mut group = criterion.benchmark_group("hpke open");
+    open_in::<X25519HkdfSha256>(criterion, Suite::X25519);
+    open_in::<XWing>(criterion, Suite::XWing);
+}
+
+fn open_in<K: Kem>(criterion: &mut Criterion, suite: Suite) {
+    let key = own::SecretKey::derive(suite, &[1; 32]);
+    let (secret, _) = K::derive_keypair(&[1; 32]);
+    let mut group = criterion.benchmark_group(format!("hpke open {}", name_of(suite)));
     for (name, size) in SIZES {
         let (enc, ciphertext) = own::seal(key.public_key(), INFO, AAD, &vec![3; size], &mut rng()).unwrap();
-        let encapped = <Kem as hpke::Kem>::EncappedKey::from_bytes(enc.as_bytes()).unwrap();
+        let encapped = K::EncappedKey::from_bytes(enc.as_bytes()).unwrap();
         assert_eq!(encapped.to_bytes().as_slice(), enc.as_bytes());
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_with_input(BenchmarkId::new("own", name), &ciphertext, |bencher, ciphertext| {
@@ -85,7 +101,7 @@ fn open_hpke(criterion: &mut Criterion) {
             &ciphertext,
             |bencher, ciphertext| {
                 bencher.iter(|| {
-                    hpke::single_shot_open::<AesGcm256, HkdfSha256, Kem>(
+                    hpke::single_shot_open::<AesGcm256, HkdfSha256, K>(
                         &OpModeR::Base,
                         black_box(&secret),
                         &encapped,
@@ -101,6 +117,21 @@ fn open_hpke(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What is done once a key: the pair from its seed, and the public key from its bytes.
+fn keys(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hpke keys");
+    for suite in Suite::ALL {
+        group.bench_function(BenchmarkId::new("derive", name_of(suite)), |bencher| {
+            bencher.iter(|| own::SecretKey::derive(suite, black_box(&[1; 32])));
+        });
+        let key = own::SecretKey::derive(suite, &[1; 32]);
+        group.bench_function(BenchmarkId::new("public key", name_of(suite)), |bencher| {
+            bencher.iter(|| own::PublicKey::from_bytes(suite, black_box(key.public_key().as_bytes())).unwrap());
+        });
+    }
+    group.finish();
+}
+
 const NETWORK: NetworkId = NetworkId::from_bytes([1; 32]);
 const NOW: UnixSeconds = UnixSeconds::new(1_800_000_000);
 const EXPIRY: UnixSeconds = UnixSeconds::new(1_800_086_400);
@@ -111,10 +142,10 @@ struct Pair {
 }
 
 impl Pair {
-    fn new() -> Self {
+    fn new(suite: Suite) -> Self {
         Self {
             signing: DeviceSigningKey::from_seed([2; 32]),
-            opening: EnvelopeSecretKey::from_seed(&[3; 32]),
+            opening: EnvelopeSecretKey::from_seed(suite, &[3; 32]),
         }
     }
 
@@ -134,12 +165,12 @@ impl Pair {
         }
     }
 
-    fn opener(&self) -> Opener<'_> {
+    fn opener<'a>(&self, keys: &'a [&'a EnvelopeSecretKey]) -> Opener<'a> {
         Opener {
             network: NETWORK,
             identity: IdentityId::from_bytes([5; 32]),
             device: DeviceId::from_bytes([6; 32]),
-            key: &self.opening,
+            keys,
         }
     }
 }
@@ -148,8 +179,9 @@ impl Pair {
 struct AsLong(Vec<u8>);
 
 impl AsLong {
-    fn new(body: usize) -> Self {
-        Self(vec![3; 64 + 33 + 34 + 184 + body])
+    fn new(suite: Suite, body: usize) -> Self {
+        let keys = suite.encapsulated_bytes() + suite.public_key_bytes() + 5;
+        Self(vec![3; 64 + keys + 185 + body])
     }
 }
 
@@ -165,48 +197,53 @@ impl Statement for AsLong {
 }
 
 fn seal_envelope(criterion: &mut Criterion) {
-    let pair = Pair::new();
-    let (sender, recipient) = (pair.sender(), pair.recipient());
-    let id = MessageId::from_bytes([8; 16]);
-    let mut group = criterion.benchmark_group("envelope seal");
-    for (name, size) in SIZES {
-        let content = Content::bytes(vec![3; size]);
-        group.throughput(Throughput::Bytes(size as u64));
-        group.bench_with_input(BenchmarkId::new("whole", name), &content, |bencher, content| {
-            let mut rng = rng();
-            bencher.iter(|| seal(&NETWORK, &sender, &recipient, id, EXPIRY, content, &mut rng).unwrap());
-        });
-        group.bench_with_input(
-            BenchmarkId::new("signature", name),
-            &AsLong::new(size),
-            |bencher, statement| {
-                bencher.iter(|| pair.signing.sign(&NETWORK, black_box(statement)).unwrap());
-            },
-        );
+    for suite in Suite::ALL {
+        let pair = Pair::new(suite);
+        let (sender, recipient) = (pair.sender(), pair.recipient());
+        let id = MessageId::from_bytes([8; 16]);
+        let mut group = criterion.benchmark_group(format!("envelope seal {}", name_of(suite)));
+        for (name, size) in BODIES {
+            let content = Content::bytes(vec![3; size]);
+            group.throughput(Throughput::Bytes(size as u64));
+            group.bench_with_input(BenchmarkId::new("whole", name), &content, |bencher, content| {
+                let mut rng = rng();
+                bencher.iter(|| seal(&NETWORK, &sender, &recipient, id, EXPIRY, None, content, &mut rng).unwrap());
+            });
+            group.bench_with_input(
+                BenchmarkId::new("signature", name),
+                &AsLong::new(suite, size),
+                |bencher, statement| {
+                    bencher.iter(|| pair.signing.sign(&NETWORK, black_box(statement)).unwrap());
+                },
+            );
+        }
+        group.finish();
     }
-    group.finish();
 }
 
 fn open_envelope(criterion: &mut Criterion) {
-    let pair = Pair::new();
-    let (sender, recipient, opener) = (pair.sender(), pair.recipient(), pair.opener());
-    let key = pair.signing.verifying_key();
-    let id = MessageId::from_bytes([8; 16]);
-    let mut group = criterion.benchmark_group("envelope open");
-    for (name, size) in SIZES {
-        let content = Content::bytes(vec![3; size]);
-        let sealed = seal(&NETWORK, &sender, &recipient, id, EXPIRY, &content, &mut rng()).unwrap();
-        group.throughput(Throughput::Bytes(size as u64));
-        group.bench_with_input(BenchmarkId::new("whole", name), sealed.as_bytes(), |bencher, bytes| {
-            bencher.iter(|| open(&opener, bytes, NOW).unwrap().verify(&key).unwrap());
-        });
-        let statement = AsLong::new(size);
-        let signature = pair.signing.sign(&NETWORK, &statement).unwrap();
-        group.bench_with_input(BenchmarkId::new("signature", name), &statement, |bencher, statement| {
-            bencher.iter(|| key.verify_strict(&NETWORK, black_box(statement), &signature).unwrap());
-        });
+    for suite in Suite::ALL {
+        let pair = Pair::new(suite);
+        let keys = [&pair.opening];
+        let (sender, recipient, opener) = (pair.sender(), pair.recipient(), pair.opener(&keys));
+        let key = pair.signing.verifying_key();
+        let id = MessageId::from_bytes([8; 16]);
+        let mut group = criterion.benchmark_group(format!("envelope open {}", name_of(suite)));
+        for (name, size) in BODIES {
+            let content = Content::bytes(vec![3; size]);
+            let sealed = seal(&NETWORK, &sender, &recipient, id, EXPIRY, None, &content, &mut rng()).unwrap();
+            group.throughput(Throughput::Bytes(size as u64));
+            group.bench_with_input(BenchmarkId::new("whole", name), sealed.as_bytes(), |bencher, bytes| {
+                bencher.iter(|| open(&opener, bytes, NOW).unwrap().verify(&key).unwrap());
+            });
+            let statement = AsLong::new(suite, size);
+            let signature = pair.signing.sign(&NETWORK, &statement).unwrap();
+            group.bench_with_input(BenchmarkId::new("signature", name), &statement, |bencher, statement| {
+                bencher.iter(|| key.verify_strict(&NETWORK, black_box(statement), &signature).unwrap());
+            });
+        }
+        group.finish();
     }
-    group.finish();
 }
 
 fn admit(criterion: &mut Criterion) {
@@ -229,5 +266,5 @@ fn admit(criterion: &mut Criterion) {
     criterion.bench_function("replay cache/admit", |bencher| bencher.iter(|| step().unwrap()));
 }
 
-criterion_group!(benches, seal_hpke, open_hpke, seal_envelope, open_envelope, admit);
+criterion_group!(benches, keys, seal_hpke, open_hpke, seal_envelope, open_envelope, admit);
 criterion_main!(benches);

@@ -1,11 +1,12 @@
 //! The bodies of the fuzz targets; ordinary tests of the crate replay the corpus through them.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
-use tokenim_envelope::hpke::{self, Encapsulated, SecretKey};
+use tokenim_envelope::hpke::{self, Encapsulated, PublicKey, SecretKey};
 use tokenim_envelope::rand_core::{Infallible, TryCryptoRng, TryRng};
 use tokenim_envelope::{
-    EnvelopeSecretKey, MessageId, OpenError, Opener, ReplayCache, SealedEnvelope, open as open_envelope,
+    EnvelopeSecretKey, MessageId, OpenError, Opener, ReplayCache, SealedEnvelope, Suite, open as open_envelope,
 };
 use tokenim_identity::{DeviceId, DeviceSigningKey, IdentityId};
 use tokenim_wire::{EnvelopeId, NetworkId, Object, UnixSeconds};
@@ -53,20 +54,37 @@ pub fn sealed_envelope(data: &[u8]) {
     }
 }
 
-/// Bytes as an envelope for a device: refused, or the sender's message.
+/// Bytes as an envelope for a device that has an X25519 key: refused, or the sender's message.
 pub fn open(data: &[u8]) {
-    let key = EnvelopeSecretKey::from_seed(&RECIPIENT_SEED);
+    open_in(Suite::X25519, data);
+}
+
+/// The same for a device that has an X-Wing key.
+pub fn open_x_wing(data: &[u8]) {
+    open_in(Suite::XWing, data);
+}
+
+/// The key of the device in a suite, made once.
+fn key(suite: Suite) -> &'static EnvelopeSecretKey {
+    static KEYS: OnceLock<[EnvelopeSecretKey; 2]> = OnceLock::new();
+    let [x25519, x_wing] =
+        KEYS.get_or_init(|| Suite::ALL.map(|suite| EnvelopeSecretKey::from_seed(suite, &RECIPIENT_SEED)));
+    if suite == Suite::X25519 { x25519 } else { x_wing }
+}
+
+fn open_in(suite: Suite, data: &[u8]) {
     let opener = Opener {
         network: NETWORK,
         identity: RECIPIENT,
         device: RECIPIENT_DEVICE,
-        key: &key,
+        keys: &[key(suite)],
     };
     let parsed = SealedEnvelope::from_bytes(data.to_vec());
     let Ok(opened) = open_envelope(&opener, data, NOW) else {
         return;
     };
-    assert_eq!(opened.expiry(), parsed.expect("what opens is an envelope").expiry());
+    let parsed = parsed.expect("what opens is an envelope");
+    assert_eq!((opened.expiry(), suite.id()), (parsed.expiry(), parsed.suite()));
     let (identity, _) = opened.sender();
     let id = opened.message_id();
     let signer = DeviceSigningKey::from_seed(SENDER_SEED).verifying_key();
@@ -81,7 +99,7 @@ pub fn open(data: &[u8]) {
 
 /// Bytes as the plaintext that a hostile sender seals.
 pub fn plaintext(data: &[u8]) {
-    let key = SecretKey::derive(&RECIPIENT_SEED);
+    let key = SecretKey::derive(Suite::X25519, &RECIPIENT_SEED);
     let (info, header) = outer();
     let Ok((_, ciphertext)) = hpke::seal(key.public_key(), &info, &header, data, &mut Constant(7)) else {
         return;
@@ -101,7 +119,8 @@ pub fn outer() -> (Vec<u8>, Vec<u8>) {
     let mut header = vec![1, 0x20];
     varint(usize::try_from(EXPIRY.get()).unwrap_or_default(), &mut header);
     header.push(32);
-    header.extend_from_slice(SecretKey::generate(&mut Constant(7)).public_key().as_bytes());
+    let ephemeral = SecretKey::generate(Suite::X25519, &mut Constant(7));
+    header.extend_from_slice(ephemeral.public_key().as_bytes());
     (info, header)
 }
 
@@ -113,19 +132,45 @@ fn varint(mut value: usize, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-/// `enc ‖ ciphertext` for a key: the copying and the in-place form agree.
+/// `enc ‖ ciphertext` for an X25519 key: the copying and the in-place form agree.
 pub fn hpke(data: &[u8]) {
-    let Some((enc, ciphertext)) = data.split_first_chunk::<32>() else {
+    hpke_in(Suite::X25519, data);
+}
+
+/// The same for an X-Wing key.
+pub fn hpke_x_wing(data: &[u8]) {
+    hpke_in(Suite::XWing, data);
+}
+
+fn hpke_in(suite: Suite, data: &[u8]) {
+    let Some((enc, ciphertext)) = data.split_at_checked(suite.encapsulated_bytes()) else {
         return;
     };
-    let key = SecretKey::derive(&RECIPIENT_SEED);
-    let enc = Encapsulated::from_bytes(*enc);
-    let opened = hpke::open(&key, &enc, b"info", b"aad", ciphertext);
+    static KEYS: OnceLock<[SecretKey; 2]> = OnceLock::new();
+    let [x25519, x_wing] = KEYS.get_or_init(|| Suite::ALL.map(|suite| SecretKey::derive(suite, &RECIPIENT_SEED)));
+    let key = if suite == Suite::X25519 { x25519 } else { x_wing };
+    let enc = Encapsulated::from_bytes(suite, enc).expect("of the right length");
+    let opened = hpke::open(key, &enc, b"info", b"aad", ciphertext);
     let mut buffer = ciphertext.to_vec();
-    let in_place = hpke::open_in_place(&key, &enc, b"info", b"aad", &mut buffer);
+    let in_place = hpke::open_in_place(key, &enc, b"info", b"aad", &mut buffer);
     match opened {
         Ok(plaintext) => assert_eq!((in_place, plaintext), (Ok(()), buffer)),
         Err(error) => assert_eq!((in_place, buffer.as_slice()), (Err(error), ciphertext)),
+    }
+}
+
+/// Bytes as a public key of X-Wing: refused, or given back unchanged, and sealed to unless of small order.
+pub fn public_key(data: &[u8]) {
+    let Ok(key) = PublicKey::from_bytes(Suite::XWing, data) else {
+        return;
+    };
+    assert_eq!(key.as_bytes(), data);
+    match hpke::seal(&key, b"info", b"aad", b"plaintext", &mut Constant(7)) {
+        Ok((enc, ciphertext)) => {
+            assert_eq!(enc.as_bytes().len(), Suite::XWing.encapsulated_bytes());
+            assert_eq!(ciphertext.len(), b"plaintext".len() + hpke::TAG_BYTES);
+        }
+        Err(error) => assert_eq!(error, hpke::SealError::PublicKey),
     }
 }
 
