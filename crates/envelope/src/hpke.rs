@@ -234,6 +234,10 @@ impl fmt::Debug for PublicKey {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Encapsulated(Enc);
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation, and opening makes none"
+)]
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Enc {
     X25519([u8; x25519::KEY_BYTES]),
