@@ -2,9 +2,9 @@
 
 use crate::ledger::{Ledger, SubmitError};
 use crate::queue::lock;
-use crate::rate::TokenBucket;
+use crate::rate::Buckets;
 use crate::refuse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -18,8 +18,6 @@ use tokenim_wire::{Digest, Height, NetworkId};
 const LIFETIME_HEIGHTS: u64 = 128;
 /// Records that are remembered so that the same one is not sponsored twice.
 const REMEMBERED_MAX: usize = 4096;
-/// Clients whose buckets are remembered.
-const CLIENTS_MAX: usize = 16_384;
 
 /// Who is limited: an address of the internet where there is one, since keys cost nothing; else a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,9 +53,7 @@ struct Inner {
     network: NetworkId,
     key: Arc<NodeSigningKey>,
     ledger: Ledger,
-    per_minute: u32,
-    burst: u32,
-    buckets: Mutex<HashMap<Client, TokenBucket>>,
+    submissions: Buckets<Client>,
     remembered: Mutex<BTreeMap<Digest, Submitted>>,
 }
 
@@ -73,9 +69,7 @@ impl Gateway {
             network,
             key,
             ledger,
-            per_minute,
-            burst,
-            buckets: Mutex::default(),
+            submissions: Buckets::new(u64::from(per_minute), burst),
             remembered: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -91,7 +85,8 @@ impl Gateway {
         if let Some(known) = self.known(&digest).await? {
             return Ok(known);
         }
-        inner.take_token(client)?;
+        let limited = inner.submissions.take(client, Instant::now());
+        limited.map_err(refuse::limited)?;
         if update.record.record.network != inner.network {
             return Err(RpcError::new(
                 ErrorCode::FOREIGN_NETWORK,
@@ -138,21 +133,6 @@ impl Gateway {
 }
 
 impl Inner {
-    fn take_token(&self, client: Client) -> Result<(), RpcError> {
-        let now = Instant::now();
-        let mut buckets = lock(&self.buckets);
-        if buckets.len() >= CLIENTS_MAX && !buckets.contains_key(&client) {
-            buckets.retain(|_, bucket| !bucket.is_full(now));
-            if buckets.len() >= CLIENTS_MAX {
-                return Err(refuse::busy());
-            }
-        }
-        let bucket = buckets
-            .entry(client)
-            .or_insert_with(|| TokenBucket::new(u64::from(self.per_minute), self.burst, now));
-        bucket.take(now).map_err(refuse::rate_limited)
-    }
-
     fn remember(&self, digest: Digest, submitted: Submitted, height: Height) {
         let mut remembered = lock(&self.remembered);
         if remembered.len() >= REMEMBERED_MAX {

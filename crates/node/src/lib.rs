@@ -8,6 +8,7 @@ mod anchor;
 mod changes;
 mod clock;
 pub mod config;
+mod contact;
 mod error;
 pub mod folder;
 mod gateway;

@@ -3,6 +3,7 @@
 use crate::anchor::Anchors;
 use crate::changes::ChangeLog;
 use crate::clock;
+use crate::contact::Contacts;
 use crate::error::{NodeError, StartError};
 use crate::folder::{Folder, UsedMark};
 use crate::gateway::Gateway;
@@ -205,21 +206,24 @@ impl Node {
         let (links, dialled) = Links::new(node, network, opened.net.clone(), metrics.clone());
 
         let storage = match config.roles.storage {
-            true => Some(
-                StorageRole::new(storage_role::Parts {
+            true => {
+                let store = opened.store.clone();
+                let contacts = blocking(move || Contacts::open(network, node, store)).await??;
+                let parts = storage_role::Parts {
                     network,
                     key: key.clone(),
                     node,
                     incarnation: opened.incarnation,
                     bytes_max: config.storage.bytes_max,
                     store: opened.store.clone(),
+                    contacts,
                     ledger: ledger.clone(),
                     changes: ChangeLog::new(boot),
                     metrics: metrics.clone(),
                     stopping: stopping.clone(),
-                })
-                .await?,
-            ),
+                };
+                Some(StorageRole::new(parts).await?)
+            }
             false => None,
         };
         let repair = storage.as_ref().map(|storage| {

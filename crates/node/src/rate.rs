@@ -1,5 +1,9 @@
 //! Token buckets.
 
+use crate::queue::lock;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// A token bucket: `burst` at once, `per_minute` in the long run. It counts in units that need no rounding: one token is
@@ -57,9 +61,69 @@ impl TokenBucket {
     }
 }
 
+/// Keys whose buckets are remembered.
+const KEYS_MAX: usize = 16_384;
+
+/// Why there is no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limited {
+    /// The next one comes after so long.
+    Wait(Duration),
+    /// Too many others are limited at the moment.
+    TooMany,
+}
+
+/// A token bucket for each key; those that are full are forgotten when there are many.
+#[derive(Debug)]
+pub(crate) struct Buckets<K> {
+    per_minute: u64,
+    burst: u32,
+    buckets: Mutex<HashMap<K, TokenBucket>>,
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    /// Full buckets: `burst` at once, `per_minute` in the long run.
+    pub(crate) fn new(per_minute: u64, burst: u32) -> Self {
+        Self {
+            per_minute,
+            burst,
+            buckets: Mutex::default(),
+        }
+    }
+
+    /// Takes a token of a key.
+    pub(crate) fn take(&self, key: K, now: Instant) -> Result<(), Limited> {
+        let mut buckets = lock(&self.buckets);
+        if buckets.len() >= KEYS_MAX && !buckets.contains_key(&key) {
+            buckets.retain(|_, bucket| !bucket.is_full(now));
+            if buckets.len() >= KEYS_MAX {
+                return Err(Limited::TooMany);
+            }
+        }
+        let bucket = buckets
+            .entry(key)
+            .or_insert_with(|| TokenBucket::new(self.per_minute, self.burst, now));
+        bucket.take(now).map_err(Limited::Wait)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_key_has_its_own_bucket_and_there_are_not_too_many() {
+        let start = Instant::now();
+        let buckets = Buckets::new(60, 1);
+        for key in 0..KEYS_MAX {
+            assert_eq!(buckets.take(key, start), Ok(()));
+        }
+        assert_eq!(buckets.take(0, start), Err(Limited::Wait(Duration::from_secs(1))));
+        assert_eq!(buckets.take(KEYS_MAX, start), Err(Limited::TooMany));
+        // Who has waited is forgotten.
+        assert_eq!(buckets.take(KEYS_MAX, start + Duration::from_secs(1)), Ok(()));
+        assert_eq!(lock(&buckets.buckets).len(), 1);
+    }
 
     #[test]
     fn a_burst_and_then_the_rate() {

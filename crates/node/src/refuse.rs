@@ -1,5 +1,6 @@
 //! Refusals in one place, so that the same thing is always called the same.
 
+use crate::rate::Limited;
 use std::time::Duration;
 use tokenim_execution::MempoolError;
 use tokenim_mailbox::CapabilityError;
@@ -28,6 +29,13 @@ pub(crate) fn rate_limited(wait: Duration) -> RpcError {
         "too many requests: wait before asking again",
         millis(wait),
     )
+}
+
+pub(crate) fn limited(limited: Limited) -> RpcError {
+    match limited {
+        Limited::Wait(wait) => rate_limited(wait),
+        Limited::TooMany => busy(),
+    }
 }
 
 pub(crate) fn busy() -> RpcError {
@@ -92,7 +100,10 @@ pub(crate) fn capability(error: CapabilityError) -> RpcError {
         CapabilityError::Expired
         | CapabilityError::LifetimeTooLong
         | CapabilityError::EnvelopeExpired
-        | CapabilityError::EnvelopeLifetimeTooLong => ErrorCode::BAD_EXPIRY,
+        | CapabilityError::EnvelopeLifetimeTooLong
+        | CapabilityError::Contact(_) => ErrorCode::BAD_EXPIRY,
+        CapabilityError::PostageMissing | CapabilityError::PostageTooLow { .. } => ErrorCode::POSTAGE_TOO_LOW,
+        CapabilityError::PostageStale => ErrorCode::POSTAGE_STALE,
         _ => ErrorCode::UNAUTHORIZED,
     };
     RpcError::new(code, &error.to_string())

@@ -22,14 +22,14 @@ use tokenim_rpc::{ErrorCode, Request, Response, RpcError, StreamKind, encode_ans
 use tokenim_transport::{
     Bytes, Connection as _, FrameReader, PeerId, RecvStream as _, SendStream as _, Transport as _, TransportError, code,
 };
-use tokenim_wire::limits::FRAME_BYTES_MAX;
+use tokenim_wire::limits::{CONTACT_STOCK_BYTES_MAX, FRAME_BYTES_MAX};
 use tokenim_wire::{NetworkId, Object as _};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-/// Bytes of a request of anyone but a node; the longest is a put.
-const CLIENT_REQUEST_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of a request of anyone but a node; the longest is the publication of a contact stock.
+const CLIENT_REQUEST_BYTES_MAX: usize = CONTACT_STOCK_BYTES_MAX + 1024;
 /// Requests of one connection that are read or answered at one time; further ones wait in their streams.
 const REQUESTS_PER_CONNECTION_MAX: usize = 32;
 /// Requests that are worked on at one time, those left aside that wait on purpose.

@@ -63,6 +63,13 @@ impl Service {
                     page.ok_or_else(|| refuse::not_found("there is no such identity"))?,
                 ))
             }
+            Request::PublishContact(publish) => {
+                Response::PublishContact(self.storage()?.publish(caller.client, *publish).await?)
+            }
+            Request::FetchContact { tag } => {
+                let fetched = self.storage()?.fetch_contact(caller.client, tag).await?;
+                Response::FetchContact(fetched.map(Box::new))
+            }
             Request::Node(request) => {
                 let node = caller.node.ok_or_else(refuse::nodes_only)?;
                 Response::Node(self.handle_node(node, request).await?)

@@ -5,6 +5,8 @@
 
 use crate::changes::{Arrivals, ChangeLog};
 use crate::clock;
+use crate::contact::Contacts;
+use crate::gateway::Client;
 use crate::ledger::{Ledger, Store};
 use crate::metrics::Metrics;
 use crate::refuse;
@@ -14,11 +16,11 @@ use std::time::Duration;
 use tokenim_envelope::SealedEnvelope;
 use tokenim_identity::{NodeKey, NodeSigningKey};
 use tokenim_mailbox::{
-    HeadBody, Incarnation, LogId, MailboxTag, NodeSet, SignedHead, StorageReceipt, StorageReceiptBody, check_read,
-    check_write, swarm,
+    HeadBody, Incarnation, LogId, MailboxTag, NodeSet, SignedHead, StorageReceipt, StorageReceiptBody, WriteAuthority,
+    check_read, check_write, swarm,
 };
 use tokenim_rpc::limits::WAIT_MILLISECONDS_MAX;
-use tokenim_rpc::{ErrorCode, Item, Page, Put, Read, RpcError};
+use tokenim_rpc::{ErrorCode, FetchedContact, Item, Page, PublishContact, Published, Put, Read, RpcError};
 use tokenim_storage::{LogHead, MailboxStore, PutOutcome, StoreError};
 use tokenim_wire::limits::{READ_BYTES_MAX, READ_ITEMS_MAX};
 use tokenim_wire::{BoundedBytes, BoundedVec, EnvelopeId, NetworkId};
@@ -42,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) incarnation: Incarnation,
     pub(crate) bytes_max: u64,
     pub(crate) store: Store,
+    pub(crate) contacts: Contacts<Store>,
     pub(crate) ledger: Ledger,
     pub(crate) changes: ChangeLog,
     pub(crate) metrics: Metrics,
@@ -111,24 +114,34 @@ impl StorageRole {
         let Put {
             descriptor,
             request,
-            signature,
+            authority,
             envelope,
         } = put;
-        // What costs little first: a signature is checked for what could be kept.
+        // What costs little first: postage two hashes, whether the mailbox is kept here one for each node, a signature
+        // more than that.
         let set = parts.ledger.node_set();
-        if !self.keeps(&set, &request.tag) {
-            return Err(refuse::not_in_swarm());
+        let kept = || match self.keeps(&set, &request.tag) {
+            true => Ok(()),
+            false => Err(refuse::not_in_swarm()),
+        };
+        let allowed = || {
+            let now = clock::now_seconds();
+            let bits = parts.contacts.postage(&request.tag, now);
+            check_write(
+                &parts.network,
+                &parts.node,
+                &descriptor,
+                &request,
+                &authority,
+                bits,
+                now,
+            )
+            .map_err(refuse::capability)
+        };
+        match authority {
+            WriteAuthority::Postage(_) => allowed().and_then(|()| kept())?,
+            WriteAuthority::Signature(_) => kept().and_then(|()| allowed())?,
         }
-        let now = clock::now_seconds();
-        check_write(
-            &parts.network,
-            &parts.node,
-            &descriptor,
-            &request,
-            signature.as_ref(),
-            now,
-        )
-        .map_err(refuse::capability)?;
         let sealed = SealedEnvelope::from_bytes(envelope.into_inner())
             .map_err(|_| RpcError::new(ErrorCode::MALFORMED, "the envelope is malformed"))?;
         if sealed.id() != request.envelope {
@@ -210,6 +223,30 @@ impl StorageRole {
             self.inner.arrivals.wake(&tag);
         }
         Ok(outcome)
+    }
+
+    /// Keeps a contact stock for the owner of an inbox.
+    pub(crate) async fn publish(&self, client: Client, publish: PublishContact) -> Result<Published, RpcError> {
+        let parts = self.parts();
+        if !self.keeps(&parts.ledger.node_set(), &publish.request.tag) {
+            return Err(refuse::not_in_swarm());
+        }
+        parts.contacts.publish(client, publish).await
+    }
+
+    /// Hands out a part of a contact stock. What was left here before the inbox moved is handed out until it expires.
+    pub(crate) async fn fetch_contact(
+        &self,
+        client: Client,
+        tag: MailboxTag,
+    ) -> Result<Option<FetchedContact>, RpcError> {
+        let parts = self.parts();
+        parts.contacts.take_fetch(client)?;
+        let fetched = parts.contacts.fetch(tag).await?;
+        if fetched.is_none() && !self.keeps(&parts.ledger.node_set(), &tag) {
+            return Err(refuse::not_in_swarm());
+        }
+        Ok(fetched)
     }
 
     /// Answers a reader, after waiting for something to arrive if it wants that.
@@ -320,6 +357,11 @@ impl StorageRole {
                 if let Err(error) = self.count().await {
                     return error;
                 }
+            }
+            match self.parts().contacts.expire().await {
+                Ok(0) => {}
+                Ok(stocks) => tracing::info!(stocks, "expired contact stocks deleted"),
+                Err(error) => return error,
             }
             tokio::time::sleep(interval).await;
         }
