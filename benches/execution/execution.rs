@@ -9,7 +9,7 @@
 #[path = "../../crates/ledger/tests/common/mod.rs"]
 mod common;
 
-use common::{Net, digest, net, person};
+use common::{At, Net, digest, net, person};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use tokenim_consensus::Block;
@@ -32,7 +32,7 @@ fn sponsored(net: &Net, place: u64, body: Body) -> VerifiedTransaction {
 fn registrations(net: &Net, count: u64) -> Vec<VerifiedTransaction> {
     (0..count)
         .map(|number| {
-            let update = person(number).add_device(&net.id, number, Height::new(1));
+            let update = person(number).add_device(&net.id, number, At::height(1));
             sponsored(net, number, update.into())
         })
         .collect()

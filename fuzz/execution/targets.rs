@@ -6,7 +6,7 @@ use tokenim_consensus::{Block, Validator, ValidatorSet, payload_root};
 use tokenim_execution::{BlockRoom, ExecutionError, Executor, Mempool, MempoolError, MempoolLimits};
 use tokenim_identity::{
     DeviceSecrets, DeviceSigningKey, EnvelopeKey, Genesis, IdentityState, MailboxSigningKey, NodeSigningKey,
-    RootSigningKey, SignedRecord,
+    RecordSigner, RootSigningKey, SignedRecord, replay,
 };
 use tokenim_ledger::{
     Anchor, Body, GenesisNode, IdentityUpdate, IncarnationRegistration, LedgerLimits, NetworkConfig, NodeRegistration,
@@ -95,18 +95,22 @@ impl Choices<'_> {
 
 /// Somebody whose copy of their own state follows the ledger.
 struct Person {
-    root: RootSigningKey,
+    number: u8,
     genesis: Genesis,
     state: IdentityState,
 }
 
+/// The root keys of somebody, one after the other.
+fn root(person: u8, index: u8) -> RootSigningKey {
+    RootSigningKey::from_seed([0x80 + 0x20 * person + index; 32])
+}
+
 fn person(number: u8) -> Person {
-    let root = RootSigningKey::from_seed([0x80 + number; 32]);
-    let genesis = Genesis::new(root.verifying_key(), &root.verifying_key());
+    let genesis = Genesis::new(root(number, 0).verifying_key(), &root(number, 1).verifying_key());
     Person {
+        number,
         state: IdentityState::new(&genesis),
         genesis,
-        root,
     }
 }
 
@@ -116,22 +120,50 @@ fn device(number: u8) -> DeviceSecrets {
         envelope_seed: [number; 32].into(),
         inbox: MailboxSigningKey::from_seed([0x60 + number; 32]),
         inbox_nonce: [number; 16],
+        vault: [number; 32].into(),
     }
 }
 
+/// A record that the copy of the state says is next: a device, a link, a new root, or what becomes of what is pending.
 fn update(person: &Person, number: u8) -> Option<IdentityUpdate> {
-    let network = &config().1;
+    let (network, state) = (&config().1, &person.state);
+    let index = (0..16).find(|index| root(person.number, *index).verifying_key() == state.root)?;
+    let (key, next) = (root(person.number, index), root(person.number, index + 1));
     let secrets = device(number);
-    let record = if person.state.device(&secrets.device_id()).is_some() {
-        SignedRecord::revoke_device(network, &person.state, &person.root, secrets.device_id())
-    } else {
-        let envelope = EnvelopeKey::x25519([number + 9; 32]);
-        SignedRecord::add_device(network, &person.state, &person.root, &secrets, envelope)
+    let record = match number {
+        0..=3 if state.device(&secrets.device_id()).is_some() => {
+            SignedRecord::revoke_device(network, state, &key, secrets.device_id())
+        }
+        0..=3 => {
+            let envelope = EnvelopeKey::x25519([number + 9; 32]);
+            SignedRecord::add_device(network, state, &key, &secrets, envelope)
+        }
+        4 => SignedRecord::rotate_root(network, state, &next, &root(person.number, index + 2).verifying_key()),
+        5 => SignedRecord::complete(network, state, RecordSigner::Root(&key)),
+        6 => SignedRecord::deactivate(network, state, &key),
+        7 => SignedRecord::cancel(network, state, RecordSigner::NextRoot(&next)),
+        _ => SignedRecord::link_account(network, state, &key, Digest::from_bytes([number; 32])),
     };
     Some(IdentityUpdate {
-        genesis: (person.state.seq == 0).then_some(person.genesis),
+        genesis: (state.seq == 0).then_some(person.genesis),
         record: record.ok()?,
     })
+}
+
+/// What is kept of every record leads to the state, and holds nothing that is not final.
+fn check_history(executor: &Executor<Store>, person: &Person) {
+    let reader = executor.reader();
+    let value = reader.value(&StateKey::identity(&person.state.id)).expect("in memory");
+    let page = reader.history(&person.state.id, 0, usize::MAX).expect("in memory");
+    assert_eq!(value.is_some(), page.is_some());
+    if let (Some(value), Some(page)) = (value, page) {
+        let state = IdentityState::from_bytes(&value).expect("a state");
+        let (config, network) = config();
+        let window_ms = config.limits().recovery_window_ms;
+        assert!(!page.more);
+        let shown = replay(network, window_ms, &page.genesis, page.entries).expect("a chain");
+        assert_eq!(shown, state);
+    }
 }
 
 fn registration(number: u8, admitted: u8) -> Option<NodeRegistration> {
@@ -189,7 +221,7 @@ pub fn chain(data: &[u8]) {
                 let of = usize::from(choices.below(2));
                 people
                     .get(of)
-                    .and_then(|person| update(person, choices.below(4)))
+                    .and_then(|person| update(person, choices.below(10)))
                     .map(Body::from)
             }
             4 => registration(choices.below(2), choices.below(5)).map(Body::RegisterNode),
@@ -211,7 +243,7 @@ pub fn chain(data: &[u8]) {
                     .filter(|block| executor.is_executed(&block.digest()) == Ok(true))
                     .unwrap_or(&head)
                     .clone();
-                let time = parent.header.time.saturating_add(1 + u64::from(choices.below(3)));
+                let time = parent.header.time.saturating_add(1 + 400 * u64::from(choices.below(3)));
                 let proposal = executor
                     .propose(&parent, Epoch::ZERO, time, waiting.clone())
                     .expect("the parent is known");
@@ -261,6 +293,10 @@ pub fn chain(data: &[u8]) {
     }
     assert_eq!(twin.tip(), executor.tip());
     assert_eq!(twin.node_set(), executor.node_set());
+    for person in &people {
+        check_history(&executor, person);
+        check_history(&twin, person);
+    }
 }
 
 /// The block with all of these transactions and the roots of `like`, if their number is within the quotas.

@@ -110,6 +110,39 @@ fn write_corpus() {
     ]
     .concat();
     write("chain", "siblings_and_restart", &siblings);
+    // Somebody gets a device, asks for a new root, and has it two blocks later.
+    let person = |what: u8| [2, 4, 0, what, 1];
+    let later = [6, 0, 9, 2];
+    let rotated = [
+        &person(1)[..],
+        &later,
+        &commit,
+        &person(4),
+        &later,
+        &commit,
+        &later,
+        &commit,
+        &person(5),
+        &later,
+        &commit,
+        &person(8),
+        &later,
+        &commit,
+    ]
+    .concat();
+    write("chain", "root_rotated", &rotated);
+    // Two records for one place in siblings, of which one becomes final.
+    let rivals = [
+        &person(1)[..],
+        &propose,
+        &person(2),
+        &propose,
+        &commit,
+        &propose,
+        &commit,
+    ]
+    .concat();
+    write("chain", "rivals", &rivals);
     write(
         "mempool",
         "few",

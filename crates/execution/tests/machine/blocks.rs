@@ -139,7 +139,7 @@ fn a_chain_of_speculative_blocks_commits_one_by_one() {
     let mut parent = chain.head.clone();
     let mut blocks = Vec::new();
     for number in 0..5 {
-        let at = parent.header.height.next().unwrap();
+        let at = chain.after(&parent);
         let update = ann.add_device(&chain.net.id, number, at);
         let transaction = chain.update(update);
         let time = parent.header.time.saturating_add(500);

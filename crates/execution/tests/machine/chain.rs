@@ -1,6 +1,6 @@
 //! A ledger under test: its network, its executor and its last block.
 
-use crate::common::{Net, digest, net_with};
+use crate::common::{At, Net, digest, net_with};
 use std::sync::Arc;
 use tokenim_consensus::{Block, Header, payload_root};
 use tokenim_execution::{Committed, ExecutionError, Executor, Proposal, genesis_block};
@@ -58,9 +58,18 @@ impl Chain {
         self.head.header.height
     }
 
-    /// The height of the next block.
-    pub fn next(&self) -> Height {
-        self.height().next().unwrap()
+    /// The next block.
+    pub fn next(&self) -> At {
+        self.after(&self.head)
+    }
+
+    /// The block after this one.
+    pub fn after(&self, block: &Block) -> At {
+        At {
+            height: block.header.height.next().unwrap(),
+            time: block.header.time.saturating_add(500),
+            window_ms: self.net.config.limits().recovery_window_ms,
+        }
     }
 
     pub fn time(&self) -> UnixMillis {
@@ -180,7 +189,7 @@ impl Chain {
 
     /// What becomes of a transaction in the next block; checks on the way that a rejected one changes nothing.
     pub fn outcome(&self, transaction: &VerifiedTransaction) -> Outcome {
-        let outcome = self.executor.check(transaction).unwrap();
+        let outcome = self.executor.check(transaction, self.time()).unwrap();
         if let Outcome::Rejected(_) = outcome {
             let block = self.force(vec![transaction.clone()]).unwrap();
             let executed = self.executor.execute(&block).unwrap();

@@ -247,5 +247,8 @@ fn the_status_of_transactions_outlasts_a_restart() {
         again.transaction_status(transaction.id()).unwrap(),
         Some((Height::new(4), Outcome::Applied))
     );
-    assert_eq!(again.check(&transaction), chain.executor.check(&transaction));
+    assert_eq!(
+        again.check(&transaction, chain.time()),
+        chain.executor.check(&transaction, chain.time())
+    );
 }

@@ -14,6 +14,8 @@ mod chain;
 #[path = "../../../ledger/tests/common/mod.rs"]
 mod common;
 mod faults;
+mod histories;
+mod identities;
 mod mempool;
 mod nodes;
 mod proofs;

@@ -36,7 +36,7 @@ fn a_node_is_placed_by_a_block_after_its_registration() {
     let registered = chain.height();
     assert_eq!(registered, Height::new(2));
     // It waits for three heights, and is no sponsor meanwhile.
-    while chain.next() < Height::new(5) {
+    while chain.next().height < Height::new(5) {
         assert_eq!(chain.executor.node_set().epoch(), SetEpoch::ZERO);
         let until = chain.height().saturating_add(3);
         let early = chain.transaction_of(&key, some_anchor(0), until);

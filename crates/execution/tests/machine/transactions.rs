@@ -3,170 +3,15 @@
 use crate::{
     chain::{Chain, chain, chain_with, quick, some_anchor},
     common::{device, digest, node_key, person},
+    identities::identity,
 };
 use proptest::prelude::*;
-use tokenim_identity::{IdentityState, Operation, Signature, SignedRecord};
+use tokenim_identity::{IdentityState, Signature};
 use tokenim_ledger::{
-    Anchor, Body, IdentityUpdate, IncarnationRegistration, LedgerLimits, Outcome, Payload, Rejection, StateKey,
-    Transaction,
+    Anchor, Body, IncarnationRegistration, LedgerLimits, Outcome, Payload, Rejection, StateKey, Transaction,
 };
 use tokenim_mailbox::Incarnation;
 use tokenim_wire::{BoundedVec, Height, Object, UnixMillis, decode};
-
-fn identity(chain: &Chain, state: &IdentityState) -> Option<IdentityState> {
-    let value = chain.executor.reader().value(&StateKey::identity(&state.id)).unwrap();
-    value.map(|bytes| IdentityState::from_bytes(&bytes).unwrap())
-}
-
-#[test]
-fn an_identity_is_created_and_changed() {
-    let mut chain = chain();
-    let mut ann = person(1);
-    let at = chain.next();
-    let create = ann.add_device(&chain.net.id, 1, at);
-    let create = chain.update(create);
-    let id = *create.id();
-    chain.apply(vec![create]);
-    assert_eq!(identity(&chain, &ann.state), Some(ann.state.clone()));
-    assert_eq!(
-        chain.executor.transaction_status(&id).unwrap(),
-        Some((Height::new(1), Outcome::Applied))
-    );
-    // Two records in one block, in order.
-    let at = chain.next();
-    let add = ann.add_device(&chain.net.id, 2, at);
-    let revoke = ann.revoke_device(&chain.net.id, 1, at);
-    let both = vec![chain.update(add), chain.update(revoke)];
-    chain.apply(both);
-    let stored = identity(&chain, &ann.state).unwrap();
-    assert_eq!(stored, ann.state);
-    assert_eq!(stored.active_devices().count(), 1);
-    assert_eq!(
-        stored.device(&device(1).device_id()).unwrap().revoked,
-        Some(Height::new(2))
-    );
-}
-
-#[test]
-fn a_genesis_comes_with_the_first_record_and_never_again() {
-    let mut chain = chain();
-    let (mut ann, ben) = (person(1), person(2));
-    let update = ann.add_device(&chain.net.id, 1, chain.next());
-    let without = chain.update(IdentityUpdate {
-        genesis: None,
-        ..update.clone()
-    });
-    assert_eq!(chain.rejection(&without), Rejection::GenesisMissing);
-    let foreign = chain.update(IdentityUpdate {
-        genesis: Some(ben.genesis),
-        ..update.clone()
-    });
-    assert_eq!(chain.rejection(&foreign), Rejection::GenesisForeign);
-    let good = chain.update(update.clone());
-    chain.apply(vec![good]);
-    let again = chain.update(update);
-    assert_eq!(chain.rejection(&again), Rejection::GenesisRepeated);
-}
-
-#[test]
-fn a_record_out_of_place() {
-    let mut chain = chain();
-    let mut ann = person(1);
-    let first = ann.add_device(&chain.net.id, 1, chain.next());
-    let first = chain.update(first);
-    chain.apply(vec![first]);
-    let before = ann.state.clone();
-    let second = ann.add_device(&chain.net.id, 2, chain.next());
-    let third = ann.add_device(&chain.net.id, 3, chain.next());
-    let too_early = chain.update(third);
-    let rejection = chain.rejection(&too_early);
-    assert_eq!(rejection, Rejection::RecordSequence { expected: 2, actual: 3 });
-    assert!(rejection.may_pass_later());
-    // Of two for one place, the first one counts.
-    ann.state = before;
-    let rival = ann.add_device(&chain.net.id, 4, chain.next());
-    let (second, rival) = (chain.update(second), chain.update(rival));
-    chain.apply(vec![second]);
-    let rejection = chain.rejection(&rival);
-    assert_eq!(rejection, Rejection::RecordSequence { expected: 3, actual: 2 });
-    assert!(!rejection.may_pass_later());
-    assert!(chain.propose(vec![rival]).refused.len() == 1);
-}
-
-#[test]
-fn a_record_that_is_wrong_in_itself() {
-    let mut chain = chain();
-    let mut ann = person(1);
-    let first = ann.add_device(&chain.net.id, 1, chain.next());
-    let first = chain.update(first);
-    chain.apply(vec![first]);
-    let state = ann.state.clone();
-    let good = ann.add_device(&chain.net.id, 2, chain.next()).record;
-    let case = |chain: &mut Chain, change: &dyn Fn(&mut SignedRecord)| {
-        let mut record = good.clone();
-        change(&mut record);
-        let transaction = chain.update(IdentityUpdate { genesis: None, record });
-        chain.rejection(&transaction)
-    };
-    assert_eq!(
-        case(&mut chain, &|record| record.record.network =
-            digest("elsewhere", 0).into()),
-        Rejection::RecordNetwork
-    );
-    assert_eq!(
-        case(&mut chain, &|record| record.record.prev = digest("before", 0)),
-        Rejection::RecordPrevious
-    );
-    assert_eq!(
-        case(&mut chain, &|record| record.signature = Signature::from_bytes([0; 64])),
-        Rejection::RecordSignature
-    );
-    assert_eq!(
-        case(&mut chain, &|record| {
-            if let Operation::AddDevice { consent, .. } = &mut record.record.op {
-                *consent = Signature::from_bytes([0; 64]);
-            }
-        }),
-        Rejection::DeviceConsent
-    );
-    assert_eq!(
-        case(&mut chain, &|record| {
-            record.signer = tokenim_identity::RecordSigner::Device(device(1).device_id());
-        }),
-        Rejection::RecordSigner
-    );
-    assert_eq!(
-        case(&mut chain, &|record| {
-            record.record.op = Operation::RevokeDevice {
-                device: device(9).device_id(),
-            };
-        }),
-        Rejection::DeviceUnknown
-    );
-    assert_eq!(identity(&chain, &state), Some(state));
-}
-
-#[test]
-fn devices_and_records_of_an_identity_are_limited() {
-    let mut chain = chain();
-    let mut ann = person(1);
-    // 64 devices, 16 in a block.
-    for round in 0..4 {
-        let updates: Vec<_> = (0..16)
-            .map(|number| ann.add_device(&chain.net.id, round * 16 + number, chain.next()))
-            .collect();
-        let updates = updates.into_iter().map(|update| chain.update(update)).collect();
-        chain.apply(updates);
-    }
-    let mut other = person(1);
-    other.state = IdentityState {
-        devices: BoundedVec::empty(),
-        ..ann.state.clone()
-    };
-    let too_many = other.add_device(&chain.net.id, 1000, chain.next());
-    let too_many = chain.update(too_many);
-    assert_eq!(chain.rejection(&too_many), Rejection::DevicesFull);
-}
 
 #[test]
 fn a_transaction_is_valid_for_a_time_and_once() {
@@ -350,7 +195,7 @@ fn what_is_refused_under_a_speculative_parent_is_only_deferred() {
     assert_eq!(after.refused, [(*one.id(), Rejection::Replayed)]);
 }
 
-fn cases() -> u32 {
+pub fn cases() -> u32 {
     std::env::var("TOKENIM_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok())
@@ -362,6 +207,9 @@ fn cases() -> u32 {
 enum Step {
     Device { person: u64, device: u64 },
     Revoke { person: u64, device: u64 },
+    Link { person: u64, link: u64 },
+    Rotate { person: u64 },
+    Complete { person: u64 },
     Stale { person: u64, device: u64 },
     Anchor { leaf: u64 },
     BadAnchor,
@@ -374,6 +222,9 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0_u64..4, 0_u64..6).prop_map(|(person, device)| Step::Device { person, device }),
         (0_u64..4, 0_u64..6).prop_map(|(person, device)| Step::Revoke { person, device }),
+        (0_u64..4, 0_u64..3).prop_map(|(person, link)| Step::Link { person, link }),
+        (0_u64..4).prop_map(|person| Step::Rotate { person }),
+        (0_u64..4).prop_map(|person| Step::Complete { person }),
         (0_u64..4, 0_u64..6).prop_map(|(person, device)| Step::Stale { person, device }),
         (0_u64..8).prop_map(|leaf| Step::Anchor { leaf }),
         Just(Step::BadAnchor),
@@ -413,9 +264,28 @@ fn perform(
         }
         Step::Revoke { person, device: number } => {
             let person = &mut people[*person as usize];
-            let live = person.state.device_live_at(&device(*number).device_id(), at).is_some();
+            let id = device(*number).device_id();
+            let live = person.state.device_live_at(&id, at.height).is_some();
             let update = if live {
                 person.revoke_device(&network, *number, at)
+            } else {
+                broken(person)
+            };
+            chain.update(update)
+        }
+        Step::Link { person, link } => {
+            let update = people[*person as usize].toggle_link(&network, *link, at);
+            chain.update(update)
+        }
+        Step::Rotate { person } => {
+            let update = people[*person as usize].rotate_root(&network, at);
+            chain.update(update)
+        }
+        Step::Complete { person } => {
+            let person = &mut people[*person as usize];
+            let due = person.state.pending().is_some_and(|pending| pending.due <= at.time);
+            let update = if due {
+                person.complete(&network, at)
             } else {
                 broken(person)
             };
@@ -466,7 +336,7 @@ proptest! {
         let mut sent = Vec::new();
         for steps in &blocks {
             let from = sent.len();
-            let before: Vec<_> = people.iter().map(|person| person.state.clone()).collect();
+            let before: Vec<_> = people.iter().map(|person| (person.root, person.state.clone())).collect();
             for step in steps {
                 perform(&mut chain, &mut people, &mut sent, step);
             }
@@ -487,9 +357,17 @@ proptest! {
             chain.commit(block);
             for (person, before) in people.iter_mut().zip(before) {
                 // Follow the ledger, where it took another course.
-                person.state = identity(&chain, &person.state).unwrap_or(IdentityState { seq: 0, ..before });
-                if person.state.seq == 0 {
-                    person.state = IdentityState::new(&person.genesis);
+                let (root, before) = before;
+                match identity(&chain, &person.state) {
+                    Some(state) if state == person.state => {}
+                    Some(state) => {
+                        person.root = root + u64::from(state.root != before.root);
+                        person.state = state;
+                    }
+                    None => {
+                        person.root = 0;
+                        person.state = IdentityState::new(&person.genesis);
+                    }
                 }
             }
         }

@@ -110,7 +110,7 @@ class Machine:
         for one in transactions:
             try:
                 self.frame(one, height)
-                one.apply(self, height, leaves)
+                one.apply(self, height, time, leaves)
                 self.recent[one.name()] = one.valid_until
                 outcomes.append(None)
             except Rejected as rejected:
@@ -167,7 +167,7 @@ class Anchor(Transaction):
     def body(self):
         return ledger.anchor(self.leaves)
 
-    def apply(self, machine, height, leaves):
+    def apply(self, machine, height, time, leaves):
         if not self.leaves or any(a >= b for a, b in zip(self.leaves, self.leaves[1:])):
             raise Rejected(20)
         leaves.update(self.leaves)
@@ -181,7 +181,7 @@ class Incarnation(Transaction):
     def body(self):
         return varint(3) + self.node.public + varint(self.incarnation)
 
-    def apply(self, machine, height, leaves):
+    def apply(self, machine, height, time, leaves):
         if self.node is not self.sponsor:
             raise Rejected(27)
         if self.incarnation <= machine.incarnations.get(self.node.public, -1):
@@ -197,7 +197,7 @@ class Registration(Transaction):
     def body(self):
         return ledger.registration(self.node, self.at, self.admitted)
 
-    def apply(self, machine, height, leaves):
+    def apply(self, machine, height, time, leaves):
         key = self.node.public
         if machine.current.has(key) or any(node[0] == key for node in machine.waiting):
             raise Rejected(21)
@@ -206,39 +206,90 @@ class Registration(Transaction):
         machine.waiting.append((key, self.at, height))
 
 
-class Identity:
-    """A state of an identity."""
+class Op:
+    """Adds a device."""
 
-    def __init__(self, number):
-        self.root, self.genesis = ledger.genesis_of(number)
-        self.id = ledger.identity_id(self.genesis)
-        self.seq, self.head, self.devices = 0, self.id, []
+    def __init__(self, device):
+        self.device = device
 
-    def encode(self):
-        devices = [
-            keys + varint(added) + (b"\x00" if revoked is None else b"\x01" + varint(revoked))
-            for keys, added, revoked in self.devices
-        ]
-        return b"\x01" + self.id + varint(self.seq) + self.head + self.genesis + ledger.sequence(devices)
+    def encode(self, identity, seq):
+        return ledger.add_op(NETWORK, identity, seq, self.device)
+
+    def check(self, state, time):
+        pass
+
+    def change(self, state, height, time):
+        state.devices.append((ledger.device_keys(self.device), height, None))
+
+
+class Revoke(Op):
+    def encode(self, identity, seq):
+        return ledger.revoke_op(self.device)
+
+    def change(self, state, height, time):
+        keys = ledger.device_keys(self.device)
+        state.devices = [(k, a, height if k == keys else r) for k, a, r in state.devices]
+
+
+class Rotate(Op):
+    """By the next root, whose key and the one after it are given."""
+
+    def __init__(self, key, after):
+        self.key, self.after = key, after
+
+    def encode(self, identity, seq):
+        return ledger.rotate_op(self.after)
+
+    def change(self, state, height, time):
+        state.pending = (self, time + WINDOW)
+        state.wait_for_root(self.key, self.after, height, time + WINDOW)
+
+
+class Complete(Op):
+    def __init__(self):
+        pass
+
+    def encode(self, identity, seq):
+        return ledger.COMPLETE
+
+    def check(self, state, time):
+        if state.pending is None:
+            raise Rejected(37)
+        if time < state.pending[1]:
+            raise Rejected(38)
+
+    def change(self, state, height, time):
+        op, _ = state.pending
+        state.take_root(op.key, op.after)
+        state.pending = None
+
+
+class Link(Op):
+    def __init__(self, commitment):
+        self.commitment = commitment
+
+    def encode(self, identity, seq):
+        return ledger.link_op(self.commitment)
+
+    def check(self, state, time):
+        if self.commitment in state.links:
+            raise Rejected(39)
+
+    def change(self, state, height, time):
+        state.links.append(self.commitment)
 
 
 class Update(Transaction):
-    """Adds a device, or revokes one, as the record after `seq`, `head`."""
+    """A record of a person as the one after `seq`, `head`."""
 
-    def __init__(self, sponsor, valid_until, person, seq, head, device, revoke=False, genesis=False):
+    def __init__(self, sponsor, valid_until, person, seq, head, op, signer=None, genesis=False):
         super().__init__(sponsor, valid_until)
-        self.person, self.seq, self.device, self.revoke, self.genesis = person, seq, device, revoke, genesis
-        root, genesis_bytes = ledger.genesis_of(person)
-        self.id = ledger.identity_id(genesis_bytes)
-        keys = ledger.device_keys(device)
-        record = NETWORK + self.id + varint(seq) + (head or self.id)
-        if revoke:
-            record += varint(1) + H("tokenim/device-id/v1", Key("device", device).public)
-        else:
-            consent = Key("device", device).sign(NETWORK, "tokenim/device-consent/v1", self.id + varint(seq) + keys)
-            record += varint(0) + keys + consent
-        self.record = record + varint(0) + root.sign(NETWORK, "tokenim/record-by-root/v1", record)
-        self.genesis_bytes = genesis_bytes
+        self.person, self.seq, self.op, self.genesis = person, seq, op, genesis
+        _, self.genesis_bytes = ledger.genesis_of(person)
+        self.id = ledger.identity_id(self.genesis_bytes)
+        self.prev = head or self.id
+        signer = signer or ledger.Root("root", person)
+        self.record = ledger.signed_record(NETWORK, self.id, seq, self.prev, op.encode(self.id, seq), signer)
 
     def digest(self):
         return H("tokenim/record-digest/v1", self.record)
@@ -246,22 +297,23 @@ class Update(Transaction):
     def body(self):
         return varint(0) + (b"\x01" + self.genesis_bytes if self.genesis else b"\x00") + self.record
 
-    def apply(self, machine, height, leaves):
+    def apply(self, machine, height, time, leaves):
         state = machine.identities.get(self.id)
         if state and self.genesis:
             raise Rejected(5)
         if not state and not self.genesis:
             raise Rejected(4)
-        new = state or Identity(self.person)
-        if self.seq != new.seq + 1:
+        if not state:
+            state = ledger.Identity(self.person)
+            state.pending = None
+        if self.seq != state.seq + 1:
             raise Rejected(9)
-        keys = ledger.device_keys(self.device)
-        if self.revoke:
-            new.devices = [(k, a, height if k == keys else r) for k, a, r in new.devices]
-        else:
-            new.devices.append((keys, height, None))
-        new.seq, new.head = self.seq, self.digest()
-        machine.identities[self.id] = new
+        if self.prev != state.head:
+            raise Rejected(10)
+        self.op.check(state, time)
+        state.follow(self.record, height, time)
+        self.op.change(state, height, time)
+        machine.identities[self.id] = state
 
 
 def scenario():
@@ -275,9 +327,21 @@ def scenario():
         blocks.append({"block": data, "outcomes": outcomes})
 
     leaves = sorted(some("leaf", number) for number in range(6))
-    first = Update(NODES[0], 9, 1, 1, None, 11, genesis=True)
-    second = Update(NODES[1], 9, 1, 2, first.digest(), 12)
-    third = Update(NODES[1], 9, 1, 3, second.digest(), 11, revoke=True)
+    first = Update(NODES[0], 9, 1, 1, None, Op(11), genesis=True)
+    second = Update(NODES[1], 9, 1, 2, first.digest(), Op(12))
+    third = Update(NODES[1], 9, 1, 3, second.digest(), Revoke(11))
+    # A rival of it, and a new root, which the device asks for when its time has come.
+    rival = Update(NODES[3], 9, 1, 3, second.digest(), Link(some("link", 0)))
+    last = Key("later root", 1)
+    after = ledger.Root("next root", 1, is_next=True)
+    fourth = Update(NODES[2], 9, 1, 4, third.digest(), Rotate(after.key, last), signer=after)
+    early = Update(NODES[3], 12, 1, 5, fourth.digest(), Complete(), signer=ledger.Device(12))
+    due = Update(NODES[2], 13, 1, 5, fourth.digest(), Complete(), signer=ledger.Device(12))
+    root = ledger.Root("next root", 1)
+    linked = Update(NODES[0], 13, 1, 6, due.digest(), Link(some("link", 1)), signer=root)
+    again = Update(NODES[0], 13, 1, 7, linked.digest(), Link(some("link", 1)), signer=root)
+    idle = Update(NODES[0], 13, 1, 7, linked.digest(), Complete(), signer=root)
+    strayed = Update(NODES[0], 13, 1, 7, due.digest(), Link(some("link", 2)), signer=root)
     kept = Anchor(NODES[2], 9, leaves[:4])
     newcomer = Key("node", 10)
     block()
@@ -287,12 +351,14 @@ def scenario():
         kept,
         third,
         second,
-        Update(NODES[0], 9, 2, 1, None, 21),
-        Update(NODES[0], 9, 1, 1, None, 11, genesis=True),
+        Update(NODES[0], 9, 2, 1, None, Op(21)),
+        Update(NODES[0], 9, 1, 1, None, Op(11), genesis=True),
         Anchor(NODES[2], 9, leaves[2:]),
     )
     block(
         third,
+        rival,
+        fourth,
         Registration(NODES[0], 9, newcomer, [0, 1]),
         Registration(NODES[0], 9, newcomer, [1, 2, 3]),
         Registration(NODES[1], 9, newcomer, [0, 1, 2]),
@@ -308,9 +374,18 @@ def scenario():
         Anchor(NODES[0], 13, leaves[::-1]),
         Anchor(NODES[0], 13, leaves[5:]),
     )
-    block()
+    # The window has passed from the block at height 7 on.
+    block(early)
     # The newcomer has its place since the block at height 7.
-    block(Anchor(newcomer, 9, leaves[:2]), Registration(NODES[1], 9, newcomer, [0, 1, 2]))
+    block(
+        Anchor(newcomer, 9, leaves[:2]),
+        Registration(NODES[1], 9, newcomer, [0, 1, 2]),
+        due,
+        linked,
+        again,
+        idle,
+        strayed,
+    )
     for _ in range(8):
         block()
     return {"config": CONFIG, "genesis": b"\x01" + machine.headers[0] + blob(b"\x01\x00"), "blocks": blocks}
