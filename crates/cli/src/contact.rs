@@ -177,7 +177,9 @@ fn qr(text: &str) -> Result<String, CliError> {
 fn agrees() -> Result<bool, CliError> {
     let terminal = Term::stderr();
     if !terminal.is_term() {
-        remark("Not marked as verified: there is no terminal to answer at; give what the other side shows with --shown.");
+        remark(
+            "Not marked as verified: there is no terminal to answer at; give what the other side shows with --shown.",
+        );
         return Ok(false);
     }
     let read = terminal
@@ -228,7 +230,11 @@ pub(crate) async fn tell(client: &Client, notices: &[(u64, Notice)]) -> Result<(
 /// A notice in words.
 pub(crate) fn describe(client: &Client, notice: &Notice) -> String {
     let own = notice.identity == client.identity();
-    let whose = if own { "your identity".to_owned() } else { notice.identity.to_string() };
+    let whose = if own {
+        "your identity".to_owned()
+    } else {
+        notice.identity.to_string()
+    };
     match notice.change {
         KeyChange::DeviceAdded { device, at } if own => format!(
             "device {device} was added to your identity at height {at}. If that was not you, revoke it with `id revoke` \
@@ -243,7 +249,11 @@ pub(crate) fn describe(client: &Client, notice: &Notice) -> String {
         KeyChange::Pending { due } => format!(
             "a change of {whose} is pending until {}{}",
             utc(due.get()),
-            if own { ". If you did not ask for it, drop it with `id cancel` or recover" } else { "" }
+            if own {
+                ". If you did not ask for it, drop it with `id cancel` or recover"
+            } else {
+                ""
+            }
         ),
         KeyChange::RecoveryChanged => format!("{whose} has other recovery keys"),
         KeyChange::Deactivated { at } => format!("{whose} is deactivated since height {at}"),

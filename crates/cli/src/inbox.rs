@@ -4,18 +4,21 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokenim_client::step::InboxMessage;
+use tokenim_client::step::contact::Relation;
 use tokenim_client::{Client, ContentKind, Event, Received};
 use tokenim_wire::hex;
 
 use crate::args::InboxArgs;
 use crate::error::CliError;
 use crate::output::{self, count, line, printable, remark, utc};
-use crate::{progress, secret, signals, status};
+use crate::{contact, id, progress, secret, signals, status};
 
 /// How often the outbox is looked after while following.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(5);
 /// Nodes may be missing this long before it is said.
 const DOUBT_AFTER: Duration = Duration::from_secs(3);
+/// How old the proof of a sender's links may be.
+const MAX_AGE: Duration = Duration::from_secs(30);
 /// Messages read from the store at a time.
 const PAGE: usize = 256;
 
@@ -33,7 +36,7 @@ pub(crate) async fn run(args: &InboxArgs) -> Result<(), CliError> {
             let Some((last, _)) = page.last() else { break };
             shown = last.saturating_add(1);
             for (number, message) in &page {
-                show(args, *number, message)?;
+                show(args, &client, *number, message, None).await?;
             }
         }
     }
@@ -45,7 +48,14 @@ pub(crate) async fn run(args: &InboxArgs) -> Result<(), CliError> {
         waiting.finish_and_clear();
         let reading = reading?;
         for received in &reading.received {
-            show(args, received.number, &received.message)?;
+            show(
+                args,
+                &client,
+                received.number,
+                &received.message,
+                Some(received.relation),
+            )
+            .await?;
         }
         for caught in &reading.caught {
             remark(format!(
@@ -65,6 +75,7 @@ pub(crate) async fn run(args: &InboxArgs) -> Result<(), CliError> {
             remark(incomplete(reading.answers, reading.needed, reading.missing));
         }
         client.maintain(Duration::from_secs(5)).await?;
+        contact::tell(&client, &client.monitor().await?).await?;
     }
     client.close().await;
     Ok(())
@@ -76,7 +87,10 @@ fn incomplete(answers: usize, needed: usize, missing: usize) -> String {
         0 => String::new(),
         _ => format!("; they list {} that none of them gives", count(missing, "message")),
     };
-    format!("Possibly incomplete: {} answered, {needed} must{listed}.", count(answers, "node"))
+    format!(
+        "Possibly incomplete: {} answered, {needed} must{listed}.",
+        count(answers, "node")
+    )
 }
 
 /// What was last said about the nodes that are followed, and what would be said now.
@@ -125,7 +139,10 @@ async fn follow(args: &InboxArgs, client: &Client) -> Result<(), CliError> {
         tokio::select! {
             event = events.next() => match event {
                 None => return Ok(()),
-                Some(Event::Message(Received { number, message, .. })) => show(args, number, &message)?,
+                Some(Event::Message(Received { number, message, relation, .. })) => {
+                    show(args, client, number, &message, Some(relation)).await?;
+                }
+                Some(Event::Notice(number, notice)) => contact::tell(client, &[(number, notice)]).await?,
                 Some(Event::Refused(refused)) => remark(format!("an envelope was refused: {}", refused.why)),
                 Some(Event::Caught(caught)) => remark(format!(
                     "node {}: {}; its answer was refused",
@@ -147,40 +164,66 @@ async fn follow(args: &InboxArgs, client: &Client) -> Result<(), CliError> {
         }
     }
 }
-
-fn show(args: &InboxArgs, number: u64, message: &InboxMessage) -> Result<(), CliError> {
-    let text = if ContentKind::new(message.kind) == ContentKind::TEXT {
+async fn show(
+    args: &InboxArgs,
+    client: &Client,
+    number: u64,
+    message: &InboxMessage,
+    relation: Option<Relation>,
+) -> Result<(), CliError> {
+    let kind = ContentKind::new(message.kind);
+    let text = if kind == ContentKind::TEXT {
         std::str::from_utf8(&message.body).ok()
     } else {
         None
     };
+    let account = if kind == ContentKind::ACCOUNT {
+        let sender = client.lookup(&message.sender, MAX_AGE).await;
+        Some(match sender {
+            Ok(sender) => id::link::shown(client.network().id(), &sender, &message.body),
+            Err(error) => Err(error.to_string()),
+        })
+    } else {
+        None
+    };
+    let verified = client.is_verified(&message.sender)?;
     if args.json {
         let mut value = json!({
             "number": number,
             "message": message.id.to_string(),
             "from": message.sender.to_string(),
+            "verified": verified,
+            "request": relation == Some(Relation::Requested),
             "device": message.device.to_string(),
             "envelope": message.envelope.to_string(),
             "received_ms": message.received.get(),
             "bytes": message.body.len(),
         });
         if let Some(object) = value.as_object_mut() {
-            match text {
-                Some(text) => object.insert("text".to_owned(), text.into()),
-                None => object.insert("hex".to_owned(), hex::encode(&message.body).into()),
+            match (text, &account) {
+                (Some(text), _) => object.insert("text".to_owned(), text.into()),
+                (None, Some(Ok(account))) => object.insert("account".to_owned(), account.as_str().into()),
+                (None, _) => object.insert("hex".to_owned(), hex::encode(&message.body).into()),
             };
         }
         return output::json(&value);
     }
+    let mark = match relation {
+        _ if verified => "  (verified)",
+        Some(Relation::Requested) => "  (new: `contact allow` or `contact block` decides)",
+        _ => "",
+    };
     line(format!(
-        "{}  from {}  message {}",
+        "{}  from {}  message {}{mark}",
         utc(message.received.get()),
         message.sender,
         message.id
     ))?;
-    let body = match text {
-        Some(text) => printable(text),
-        None => format!("({} bytes that are not text; --json shows them)", message.body.len()),
+    let body = match (text, account) {
+        (Some(text), _) => printable(text),
+        (None, Some(Ok(account))) => format!("(shows that the account {account} is theirs: proved)"),
+        (None, Some(Err(why))) => format!("(claims an account, not proved: {why})"),
+        (None, None) => format!("({} bytes that are not text; --json shows them)", message.body.len()),
     };
     for text in body.lines() {
         line(format!("  {text}"))?;

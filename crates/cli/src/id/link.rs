@@ -66,11 +66,14 @@ fn text(account: &str, folder: &Path, out: &Path) -> Result<(), CliError> {
         "identity": statement.identity().to_string(),
         "account": statement.account().to_string(),
         "nonce": hex::encode(statement.nonce()),
-        "issued_at": statement.issued_at().get(),
+        "issued_at": statement.issued().get(),
     });
     write_new_file(out, format!("{kept}\n").as_bytes(), 0o600)?;
     let explained = explain(&statement);
-    remark(format!("Have this text signed by the account's wallet: {}.", explained.how));
+    remark(format!(
+        "Have this text signed by the account's wallet: {}.",
+        explained.how
+    ));
     line(&explained.text)?;
     remark(format!(
         "The answer is {}. It proves {}.\nThen: tokenim id link add {} ANSWER",
@@ -89,7 +92,7 @@ fn statement(path: &Path) -> Result<LinkStatement, CliError> {
     let network: NetworkId = field("network")?.parse().map_err(|_| damaged())?;
     let identity: IdentityId = field("identity")?.parse().map_err(|_| damaged())?;
     let account: Account = field("account")?.parse().map_err(|_| damaged())?;
-    let nonce = hex::decode(field("nonce")?).map_err(|_| damaged())?;
+    let nonce = hex::decode(field("nonce")?).ok_or_else(damaged)?;
     let nonce = nonce.try_into().map_err(|_| damaged())?;
     let issued_at = value.get("issued_at").and_then(Value::as_u64).ok_or_else(damaged)?;
     LinkStatement::from_parts(network, identity, account, nonce, UnixSeconds::new(issued_at)).map_err(|_| damaged())
@@ -113,8 +116,8 @@ async fn add(file: &Path, signature: &str, args: &RootArgs) -> Result<(), CliErr
     let root = words::root(&state, &words)?;
     let opening = Opening::new(&link, &mut UnwrapErr(SysRng));
     let commitment = opening.commitment().map_err(ClientError::from)?;
-    let record = SignedRecord::link_account(client.network().id(), &state, &root, commitment)
-        .map_err(ClientError::from)?;
+    let record =
+        SignedRecord::link_account(client.network().id(), &state, &root, commitment).map_err(ClientError::from)?;
     // The opening before the record: without it the commitment shows nothing to anybody.
     let kept = path(&folder, &commitment);
     std::fs::create_dir_all(folder.join(FOLDER)).map_err(|error| CliError::file(&folder, &error))?;
@@ -193,7 +196,8 @@ async fn remove(link: &Digest, args: &RootArgs) -> Result<(), CliError> {
     let words = words::read(&args.words)?;
     let state = client.state().await?;
     let root = words::root(&state, &words)?;
-    let record = SignedRecord::unlink_account(client.network().id(), &state, &root, *link).map_err(ClientError::from)?;
+    let record =
+        SignedRecord::unlink_account(client.network().id(), &state, &root, *link).map_err(ClientError::from)?;
     let waiting = progress::spinner("waiting for the ledger");
     let found = client.publish_record(record).await;
     waiting.finish_and_clear();

@@ -2,7 +2,7 @@
 
 pub(crate) mod args;
 mod history;
-mod link;
+pub(crate) mod link;
 mod records;
 mod words;
 
@@ -52,10 +52,7 @@ pub(crate) async fn run(args: &IdArgs) -> Result<(), CliError> {
 }
 
 /// The network of a folder that holds no identity yet.
-fn network_for(
-    folder: &Path,
-    network: Option<&std::path::PathBuf>,
-) -> Result<tokenim_client::NetworkConfig, CliError> {
+fn network_for(folder: &Path, network: Option<&std::path::PathBuf>) -> Result<tokenim_client::NetworkConfig, CliError> {
     let config = status::network(&NetworkArgs {
         network: network.cloned(),
         folder: FolderArgs {
@@ -165,7 +162,9 @@ async fn backup(args: &BackupArgs) -> Result<(), CliError> {
         return output::json(&json!({ "identity": identity.to_string(), "asked_ledger": looked_up }));
     }
     if looked_up {
-        line(format!("The words give the root key of {identity} now. To restore it, name it with --identity."))
+        line(format!(
+            "The words give the root key of {identity} now. To restore it, name it with --identity."
+        ))
     } else {
         line(format!("The words give {identity}. They are enough to restore it."))
     }
@@ -225,7 +224,11 @@ async fn show(identity: Option<IdentityId>, folder: &FolderArgs, json: bool) -> 
                 }
                 line(format!(
                     "recovery  {}",
-                    if state.recovery.is_some() { "keys are set" } else { "no keys: see `id recovery`" }
+                    if state.recovery.is_some() {
+                        "keys are set"
+                    } else {
+                        "no keys: see `id recovery`"
+                    }
                 ))?;
                 for entry in &state.devices {
                     let revoked = entry

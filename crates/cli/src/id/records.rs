@@ -38,7 +38,7 @@ async fn publish(client: &Client, record: SignedRecord, json: bool, done: &str) 
     Ok(())
 }
 
-fn tell(client: &Client, found: &tokenim_client::LookedUp, json: bool, done: &str) -> Result<(), CliError> {
+fn tell(client: &Client, found: &tokenim_client::step::LookedUp, json: bool, done: &str) -> Result<(), CliError> {
     let pending = found.state.as_ref().and_then(IdentityState::pending);
     if json {
         return output::json(&json!({
@@ -71,7 +71,10 @@ pub(crate) async fn recovery(args: &RecoveryArgs) -> Result<(), CliError> {
     if args.threshold > args.keys {
         return Err(CliError::new(
             crate::error::USAGE,
-            format!("{} of {} keys can't be: lower --threshold or raise --keys", args.threshold, args.keys),
+            format!(
+                "{} of {} keys can't be: lower --threshold or raise --keys",
+                args.threshold, args.keys
+            ),
         ));
     }
     let client = Client::open(&status::folder(&args.folder)?, None)?;
@@ -96,9 +99,15 @@ pub(crate) async fn recovery(args: &RecoveryArgs) -> Result<(), CliError> {
         let path = args.out.join(format!("recovery-{number}.txt"));
         let text = Zeroizing::new(format!("{}\n", share.to_text().as_str()));
         write_new_file(&path, text.as_bytes(), 0o600)?;
-        remark(format!("{}: give it to somebody whom you trust, and delete it here", path.display()));
+        remark(format!(
+            "{}: give it to somebody whom you trust, and delete it here",
+            path.display()
+        ));
     }
-    let done = format!("{} of these {} keys together recover the identity.", args.threshold, args.keys);
+    let done = format!(
+        "{} of these {} keys together recover the identity.",
+        args.threshold, args.keys
+    );
     publish(&client, record, args.json, &done).await
 }
 
@@ -115,7 +124,11 @@ pub(crate) async fn recover(args: &RecoverArgs) -> Result<(), CliError> {
     let folder = status::folder(&args.network.folder)?;
     let config = network_for(&folder, args.network.network.as_ref())?;
     words::refuse_existing(args.words_to.as_deref())?;
-    let shares = args.keys.iter().map(|path| read_key(path)).collect::<Result<Vec<_>, _>>()?;
+    let shares = args
+        .keys
+        .iter()
+        .map(|path| read_key(path))
+        .collect::<Result<Vec<_>, _>>()?;
     let passphrase = secret::fresh(&args.passphrase, secret::PERSON)?;
     let network = Network::new(config.clone())?;
     let phrase = Phrase::generate(&mut UnwrapErr(SysRng));
@@ -137,14 +150,20 @@ pub(crate) async fn rotate(args: &NextRootArgs) -> Result<(), CliError> {
     let (next, after) = words::next_root(&state, &words, second.as_ref())?;
     let record = SignedRecord::rotate_root(client.network().id(), &state, &next, &after)
         .map_err(tokenim_client::ClientError::from)?;
-    publish(&client, record, args.root.json, "The next root key asks to be the root.").await
+    publish(
+        &client,
+        record,
+        args.root.json,
+        "The next root key asks to be the root.",
+    )
+    .await
 }
 
 pub(crate) async fn deactivate(args: &RootArgs) -> Result<(), CliError> {
     let (client, state, words) = open(args).await?;
     let root = words::root(&state, &words)?;
-    let record = SignedRecord::deactivate(client.network().id(), &state, &root)
-        .map_err(tokenim_client::ClientError::from)?;
+    let record =
+        SignedRecord::deactivate(client.network().id(), &state, &root).map_err(tokenim_client::ClientError::from)?;
     publish(&client, record, args.json, "The end of the identity is asked for.").await
 }
 

@@ -25,7 +25,13 @@ impl Disk {
     /// None where this user may not have one.
     fn mount(path: &Path) -> Result<Self, String> {
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={DISK_MIB}m,mode=0700"), "tokenim-test"])
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={DISK_MIB}m,mode=0700"),
+                "tokenim-test",
+            ])
             .arg(path)
             .output()
             .map_err(|error| error.to_string())?;
@@ -142,16 +148,30 @@ async fn story(nodes: &mut Processes, disk: &Disk) {
     }
     let member = ada.network().nodes().index_of(&nodes.layout.nodes[NODE].key).unwrap();
     let reading = open(&early).receive().await.unwrap();
-    assert!(!reading.complete && reading.refused.is_empty() && reading.caught.is_empty(), "{reading:?}");
+    assert!(
+        !reading.complete && reading.refused.is_empty() && reading.caught.is_empty(),
+        "{reading:?}"
+    );
     let mut signed = 0;
     for report in &reports {
-        if report.devices[0].receipt.issuers.iter().any(|issuer| issuer.member == member) {
+        if report.devices[0]
+            .receipt
+            .issuers
+            .iter()
+            .any(|issuer| issuer.member == member)
+        {
             signed += 1;
-            let has = reading.received.iter().any(|received| received.message.id == report.message);
+            let has = reading
+                .received
+                .iter()
+                .any(|received| received.message.id == report.message);
             assert!(has, "the node signed for message {} and has lost it", report.message);
         }
     }
-    println!("{} messages accepted, {signed} with a receipt of the node whose disk got full", reports.len());
+    println!(
+        "{} messages accepted, {signed} with a receipt of the node whose disk got full",
+        reports.len()
+    );
     assert!(signed > 0);
 }
 

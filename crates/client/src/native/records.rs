@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tokenim_identity::{
-    Genesis, IdentityId, IdentityState, NodeKey, Phrase, Record, RecordSigner, RecoveryProof, RecoveryShare, SignedRecord,
+    Genesis, IdentityId, IdentityState, NodeKey, Phrase, Record, RecordSigner, RecoveryProof, RecoveryShare,
+    SignedRecord,
 };
 use tokenim_ledger::{IdentityUpdate, Outcome, ProvenHistory, Rejection};
 use tokenim_rpc::{AnswerError, Blame, ErrorCode, Request, Response, Submitted, TransactionStatus};
