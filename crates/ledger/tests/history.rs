@@ -100,7 +100,7 @@ fn a_whole_history_holds() {
     for cut in 0..bytes.len() {
         assert!(HistoryPage::from_bytes(&bytes[..cut]).is_err());
     }
-    assert!(HistoryPage::BYTES_MAX < limits::FRAME_BYTES_MAX);
+    const { assert!(HistoryPage::BYTES_MAX < limits::FRAME_BYTES_MAX) };
 }
 
 #[test]
