@@ -1,12 +1,16 @@
-//! Benches of `tokenim-mailbox`: placement, appending to a log, proofs, receipts.
+//! Benches of `tokenim-mailbox`: placement, appending to a log, proofs, receipts, postage and contact stocks.
 #![allow(missing_docs, reason = "criterion_group! makes undocumented items")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
-use tokenim_identity::{MailboxSigningKey, NodeSigningKey};
+use tokenim_identity::{
+    DeviceId, DeviceSigningKey, EnvelopeKey, IdentityId, MailboxSigningKey, NodeSigningKey, SuiteId,
+};
 use tokenim_mailbox::{
-    Descriptor, Incarnation, LogEntry, LogPosition, MailboxTag, Member, NodeSet, PlacementId, QuorumReceipt,
-    StorageReceipt, StorageReceiptBody, WritePolicy,
+    ContactKeys, ContactStock, Descriptor, Incarnation, KeyPackage, LogEntry, LogPosition, MailboxTag, Member, NodeSet,
+    PlacementId, Postage, PostageBits, PublishRequest, QuorumReceipt, SignedContactKeys, StorageReceipt,
+    StorageReceiptBody, WriteAuthority, WritePolicy, WriteRequest, check_postage, check_publish, check_write,
+    find_postage,
     mmr::{self, Accumulator},
     swarm,
 };
@@ -144,8 +148,92 @@ fn receipts(criterion: &mut Criterion) -> Outcome<()> {
     Ok(())
 }
 
+/// What a sender does, and what it costs a node to refuse one that does less.
+fn postage(criterion: &mut Criterion) -> Outcome<()> {
+    let now = UnixSeconds::new(1_800_000_000);
+    let hour = Postage::hour_at(now);
+    let envelope = EnvelopeId::from_bytes([3; 32]);
+    let nothing = Postage { hour, nonce: 0 };
+    let bits = PostageBits::new(16)?;
+    criterion.bench_function("mailbox/postage_check", |bencher| {
+        bencher.iter(|| check_postage(&TAG, &envelope, black_box(&nothing), bits, now));
+    });
+    let (node, inbox) = (
+        NodeSigningKey::from_seed([2; 32]).verifying_key(),
+        Descriptor {
+            write: WritePolicy::Open,
+            read: MailboxSigningKey::from_seed([1; 32]).verifying_key(),
+            nonce: [0; 16],
+        },
+    );
+    let request = WriteRequest {
+        node,
+        tag: inbox.tag(),
+        envelope,
+        envelope_expiry: now.saturating_add(1000),
+        expiry: now,
+        nonce: [0; 16],
+    };
+    let authority = WriteAuthority::Postage(nothing);
+    criterion.bench_function("mailbox/postage_refuse_write", |bencher| {
+        bencher.iter(|| check_write(&NETWORK, &node, &inbox, black_box(&request), &authority, bits, now));
+    });
+    let mut group = criterion.benchmark_group("mailbox/postage_find");
+    for bits in [12, 16] {
+        let bits = PostageBits::new(bits)?;
+        let mut number = 0_u64;
+        group.bench_function(BenchmarkId::from_parameter(bits.get()), |bencher| {
+            bencher.iter(|| {
+                // Another envelope each time, so that it is the mean over many.
+                number = number.wrapping_add(1);
+                let envelope = EnvelopeId::of(&number.to_be_bytes());
+                find_postage(&TAG, &envelope, hour, bits, 0).step(u32::MAX)
+            });
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+fn contact(criterion: &mut Criterion) -> Outcome<()> {
+    let now = UnixSeconds::new(1_800_000_000);
+    let device = DeviceSigningKey::from_seed([4; 32]);
+    let keys = ContactKeys {
+        identity: IdentityId::from_bytes([1; 32]),
+        device: DeviceId::of(&device.verifying_key()),
+        envelope: EnvelopeKey::new(SuiteId::X_WING, &[9; 1216])?,
+        created: now,
+        expires: now.saturating_add(1000),
+        number: 1,
+        postage: PostageBits::DEFAULT,
+    };
+    let keys = SignedContactKeys::sign(&NETWORK, &device, keys)?;
+    let packages = vec![KeyPackage::try_from(vec![5; 4096])?; 32];
+    let stock = ContactStock::new(keys, packages)?;
+    println!("largest contact stock: {} bytes", stock.to_bytes()?.len());
+    let reader = MailboxSigningKey::from_seed([1; 32]);
+    let inbox = Descriptor {
+        write: WritePolicy::Open,
+        read: reader.verifying_key(),
+        nonce: [0; 16],
+    };
+    let node = NodeSigningKey::from_seed([2; 32]).verifying_key();
+    let request = PublishRequest {
+        node,
+        tag: inbox.tag(),
+        stock: stock.digest()?,
+        expiry: now,
+        nonce: [0; 16],
+    };
+    let signature = reader.sign(&NETWORK, &request)?;
+    criterion.bench_function("mailbox/publish_check_largest", |bencher| {
+        bencher.iter(|| check_publish(&NETWORK, &node, &inbox, &request, &signature, black_box(&stock), now));
+    });
+    Ok(())
+}
+
 fn all(criterion: &mut Criterion) {
-    for bench in [placement, logs, receipts] {
+    for bench in [placement, logs, receipts, postage, contact] {
         if let Err(error) = bench(criterion) {
             eprintln!("the bench is wrong: {error}");
         }
