@@ -55,10 +55,7 @@ impl PublicKey {
 
     /// The key of these halves.
     fn new(ml_kem: EncapsulationKey, x25519: [u8; 32]) -> Self {
-        let mut bytes = [0; PUBLIC_KEY_BYTES];
-        for (to, from) in bytes.iter_mut().zip(ml_kem.to_bytes().iter().chain(&x25519)) {
-            *to = *from;
-        }
+        let bytes = join(&ml_kem.to_bytes().into(), &x25519);
         Self { bytes, ml_kem, x25519 }
     }
 }
@@ -136,11 +133,19 @@ pub(super) fn encapsulate(
     let (ciphertext, by_ml_kem) = to.ml_kem.encapsulate_deterministic(<&B32>::from(message));
     let by_ml_kem = Zeroizing::new(by_ml_kem);
 
-    let mut enc = [0; ENCAPSULATED_BYTES];
-    for (to, from) in enc.iter_mut().zip(ciphertext.iter().chain(&ephemeral_public)) {
-        *to = *from;
-    }
+    let enc = join(&ciphertext.into(), &ephemeral_public);
     Some((enc, combine(&by_ml_kem, &by_x25519, &ephemeral_public, &to.x25519)))
+}
+
+/// What ML-KEM gave, and behind it what X25519 gave.
+fn join<const M: usize, const N: usize>(ml_kem: &[u8; M], x25519: &[u8; 32]) -> [u8; N] {
+    const { assert!(N == M + 32) };
+    let mut joined = [0; N];
+    if let Some((head, tail)) = joined.split_first_chunk_mut() {
+        *head = *ml_kem;
+        tail.copy_from_slice(x25519);
+    }
+    joined
 }
 
 /// `Combiner`, section 5.3 of the X-Wing draft. ML-KEM's ciphertext is left out, since ML-KEM's shared secret already
