@@ -330,8 +330,8 @@ class Next:
 class Share:
     """One recovery key."""
 
-    def __init__(self, number):
-        self.seed, self.salt = bytes([0x60 + number]) * 32, bytes([0x70 + number]) * 16
+    def __init__(self, number, salt=None):
+        self.seed, self.salt = bytes([0x60 + number]) * 32, salt or bytes([0x70 + number]) * 16
         self.key = public(self.seed)
         self.leaf = digest("tokenim/recovery-leaf/v1", self.salt + self.key)
 
@@ -533,6 +533,7 @@ def refused():
     rescue = recover(KEYS[4], KEYS[5], None, [])
     keep_two = sorted([FIRST.id, SECOND.id])
     full = 1024
+    salted = [SHARES[0], Share(0, bytes(16))]
 
     cases = [
         # Of another place.
@@ -610,6 +611,8 @@ def refused():
          by(Recovery(4, SHARES, [0, 1, 2]), rescue), "RecoveryProof"),
         ("a_leaf_twice", with_(recovery=commitment_of(2, SHARES[:1] * 2)),
          by(Recovery(2, SHARES[:1] * 2, [0, 1]), rescue), "RecoveryProof"),
+        ("a_key_under_two_salts", with_(recovery=commitment_of(2, salted)), by(Recovery(2, salted, [0, 1]), rescue),
+         "RecoveryProof"),
         ("leaves_in_another_order", guarded, by(Recovery(2, SHARES[::-1], [0, 2]), rescue), "RecoveryProof"),
         ("too_few_recovery_keys", guarded, by(Recovery(2, SHARES, [1]), rescue), "RecoveryThreshold"),
         ("more_recovery_keys_than_needed", guarded, by(Recovery(2, SHARES, [0, 1, 2]), rescue), "RecoveryThreshold"),
@@ -706,6 +709,7 @@ def recovery():
         ("old_checksum", bech32("timrecovery", values, 1)),
         ("padding_not_zero", bech32("timrecovery", values[:-1] + [values[-1] | 1])),
         ("a_digit_too_many", bech32("timrecovery", values + [0])),
+        ("five_bits_of_padding", bech32("timrecovery", packed(1, 0, SHARES[0], SHARES[:1]) + [0])),
         ("unknown_version", text(2, 1, SHARES[1], SHARES, version=2)),
         ("no_threshold", text(0, 1, SHARES[1], SHARES)),
         ("threshold_above_the_keys", text(4, 1, SHARES[1], SHARES)),
