@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use tokenim_client::IdentityId;
+use tokenim_ledger::LedgerLimits;
 
 use crate::contact::ContactArgs;
 use crate::error::{CliError, USAGE};
@@ -127,6 +128,8 @@ pub(crate) struct DevnetArgs {
     /// Print one JSON object when the nodes are ready.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
 }
 
 #[derive(Debug, Args)]
@@ -145,6 +148,24 @@ pub(crate) struct InitArgs {
     pub(crate) what: InitCommand,
 }
 
+/// A rule of the network, fixed when it is made.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct WindowArgs {
+    /// Seconds for which a change of somebody's root waits, so that its owner can drop it; 1 to 30 days.
+    #[arg(long, value_name = "SECONDS", default_value_t = 72 * 3_600, value_parser = clap::value_parser!(u64).range(1..=30 * 24 * 3_600))]
+    pub(crate) recovery_window: u64,
+}
+
+impl WindowArgs {
+    /// The limits of a network with this window.
+    pub(crate) fn limits(self) -> LedgerLimits {
+        LedgerLimits {
+            recovery_window_ms: self.recovery_window.saturating_mul(1_000),
+            ..LedgerLimits::default()
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum InitCommand {
     /// Make a whole network for this machine: DIR/genesis.tim and DIR/node-1, DIR/node-2, ….
@@ -161,6 +182,8 @@ pub(crate) enum InitCommand {
         /// The first node's UDP port; the others follow. Without it, free ports are taken.
         #[arg(long, value_name = "PORT")]
         first_port: Option<u16>,
+        #[command(flatten)]
+        window: WindowArgs,
     },
     /// Make the folder and key of one node.
     Node {
@@ -190,6 +213,8 @@ pub(crate) enum InitCommand {
         /// The file to write; it must not exist.
         #[arg(long, value_name = "FILE", default_value = "genesis.tim")]
         out: PathBuf,
+        #[command(flatten)]
+        window: WindowArgs,
     },
     /// Put a network's configuration into a node's folder.
     Join {

@@ -21,7 +21,12 @@ const SHORT_LIFE: Duration = Duration::from_secs(5);
 pub(crate) async fn run(args: &DevnetArgs) -> Result<(), CliError> {
     let started = Instant::now();
     if !args.dir.join(NETWORK_FILE).exists() {
-        fleet::lay_out(&args.dir, "devnet", &fleet::free_ports(args.nodes)?)?;
+        fleet::lay_out(
+            &args.dir,
+            "devnet",
+            &fleet::free_ports(args.nodes)?,
+            args.window.limits(),
+        )?;
     }
     let mut fleet = Fleet::open(&args.dir)?;
     let outcome = tokio::select! {

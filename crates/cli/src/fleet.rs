@@ -10,6 +10,7 @@ use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use tokenim_client::{NetworkConfig, read_network};
 use tokenim_identity::NodeKey;
+use tokenim_ledger::LedgerLimits;
 use tokio::process::{Child, Command};
 
 use crate::error::{CliError, FAILED};
@@ -64,7 +65,12 @@ pub(crate) fn node_dir(dir: &Path, number: usize) -> PathBuf {
 }
 
 /// Makes a network's folder: a folder for each node, and the configuration beside them.
-pub(crate) fn lay_out(dir: &Path, name: &str, places: &[Place]) -> Result<NetworkConfig, CliError> {
+pub(crate) fn lay_out(
+    dir: &Path,
+    name: &str,
+    places: &[Place],
+    limits: LedgerLimits,
+) -> Result<NetworkConfig, CliError> {
     std::fs::create_dir_all(dir).map_err(|error| CliError::file(dir, &error))?;
     let mut entries = std::fs::read_dir(dir).map_err(|error| CliError::file(dir, &error))?;
     if entries.next().is_some() {
@@ -79,7 +85,7 @@ pub(crate) fn lay_out(dir: &Path, name: &str, places: &[Place]) -> Result<Networ
         let key = tokenim_node::init(&node_dir(dir, number), &options, &mut UnwrapErr(SysRng))?;
         members.push((key, listen.to_string()));
     }
-    let config = init::network(name, members)?;
+    let config = init::network(name, members, limits)?;
     for number in 1..=places.len() {
         tokenim_node::join(&node_dir(dir, number), &config)?;
     }
@@ -284,7 +290,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("net");
         let places = free_ports(2).unwrap();
-        let config = lay_out(&dir, "test", &places).unwrap();
+        let config = lay_out(&dir, "test", &places, LedgerLimits::default()).unwrap();
         let fleet = Fleet::open(&dir).unwrap();
         assert_eq!(fleet.config, config);
         assert_eq!(fleet.nodes.len(), 2);

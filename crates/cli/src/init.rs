@@ -28,12 +28,13 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), CliError> {
             nodes,
             name,
             first_port,
+            window,
         } => {
             let places = match first_port {
                 Some(first) => fleet::ports_from(*first, *nodes)?,
                 None => fleet::free_ports(*nodes)?,
             };
-            let config = fleet::lay_out(dir, name, &places)?;
+            let config = fleet::lay_out(dir, name, &places, window.limits())?;
             output::line(format!(
                 "Made network {} with {} in {}.",
                 config.name(),
@@ -72,12 +73,17 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), CliError> {
             let key = tokenim_node::init(dir, &options, &mut UnwrapErr(SysRng))?;
             output::line(format!("{key}@{listen}"))
         }
-        InitCommand::Genesis { name, members, out } => {
+        InitCommand::Genesis {
+            name,
+            members,
+            out,
+            window,
+        } => {
             let members = members
                 .iter()
                 .map(|member| parse_member(member))
                 .collect::<Result<Vec<_>, _>>()?;
-            let config = network(name, members)?;
+            let config = network(name, members, window.limits())?;
             write_new(out, &config)?;
             output::line(format!(
                 "Wrote {}: network {} of {}. Put it into each node's folder with `tokenim init join`.",
@@ -118,7 +124,11 @@ fn parse_member(text: &str) -> Result<(NodeKey, String), CliError> {
 }
 
 /// The configuration of a network whose nodes are all validators.
-pub(crate) fn network(name: &str, members: Vec<(NodeKey, String)>) -> Result<NetworkConfig, CliError> {
+pub(crate) fn network(
+    name: &str,
+    members: Vec<(NodeKey, String)>,
+    limits: LedgerLimits,
+) -> Result<NetworkConfig, CliError> {
     let usage =
         |error: &dyn std::fmt::Display| CliError::new(USAGE, format!("no network: {error}; correct the members"));
     let validators = members
@@ -135,7 +145,7 @@ pub(crate) fn network(name: &str, members: Vec<(NodeKey, String)>) -> Result<Net
         .collect::<Result<Vec<_>, CliError>>()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let started = UnixMillis::new(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-    NetworkConfig::new(name, started, validators, nodes, LedgerLimits::default()).map_err(|error| usage(&error))
+    NetworkConfig::new(name, started, validators, nodes, limits).map_err(|error| usage(&error))
 }
 
 /// Writes a network's configuration to a file that does not exist.
@@ -202,9 +212,9 @@ mod tests {
     fn a_network_needs_different_members() {
         let key = NodeSigningKey::from_seed([1; 32]).verifying_key();
         let member = (key, "127.0.0.1:1".to_owned());
-        assert!(network("n", vec![member.clone()]).is_ok());
-        assert!(network("n", vec![member.clone(), member.clone()]).is_err());
-        assert!(network("n", vec![]).is_err());
-        assert!(network("", vec![member]).is_err());
+        assert!(network("n", vec![member.clone()], LedgerLimits::default()).is_ok());
+        assert!(network("n", vec![member.clone(), member.clone()], LedgerLimits::default()).is_err());
+        assert!(network("n", vec![], LedgerLimits::default()).is_err());
+        assert!(network("", vec![member], LedgerLimits::default()).is_err());
     }
 }

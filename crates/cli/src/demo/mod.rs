@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tokenim_ledger::LedgerLimits;
 
 use crate::args::DemoArgs;
 use crate::error::{CliError, UNPROVED};
@@ -61,7 +62,7 @@ async fn tell(args: &DemoArgs, place: &Place, fleet: &mut Option<Fleet>, started
     let network = place.path().join("network");
     for attempt in 1..=PORT_ATTEMPTS {
         let places = fleet::free_ports(args.nodes)?;
-        fleet::lay_out(&network, "demo", &places)?;
+        fleet::lay_out(&network, "demo", &places, LedgerLimits::default())?;
         let fleet = fleet.insert(Fleet::open(&network)?);
         fleet.start()?;
         match fleet.ready(READY_PATIENCE).await {

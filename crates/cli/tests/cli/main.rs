@@ -8,6 +8,7 @@
 )]
 
 mod errors;
+mod identities;
 mod life;
 mod network;
 

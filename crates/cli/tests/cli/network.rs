@@ -8,15 +8,16 @@ use serde_json::Value;
 use crate::{done, json, refused, run, tokenim};
 
 /// Four node processes.
-struct Nodes {
+pub(crate) struct Nodes {
     dir: PathBuf,
     children: Vec<Option<(Child, ChildStdin)>>,
 }
 
 impl Nodes {
-    fn start(dir: &Path) -> Self {
+    pub(crate) fn start(dir: &Path, more: &[&str]) -> Self {
         let net = dir.join("net");
-        done(run(["init", "local", "--nodes", "4", "--dir", net.to_str().unwrap()]));
+        let init = ["init", "local", "--nodes", "4", "--dir", net.to_str().unwrap()];
+        done(tokenim(init).args(more).output().unwrap());
         let mut nodes = Self {
             dir: net,
             children: (0..4).map(|_| None).collect(),
@@ -58,7 +59,7 @@ impl Nodes {
         }
     }
 
-    fn genesis(&self) -> String {
+    pub(crate) fn genesis(&self) -> String {
         self.dir.join("genesis.tim").to_str().unwrap().to_owned()
     }
 }
@@ -73,15 +74,23 @@ impl Drop for Nodes {
     }
 }
 
-struct Person {
-    dir: String,
-    identity: String,
+pub(crate) struct Person {
+    pub(crate) dir: String,
+    pub(crate) identity: String,
 }
 
 impl Person {
-    fn new(nodes: &Nodes, dir: &Path, name: &str, more: &[&str]) -> Self {
+    pub(crate) fn new(nodes: &Nodes, dir: &Path, name: &str, more: &[&str]) -> Self {
+        Self::make("new", nodes, dir, name, more)
+    }
+
+    pub(crate) fn restore(nodes: &Nodes, dir: &Path, name: &str, more: &[&str]) -> Self {
+        Self::make("restore", nodes, dir, name, more)
+    }
+
+    fn make(how: &str, nodes: &Nodes, dir: &Path, name: &str, more: &[&str]) -> Self {
         let dir = dir.join(name).to_str().unwrap().to_owned();
-        let made = tokenim(["id", "new", "--json", "--dir", &dir, "--network", &nodes.genesis()])
+        let made = tokenim(["id", how, "--json", "--dir", &dir, "--network", &nodes.genesis()])
             .args(more)
             .output()
             .unwrap();
@@ -89,12 +98,12 @@ impl Person {
         Self { dir, identity }
     }
 
-    fn send(&self, to: &Self, text: &str) -> Value {
+    pub(crate) fn send(&self, to: &Self, text: &str) -> Value {
         json(&done(run(["send", &to.identity, text, "--dir", &self.dir, "--json"])))
     }
 
     /// The texts in the inbox, after a look at the network.
-    fn inbox(&self) -> Vec<String> {
+    pub(crate) fn inbox(&self) -> Vec<String> {
         let text = done(run(["inbox", "--all", "--json", "--dir", &self.dir]));
         let mut texts: Vec<String> = text
             .lines()
@@ -110,13 +119,13 @@ impl Person {
 fn people_talk_through_nodes_that_fail() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    let mut nodes = Nodes::start(dir);
+    let mut nodes = Nodes::start(dir, &[]);
     let words = dir.join("words");
     let anna = Person::new(&nodes, dir, "anna", &["--words-to", words.to_str().unwrap()]);
     let bert = Person::new(&nodes, dir, "bert", &[]);
 
     // Another device of the same identity: a message counts as accepted when both have their receipts.
-    let tablet = Person::new(&nodes, dir, "tablet", &["--words-from", words.to_str().unwrap()]);
+    let tablet = Person::restore(&nodes, dir, "tablet", &["--words-from", words.to_str().unwrap()]);
     assert_eq!(tablet.identity, anna.identity);
     let shown = json(&done(run(["id", "show", &anna.identity, "--dir", &bert.dir, "--json"])));
     assert_eq!(shown["devices"].as_array().unwrap().len(), 2);
