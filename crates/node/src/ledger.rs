@@ -38,6 +38,8 @@ pub(crate) type Store = Arc<FjallStore>;
 const COMMITS_BUFFERED: usize = 256;
 /// Refused transactions that are remembered, to tell their senders.
 const REFUSED_MAX: usize = 4096;
+/// Milliseconds by which a record may come too early. One that comes earlier is refused, and told when to come again.
+const EARLY_MILLIS_MAX: u64 = 10_000;
 /// Transactions whose time of arrival is remembered, to measure how long they took.
 const TIMED_MAX: usize = 8192;
 
@@ -278,9 +280,10 @@ impl Ledger {
                 return Err(SubmitError::Mempool(MempoolError::Duplicate));
             }
             let verified = transaction.verify(&inner.network).map_err(SubmitError::Invalid)?;
-            match inner.executor.check(&verified, clock::now_millis()) {
+            let now = clock::now_millis();
+            match inner.executor.check(&verified, now) {
                 Ok(Outcome::Applied) => Ok(verified),
-                Ok(Outcome::Rejected(rejection)) if rejection.may_pass_later() => Ok(verified),
+                Ok(Outcome::Rejected(rejection)) if is_worth_the_wait(rejection, now) => Ok(verified),
                 Ok(Outcome::Rejected(rejection)) => Err(SubmitError::Rejected(rejection)),
                 Err(error) => {
                     tracing::error!(%error, "a transaction could not be tried");
@@ -546,6 +549,14 @@ impl Application for StateMachine {
     }
 }
 
+/// Whether a transaction that can't be applied now may wait in the mempool.
+fn is_worth_the_wait(rejection: Rejection, now: UnixMillis) -> bool {
+    match rejection {
+        Rejection::NotDue { due } => due <= now.saturating_add(EARLY_MILLIS_MAX),
+        other => other.may_pass_later(),
+    }
+}
+
 /// A number for a gauge.
 fn gauge(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -554,4 +565,22 @@ fn gauge(number: u64) -> i64 {
 /// A length for a gauge.
 fn gauge_len(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_a_little_too_early_waits_and_what_comes_far_too_early_does_not() {
+        let now = UnixMillis::new(1_000_000);
+        let due = |later: u64| Rejection::NotDue {
+            due: now.saturating_add(later),
+        };
+        assert!(is_worth_the_wait(due(1), now));
+        assert!(is_worth_the_wait(due(EARLY_MILLIS_MAX), now));
+        assert!(!is_worth_the_wait(due(EARLY_MILLIS_MAX + 1), now));
+        assert!(is_worth_the_wait(Rejection::GenesisMissing, now));
+        assert!(!is_worth_the_wait(Rejection::Outranked, now));
+    }
 }
