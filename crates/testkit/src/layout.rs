@@ -17,6 +17,9 @@ use tokenim_wire::{NetworkId, UnixMillis};
 /// Bytes of the install id, which stands before the seed in a node's key file.
 const INSTALL_BYTES: usize = 16;
 
+/// Milliseconds for which something stays pending in these networks: short enough to wait for it.
+pub const RECOVERY_WINDOW_MILLIS: u64 = 3_000;
+
 /// One node's folder.
 #[derive(Clone, Debug)]
 pub struct NodeFolder {
@@ -79,7 +82,11 @@ impl Layout {
             .collect::<Result<Vec<_>, ConfigError>>()?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started = UnixMillis::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-        let network = NetworkConfig::new("testkit", started, validators, members, LedgerLimits::default())?;
+        let limits = LedgerLimits {
+            recovery_window_ms: RECOVERY_WINDOW_MILLIS,
+            ..LedgerLimits::default()
+        };
+        let network = NetworkConfig::new("testkit", started, validators, members, limits)?;
         for folder in &folders {
             join(&folder.dir, &network)?;
         }

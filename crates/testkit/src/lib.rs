@@ -18,7 +18,7 @@ mod until;
 pub use call::{CallError, Caller};
 pub use error::HarnessError;
 pub use faulty::{Faults, FaultyStore};
-pub use layout::{Layout, NodeFolder, node_signing_key};
+pub use layout::{Layout, NodeFolder, RECOVERY_WINDOW_MILLIS, node_signing_key};
 pub use lie::Lie;
 pub use lying::LyingNode;
 pub use network::LocalNetwork;

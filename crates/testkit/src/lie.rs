@@ -32,6 +32,8 @@ pub enum Lie {
     InventedEnvelope,
 
     // Of the mailbox, to writers.
+    /// Says that the owner of an inbox has left no contact keys.
+    HiddenContactKeys,
     /// Keeps nothing, and signs the receipt with another key than its own.
     ForgedReceipt,
     /// Keeps nothing, and hands out another node's receipt for the envelope.
@@ -48,6 +50,10 @@ pub enum Lie {
     OldLookup,
     /// Says that an identity is not there, with the proof that it is.
     DeniedIdentity,
+    /// Leaves the last record out of a history.
+    ShortHistory,
+    /// Dates a history's records a second late.
+    ForeignTimes,
     /// Proves with a block that never was, under a certificate in which it signs for all.
     ForgedFinality,
     /// Proves with a block of a network of its own, in which it is the only validator.

@@ -460,6 +460,21 @@ impl Inner {
                 proof.value.take()?;
                 Some(Response::Lookup(Box::new(proof)))
             }
+            (Lie::ShortHistory | Lie::ForeignTimes, Request::History { .. }) => {
+                let mut page = self.honest(request).await.ok()?.into_history().ok()?;
+                let mut entries = page.entries.into_inner();
+                if lie == Lie::ShortHistory {
+                    entries.pop()?;
+                }
+                for entry in &mut entries {
+                    if lie == Lie::ForeignTimes {
+                        entry.time = entry.time.saturating_add(1_000);
+                    }
+                }
+                page.entries = BoundedVec::try_from(entries).ok()?;
+                Some(Response::History(Box::new(page)))
+            }
+            (Lie::HiddenContactKeys, Request::FetchContact { .. }) => Some(Response::FetchContact(None)),
             (Lie::OldFinality, Request::Finality { .. }) => {
                 let height = Height::new(1);
                 self.honest(&Request::Finality { height }).await.ok()

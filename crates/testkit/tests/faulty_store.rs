@@ -4,17 +4,20 @@
 #[path = "../../ledger/tests/common/mod.rs"]
 mod common;
 
-use common::{Net, STARTED, net, node_key, person};
+use common::{At, Net, STARTED, net, node_key, person};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokenim_client::{Argon2Cost, Client, ClientError, Content};
 use tokenim_consensus::Block;
+use tokenim_envelope::hpke::Suite;
 use tokenim_envelope::{ContentKind, EnvelopeSecretKey, MessageId, Recipient, Sender, seal};
 use tokenim_execution::{ExecutionError, Executor};
 use tokenim_identity::{DeviceSecrets, IdentityId};
 use tokenim_ledger::{Body, StateKey, Transaction, VerifiedTransaction};
-use tokenim_mailbox::{Descriptor, Incarnation, MailboxTag, WriteRequest};
+use tokenim_mailbox::{
+    Descriptor, Incarnation, MailboxTag, Postage, PostageBits, WriteAuthority, WriteRequest, find_postage,
+};
 use tokenim_rpc::{AnswerError, Blame, ErrorCode, Put, Request};
 use tokenim_storage::memory::{MemoryMailboxStore, MemoryStateStore};
 use tokenim_storage::{MailboxStore as _, StoreError};
@@ -27,7 +30,7 @@ type Store = FaultyStore<Arc<MemoryStateStore>>;
 /// The transaction that registers person `number`.
 fn registration(net: &Net, number: u64) -> (IdentityId, VerifiedTransaction) {
     let mut person = person(number);
-    let update = person.add_device(&net.id, number, Height::new(1));
+    let update = person.add_device(&net.id, number, At::height(1));
     let transaction =
         Transaction::sponsored(&net.id, &node_key(0), Body::from(update), Height::new(100), number).unwrap();
     (person.genesis.id(), transaction.verify(&net.id).unwrap())
@@ -176,7 +179,8 @@ fn put_request(network: &LocalNetwork, node: usize, bert: &DeviceSecrets, salt: 
     let mut rng = <rand_chacha::ChaCha20Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(salt);
     let layout = &network.layout;
     let anna = DeviceSecrets::generate(&mut rng);
-    let keys = bert.keys(EnvelopeSecretKey::from_seed(&bert.envelope_seed).public().clone());
+    let secret = EnvelopeSecretKey::from_seed(Suite::default(), &bert.envelope_seed);
+    let keys = bert.keys(secret.public().clone());
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
@@ -193,8 +197,13 @@ fn put_request(network: &LocalNetwork, node: usize, bert: &DeviceSecrets, salt: 
     };
     let id = MessageId::generate(&mut rng);
     let recipient = Recipient::new(IdentityId::from_bytes([2; 32]), &keys);
-    let sealed = seal(&layout.id, &sender, &recipient, id, expiry, &content, &mut rng).unwrap();
+    let sealed = seal(&layout.id, &sender, &recipient, id, expiry, None, &content, &mut rng).unwrap();
     let descriptor = Descriptor::inbox(&keys);
+    let hour = Postage::hour_at(UnixSeconds::new(now));
+    let mut search = find_postage(&descriptor.tag(), &sealed.id(), hour, PostageBits::DEFAULT, 0);
+    let postage = std::iter::repeat_with(|| search.step(10_000))
+        .find_map(|found| found)
+        .unwrap();
     Request::Put(Box::new(Put {
         descriptor,
         request: WriteRequest {
@@ -205,7 +214,7 @@ fn put_request(network: &LocalNetwork, node: usize, bert: &DeviceSecrets, salt: 
             expiry: UnixSeconds::new(now + 60),
             nonce: [3; 16],
         },
-        signature: None,
+        authority: WriteAuthority::Postage(postage),
         envelope: BoundedBytes::try_from(sealed.into_bytes()).unwrap(),
     }))
 }

@@ -10,9 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokenim_client::step::Fault;
+use tokenim_client::step::contact::KeyChange;
 use tokenim_client::{Argon2Cost, Client, ClientError, Content, IdentityId, Network, Reading, SendReport};
-use tokenim_rpc::{AcceptanceOf, Request};
+use tokenim_envelope::{Checkpoint, EnvelopeSecretKey, MessageId, Recipient, Sender, Suite, seal};
+use tokenim_identity::{DeviceSecrets, IdentityState, Phrase, SignedRecord};
+use tokenim_ledger::IdentityUpdate;
+use tokenim_mailbox::{Descriptor, Postage, PostageBits, WriteAuthority, WriteRequest, find_postage};
+use tokenim_rpc::{AcceptanceOf, Put, Request};
 use tokenim_testkit::{Caller, Lie, LocalNetwork, LyingNode, until};
+use tokenim_wire::{BoundedBytes, Digest, UnixSeconds};
 
 static SHARED: Mutex<Weak<LocalNetwork>> = Mutex::new(Weak::new());
 
@@ -459,6 +465,121 @@ fn an_identity_denied_is_found_all_the_same() {
     World::run(async |world| {
         let network = world.look_up_against(Lie::DeniedIdentity, &world.bert.identity()).await;
         caught_with_proofs(&network, &world.liar);
+    });
+}
+
+/// Asks for a history until the liar was asked, each time with the right answer.
+async fn histories_against(world: &World, lie: Lie) {
+    let network = world.stranger().await;
+    world.liar.tell(Some(lie));
+    let before = world.liar.told();
+    for _ in 0..8 {
+        let history = network.history(&world.bert.identity()).await.unwrap();
+        assert_eq!(history.entries().len(), 1);
+    }
+    assert!(world.liar.told() > before, "each node is asked first in its turn");
+    caught_with_proofs(&network, &world.liar);
+}
+
+#[test]
+fn a_history_without_its_last_record_is_refused() {
+    World::run(async |world| histories_against(world, Lie::ShortHistory).await);
+}
+
+#[test]
+fn a_history_with_other_times_is_refused() {
+    World::run(async |world| histories_against(world, Lie::ForeignTimes).await);
+}
+
+#[test]
+fn contact_keys_that_one_node_hides_are_used_all_the_same() {
+    World::run(async |world| {
+        world.bert.rotate_contact_key().await.unwrap();
+        world.liar.tell(Some(Lie::HiddenContactKeys));
+        let report = world.send().await;
+        assert_eq!(report.devices[0].contact_key, Some(1));
+        world.liar.tell(None);
+        world.read().await;
+    });
+}
+
+#[test]
+fn a_sender_who_saw_another_block_is_told_of() {
+    World::run(async |world| {
+        let layout = &world.network.layout;
+        // Carl is made by hand, so that he can claim to have seen what he wants.
+        let mut rng = <rand_chacha::ChaCha20Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(3);
+        let phrase = Phrase::from_entropy(&[3; 32]);
+        let secrets = DeviceSecrets::generate(&mut rng);
+        let key = EnvelopeSecretKey::from_seed(Suite::default(), &secrets.envelope_seed);
+        let state = IdentityState::new(&phrase.genesis());
+        let root = phrase.root_key(0);
+        let record = SignedRecord::add_device(&layout.id, &state, &root, &secrets, key.public().clone()).unwrap();
+        let update = IdentityUpdate {
+            genesis: Some(phrase.genesis()),
+            record,
+        };
+        let caller = Caller::new(layout.id, [7; 32]).unwrap();
+        let ask = async |node: usize, request: Request| {
+            let folder = &layout.nodes[node];
+            let address = folder.listen.to_string();
+            caller.ask(&folder.key, &address, &request, Duration::from_secs(5)).await.unwrap()
+        };
+        ask(0, Request::SubmitIdentity(Box::new(update))).await.into_submitted().unwrap();
+        until("Carl is on the ledger", Duration::from_secs(10), || async {
+            world.bert.lookup(&state.id, Duration::from_secs(30)).await.ok()
+        })
+        .await
+        .unwrap();
+
+        let bert = world.bert.state().await.unwrap();
+        let keys = &bert.active_devices().next().unwrap().keys;
+        let seen = Checkpoint {
+            height: world.bert.network().tip().unwrap().height,
+            header: Digest::from_bytes([1; 32]),
+        };
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let expiry = UnixSeconds::new(now + 3_600);
+        let sender = Sender {
+            identity: state.id,
+            device: secrets.device_id(),
+            key: &secrets.signing,
+        };
+        let to = Recipient::new(bert.id, keys);
+        let content = Content::text("hello");
+        let id = MessageId::from_bytes([3; 16]);
+        let sealed = seal(&layout.id, &sender, &to, id, expiry, Some(seen), &content, &mut rng).unwrap();
+        let descriptor = Descriptor::inbox(keys);
+        let hour = Postage::hour_at(UnixSeconds::new(now));
+        let mut search = find_postage(&descriptor.tag(), &sealed.id(), hour, PostageBits::DEFAULT, 0);
+        let postage = search.step(u32::MAX).unwrap();
+        for node in 0..layout.nodes.len() {
+            let put = Put {
+                descriptor,
+                request: WriteRequest {
+                    node: layout.nodes[node].key,
+                    tag: descriptor.tag(),
+                    envelope: sealed.id(),
+                    envelope_expiry: expiry,
+                    expiry: UnixSeconds::new(now + 60),
+                    nonce: [3; 16],
+                },
+                authority: WriteAuthority::Postage(postage),
+                envelope: BoundedBytes::try_from(sealed.as_bytes()).unwrap(),
+            };
+            ask(node, Request::Put(Box::new(put))).await.into_put().unwrap();
+        }
+        assert_eq!(world.bert.receive().await.unwrap().received.len(), 1);
+        let notice = until("Bert is told", Duration::from_secs(10), || async {
+            world.bert.untold().unwrap().pop()
+        })
+        .await
+        .unwrap();
+        assert_eq!(notice.1.identity, state.id);
+        assert!(matches!(
+            notice.1.change,
+            KeyChange::OtherView { height, theirs, .. } if height == seen.height && theirs == seen.header
+        ));
     });
 }
 
