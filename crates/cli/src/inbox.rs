@@ -178,7 +178,7 @@ async fn show(
         None
     };
     let account = if kind == ContentKind::ACCOUNT {
-        let sender = client.lookup(&message.sender, MAX_AGE).await;
+        let sender = client.refresh(&message.sender, MAX_AGE).await;
         Some(match sender {
             Ok(sender) => id::link::shown(client.network().id(), &sender, &message.body),
             Err(error) => Err(error.to_string()),

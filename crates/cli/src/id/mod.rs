@@ -181,7 +181,7 @@ async fn show(identity: Option<IdentityId>, folder: &FolderArgs, json: bool) -> 
     let client = Client::open(&status::folder(folder)?, None)?;
     let own = identity.is_none_or(|identity| identity == client.identity());
     let identity = identity.unwrap_or_else(|| client.identity());
-    let found = match client.lookup(&identity, MAX_AGE).await {
+    let found = match client.refresh(&identity, MAX_AGE).await {
         Ok(state) => Some(state),
         Err(ClientError::UnknownIdentity(_)) if own => None,
         Err(error) => return Err(error.into()),

@@ -433,6 +433,15 @@ impl Client {
         {
             return Ok(state.clone());
         }
+        self.refresh(identity, max_age).await
+    }
+
+    /// Looks an identity up as [`Client::lookup`] does, but asks the nodes whatever was proved before.
+    ///
+    /// # Errors
+    /// Those of [`Client::lookup`].
+    pub async fn refresh(&self, identity: &IdentityId, max_age: Duration) -> Result<IdentityState, ClientError> {
+        let pin = self.shared.store.read(|view| state::pin(view, identity))?;
         let found = self
             .shared
             .network

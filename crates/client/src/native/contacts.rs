@@ -69,8 +69,8 @@ impl Client {
 
     /// Both root keys, ours first, from proofs that are a few seconds old at most.
     async fn roots(&self, identity: &IdentityId) -> Result<(RootKey, RootKey), ClientError> {
-        let ours = self.lookup(&self.shared.identity, ROOT_AGE).await?.root;
-        Ok((ours, self.lookup(identity, ROOT_AGE).await?.root))
+        let ours = self.refresh(&self.shared.identity, ROOT_AGE).await?.root;
+        Ok((ours, self.refresh(identity, ROOT_AGE).await?.root))
     }
 
     /// The sixty digits that both sides see if neither is deceived about the other's root key.
@@ -166,7 +166,12 @@ impl Client {
         let looks = core::iter::once((self.shared.identity, ROOT_AGE))
             .chain(allowed.map(|(identity, _)| (identity, CONTACT_AGE)));
         for (identity, age) in looks {
-            if let Err(error) = self.lookup(&identity, age).await {
+            let look = if identity == self.shared.identity {
+                self.refresh(&identity, age).await
+            } else {
+                self.lookup(&identity, age).await
+            };
+            if let Err(error) = look {
                 tracing::debug!(%error, "an identity could not be looked at");
             }
         }

@@ -60,10 +60,10 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotRegistered`], [`ClientError::Unreachable`], [`ClientError::NotProgressing`].
     pub async fn state(&self) -> Result<IdentityState, ClientError> {
-        let identity = &self.shared.identity;
-        let found = self.shared.network.lookup(identity, STATE_AGE).await?;
-        let found = self.keep_pin(identity, found).await?;
-        found.state.ok_or(ClientError::NotRegistered)
+        match self.refresh(&self.shared.identity, STATE_AGE).await {
+            Err(ClientError::UnknownIdentity(_)) => Err(ClientError::NotRegistered),
+            state => state,
+        }
     }
 
     /// Carries out what is pending, signed by this device, once the recovery window has passed.
