@@ -3,18 +3,21 @@
 
 mod common;
 
-use common::{Client, Folders, Person, eventually, free_ports, logs, now};
+use common::{Client, Folders, Person, eventually, free_ports, logs, now, postage};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use tokenim_identity::Place;
+use tokenim_mailbox::{Postage, PostageBits, WriteAuthority, check_postage, find_postage};
 use tokenim_node::folder::{CONFIG_FILE, KEY_FILE, NETWORK_FILE};
 use tokenim_node::{Folder, InitOptions, Node, StartError, init, join, node_key};
 use tokenim_rpc::{
     AcceptanceOf, ErrorCode, NodeRequest, Request, Response, StreamHeader, StreamKind, TransactionStatus, encode_call,
 };
-use tokenim_wire::{BoundedBytes, Height, NetworkId, Object as _, frame};
+use tokenim_wire::{BoundedBytes, Height, NetworkId, Object as _, UnixMillis, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -135,6 +138,9 @@ async fn bad_input_is_called_what_it_is_and_changes_nothing() {
     expired.request.expiry = now().saturating_sub(1000);
     let mut other_id = good.clone();
     other_id.request.envelope = alice.seal(&network, &state, "other", 2).id();
+    other_id.authority = postage(&other_id.request.tag, &other_id.request.envelope, 12);
+    let mut unpaid = good.clone();
+    unpaid.request.envelope = other_id.request.envelope;
     let mut other_expiry = good.clone();
     other_expiry.request.envelope_expiry = good.request.envelope_expiry.saturating_add(1);
     let mut flipped = good.clone();
@@ -147,6 +153,7 @@ async fn bad_input_is_called_what_it_is_and_changes_nothing() {
         ("another node", foreign_node, ErrorCode::FOREIGN_NODE),
         ("another tag", other_tag, ErrorCode::UNAUTHORIZED),
         ("an old request", expired, ErrorCode::BAD_EXPIRY),
+        ("postage of another envelope", unpaid, ErrorCode::POSTAGE_TOO_LOW),
         ("another id", other_id, ErrorCode::ENVELOPE_MISMATCH),
         ("another expiry", other_expiry, ErrorCode::BAD_EXPIRY),
         ("a flipped bit", flipped, ErrorCode::ENVELOPE_MISMATCH),
@@ -217,7 +224,7 @@ async fn bad_input_is_called_what_it_is_and_changes_nothing() {
         ErrorCode::FOREIGN_NETWORK
     );
     let mut unsigned = alice.registration(&network);
-    unsigned.record.signature = Person::new(9).registration(&network).record.signature;
+    unsigned.record.authorization = Person::new(9).registration(&network).record.authorization;
     assert_eq!(
         refusal(client.call(0, &submit(unsigned)).await),
         ErrorCode::INVALID_TRANSACTION
@@ -300,13 +307,173 @@ async fn who_asks_too_much_waits_and_who_is_slow_is_cut() {
     assert_eq!(refusal(answer), ErrorCode::TOO_SLOW);
 
     let (alice, bob) = (Person::new(1), Person::new(2));
+    let place = Place {
+        network: &network,
+        height: Height::new(1),
+        time: UnixMillis::new(1),
+        window_ms: 1000,
+    };
     let state = tokenim_identity::IdentityState::new(&bob.genesis)
-        .apply(&network, &bob.registration(&network).record, Height::new(1))
+        .apply(&place, &bob.registration(&network).record)
         .unwrap();
     let sealed = alice.seal(&network, &state, "no room for this", 1);
     let put = client.put_request(0, &bob.inbox(), &sealed);
     let response = client.call(0, &Request::Put(Box::new(put))).await;
     assert_eq!(refusal(response), ErrorCode::STORAGE_FULL);
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_inbox_takes_postage_and_hands_out_what_its_owner_left() {
+    logs();
+    let folders = Folders::new(1, 15);
+    let node = folders.start(0).await;
+    node.ready().await.unwrap();
+    let client = Client::new(&folders, 5).connected().await;
+    let network = folders.network;
+    let light = folders.light_client();
+    let (alice, bob) = (Person::new(1), Person::new(2));
+    let submitted = client.submit(0, bob.registration(&network)).await;
+    client.applied(0, &submitted).await;
+    eventually("bob", Duration::from_secs(5), async || {
+        client.lookup(0, &light, &bob).await.is_some()
+    })
+    .await;
+    let state = client.lookup(0, &light, &bob).await.unwrap();
+    let (inbox, tag) = (bob.inbox(), bob.inbox().tag());
+
+    // Without a stock there is nothing to fetch, and everyone asks for the same postage.
+    assert_eq!(client.fetch_contact(0, tag).await, None);
+    let sealed = alice.seal(&network, &state, "paid for", 1);
+    let good = client.put_request(0, &inbox, &sealed);
+    let paid = |authority| {
+        let put = tokenim_rpc::Put {
+            authority,
+            ..good.clone()
+        };
+        Request::Put(Box::new(put))
+    };
+    let hour = Postage::hour_at(now());
+    let too_little = (0..)
+        .map(|nonce| Postage { hour, nonce })
+        .find(|postage| check_postage(&tag, &sealed.id(), postage, PostageBits::DEFAULT, now()).is_err());
+    let stale = find_postage(&tag, &sealed.id(), hour - 3, PostageBits::DEFAULT, 0).step(u32::MAX);
+    for (what, authority, code) in [
+        (
+            "too little",
+            WriteAuthority::Postage(too_little.unwrap()),
+            ErrorCode::POSTAGE_TOO_LOW,
+        ),
+        (
+            "of another hour",
+            WriteAuthority::Postage(stale.unwrap()),
+            ErrorCode::POSTAGE_STALE,
+        ),
+        (
+            "a signature",
+            WriteAuthority::Signature(bob.device.inbox.sign(&network, &good.request).unwrap()),
+            ErrorCode::POSTAGE_TOO_LOW,
+        ),
+    ] {
+        assert_eq!(refusal(client.call(0, &paid(authority)).await), code, "{what}");
+    }
+    assert_eq!(node.status().envelopes, 0);
+    client.put(0, &inbox, &sealed).await;
+
+    // Only its owner publishes a stock, with keys that are good now, to this node.
+    let stock = bob.stock(&network, 7, 16, 3);
+    let publish = client.publish_request(0, &bob, &stock);
+    let mut thief = Person::new(2);
+    thief.device.inbox = Person::new(3).device.inbox;
+    let mut forged = client.publish_request(0, &bob, &stock);
+    forged.signature = client.publish_request(0, &thief, &stock).signature;
+    let mut other_stock = publish.clone();
+    other_stock.stock = bob.stock(&network, 7, 0, 3);
+    let mut other_node = publish.clone();
+    other_node.request.node = tokenim_identity::NodeSigningKey::from_seed([9; 32]).verifying_key();
+    let mut old = stock.clone();
+    old.keys.keys.expires = now().saturating_sub(1);
+    for (what, publish, code) in [
+        ("by another", forged, ErrorCode::UNAUTHORIZED),
+        ("another stock", other_stock, ErrorCode::UNAUTHORIZED),
+        ("another node", other_node, ErrorCode::FOREIGN_NODE),
+        ("old keys", client.publish_request(0, &bob, &old), ErrorCode::BAD_EXPIRY),
+    ] {
+        let response = client.call(0, &Request::PublishContact(Box::new(publish))).await;
+        assert_eq!(refusal(response), code, "{what}");
+    }
+    assert_eq!(client.fetch_contact(0, tag).await, None);
+    let publish = async |stock: &tokenim_mailbox::ContactStock| {
+        let publish = client.publish_request(0, &bob, stock);
+        client.call(0, &Request::PublishContact(Box::new(publish))).await
+    };
+    assert_eq!(publish(&stock).await.into_published().unwrap().number, 7);
+    assert_eq!(publish(&stock).await.into_published().unwrap().number, 7);
+    for outdated in [bob.stock(&network, 6, 0, 3), bob.stock(&network, 7, 0, 3)] {
+        assert_eq!(refusal(publish(&outdated).await), ErrorCode::OUTDATED_STOCK);
+    }
+    assert_eq!(refusal(publish(&stock).await), ErrorCode::RATE_LIMITED);
+
+    // From here on the inbox asks for what its owner wants; others do not.
+    let second = alice.seal(&network, &state, "dearer", 2);
+    let mut dear = client.put_request(0, &inbox, &second);
+    let cheap = (0..)
+        .map(|number| find_postage(&tag, &second.id(), hour, PostageBits::DEFAULT, number << 32).step(u32::MAX))
+        .find(|found| {
+            let asked = PostageBits::new(16).unwrap();
+            check_postage(&tag, &second.id(), &found.unwrap(), asked, now()).is_err()
+        });
+    dear.authority = WriteAuthority::Postage(cheap.unwrap().unwrap());
+    let put = |put: &tokenim_rpc::Put| Request::Put(Box::new(put.clone()));
+    assert_eq!(refusal(client.call(0, &put(&dear)).await), ErrorCode::POSTAGE_TOO_LOW);
+    let cheap = dear.clone();
+    dear.authority = postage(&tag, &second.id(), 16);
+    client.call(0, &put(&dear)).await.into_put().unwrap();
+    let carol = Person::new(3);
+    let elsewhere = alice.seal(&network, &state, "to another inbox", 3);
+    client.put(0, &carol.inbox(), &elsewhere).await;
+
+    // Each package is handed out once, the last again and again, also after a restart.
+    let mut packages = BTreeSet::new();
+    for _ in 0..2 {
+        let fetched = client.fetch_contact(0, tag).await.unwrap();
+        let device = &state.active_devices().next().unwrap().keys;
+        assert_eq!(fetched.keys.verify(&network, &state.id, device, now()), Ok(()));
+        assert_eq!(fetched.keys, stock.keys);
+        assert!(packages.insert(fetched.package.unwrap()), "one came twice");
+    }
+    node.stop().await.unwrap();
+    let node = folders.start(0).await;
+    node.ready().await.unwrap();
+    let client = Client::new(&folders, 5).connected().await;
+    let last = client.fetch_contact(0, tag).await.unwrap().package.unwrap();
+    assert!(packages.insert(last.clone()), "one came twice");
+    assert!(stock.packages.iter().all(|package| packages.contains(package)));
+    assert_eq!(client.fetch_contact(0, tag).await.unwrap().package, Some(last));
+    assert_eq!(refusal(client.call(0, &put(&cheap)).await), ErrorCode::POSTAGE_TOO_LOW);
+    client.call(0, &put(&dear)).await.into_put().unwrap();
+
+    // A full stock is the largest request; it takes the place of the one before.
+    let mut full = bob.stock(&network, 8, 0, 0);
+    let longest = tokenim_mailbox::KeyPackage::try_from(vec![1; 4096]).unwrap();
+    full.packages = vec![longest.clone(); 32].try_into().unwrap();
+    let published = client.publish_request(0, &bob, &full);
+    let published = client.call(0, &Request::PublishContact(Box::new(published))).await;
+    assert_eq!(published.into_published().unwrap().number, 8);
+    let fetched = client.fetch_contact(0, tag).await.unwrap();
+    assert_eq!((fetched.keys.keys.number, fetched.package), (8, Some(longest)));
+    client.call(0, &put(&cheap)).await.into_put().unwrap();
+
+    // Who fetches without end waits, others are not concerned.
+    let answers = client.burst(0, &Request::FetchContact { tag }, 40).await;
+    let limited = answers
+        .into_iter()
+        .filter(|answer| matches!(answer, Response::Error(_)));
+    let limited: Vec<_> = limited.map(refusal).collect();
+    assert!((5..30).contains(&limited.len()), "{limited:?}");
+    assert!(limited.iter().all(|code| *code == ErrorCode::RATE_LIMITED));
+    let other = Client::new(&folders, 6);
+    assert!(other.fetch_contact(0, tag).await.is_some());
     node.stop().await.unwrap();
 }
 

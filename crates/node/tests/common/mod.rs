@@ -10,17 +10,22 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use tempfile::TempDir;
 use tokenim_consensus::{Validator, ValidatorSet};
+use tokenim_envelope::hpke::Suite;
 use tokenim_envelope::{Content, EnvelopeSecretKey, MessageId, Recipient, SealedEnvelope, Sender, seal};
 use tokenim_identity::{DeviceSecrets, Genesis, IdentityState, NodeKey, Phrase, RootSigningKey, SignedRecord};
 use tokenim_ledger::{AcceptedEnvelope, GenesisNode, IdentityUpdate, LedgerLimits, LightClient, NetworkConfig};
-use tokenim_mailbox::{Descriptor, NodeSet, QuorumReceipt, ReadRequest, StorageReceipt, WriteRequest};
+use tokenim_mailbox::{
+    ContactKeys, ContactStock, Descriptor, KeyPackage, MailboxTag, NodeSet, Postage, PostageBits, PublishRequest,
+    QuorumReceipt, ReadRequest, SignedContactKeys, StorageReceipt, WriteAuthority, WriteRequest, find_postage,
+};
 use tokenim_node::{Folder, InitOptions, Node, NodeHandle, init, join};
 use tokenim_rpc::{
-    AcceptanceOf, AnchorStatus, Page, Put, Read, Request, Response, RpcError, Submitted, TransactionStatus, encode_call,
+    AcceptanceOf, AnchorStatus, FetchedContact, Page, PublishContact, Put, Read, Request, Response, RpcError,
+    Submitted, TransactionStatus, encode_call,
 };
 use tokenim_transport::{Bytes, Connection as _, Limits, PeerId, SendStream as _, Transport, recv_frame};
 use tokenim_transport_quic::QuicTransport;
-use tokenim_wire::{BoundedBytes, BoundedString, NetworkId, Object as _, UnixMillis, UnixSeconds};
+use tokenim_wire::{BoundedBytes, BoundedString, EnvelopeId, NetworkId, Object as _, UnixMillis, UnixSeconds};
 use zeroize::Zeroizing;
 
 /// Shows the nodes' logs when a test is run with `RUST_LOG`.
@@ -39,6 +44,14 @@ pub fn now() -> UnixSeconds {
 pub fn now_millis() -> UnixMillis {
     let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     UnixMillis::new(u64::try_from(passed.as_millis()).unwrap())
+}
+
+/// Postage for an envelope, made now.
+pub fn postage(tag: &MailboxTag, envelope: &EnvelopeId, bits: u8) -> WriteAuthority {
+    let bits = PostageBits::new(bits).unwrap();
+    let mut search = find_postage(tag, envelope, Postage::hour_at(now()), bits, 0);
+    let found = std::iter::repeat_with(|| search.step(10_000)).find_map(|found| found);
+    WriteAuthority::Postage(found.unwrap())
 }
 
 /// UDP ports of this machine that are free now.
@@ -285,7 +298,7 @@ impl Client {
         Put {
             descriptor: *descriptor,
             request,
-            signature: None,
+            authority: postage(&request.tag, &request.envelope, PostageBits::DEFAULT.get()),
             envelope: BoundedBytes::try_from(sealed.as_bytes()).unwrap(),
         }
     }
@@ -299,6 +312,27 @@ impl Client {
             .unwrap();
         receipt.verify(&self.network).unwrap();
         receipt
+    }
+
+    pub fn publish_request(&self, number: usize, person: &Person, stock: &ContactStock) -> PublishContact {
+        let request = PublishRequest {
+            node: self.nodes[number].0,
+            tag: person.inbox().tag(),
+            stock: stock.digest().unwrap(),
+            expiry: now().saturating_add(60),
+            nonce: [8; 16],
+        };
+        PublishContact {
+            descriptor: person.inbox(),
+            signature: person.device.inbox.sign(&self.network, &request).unwrap(),
+            request,
+            stock: stock.clone(),
+        }
+    }
+
+    pub async fn fetch_contact(&self, number: usize, tag: MailboxTag) -> Option<FetchedContact> {
+        let answer = self.call(number, &Request::FetchContact { tag }).await;
+        answer.into_fetched_contact().unwrap()
     }
 
     pub async fn read(&self, number: usize, person: &Person, from: u64, wait_ms: u32) -> Page {
@@ -359,7 +393,7 @@ impl Person {
         Self {
             root: phrase.root_key(0),
             genesis: phrase.genesis(),
-            envelope: EnvelopeSecretKey::from_seed(&device.envelope_seed),
+            envelope: EnvelopeSecretKey::from_seed(Suite::default(), &device.envelope_seed),
             device,
         }
     }
@@ -390,6 +424,25 @@ impl Person {
         let recipient = Recipient::new(to.id, &entry.keys);
         let id = MessageId::generate(&mut rng);
         let expiry = now().saturating_add(3600);
-        seal(network, &sender, &recipient, id, expiry, &Content::text(text), &mut rng).unwrap()
+        let content = Content::text(text);
+        seal(network, &sender, &recipient, id, expiry, None, &content, &mut rng).unwrap()
+    }
+
+    /// A contact stock that is good for an hour, with so many packages.
+    pub fn stock(&self, network: &NetworkId, number: u64, bits: u8, packages: u8) -> ContactStock {
+        let keys = ContactKeys {
+            identity: self.genesis.id(),
+            device: self.device.device_id(),
+            envelope: EnvelopeSecretKey::from_seed(Suite::default(), &[200; 32])
+                .public()
+                .clone(),
+            created: now(),
+            expires: now().saturating_add(3600),
+            number,
+            postage: PostageBits::new(bits).unwrap(),
+        };
+        let keys = SignedContactKeys::sign(network, &self.device.signing, keys).unwrap();
+        let packages = (0..packages).map(|package| KeyPackage::try_from(vec![package; 300]).unwrap());
+        ContactStock::new(keys, packages.collect()).unwrap()
     }
 }
