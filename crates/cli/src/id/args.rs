@@ -195,8 +195,8 @@ Examples:
     Restore(RestoreArgs),
     /// Check that the words you wrote down give this identity back.
     #[command(after_help = "\
-The words are kept nowhere, so they can't be shown again: this reads them and says whose they are, without the network
-where that is possible.")]
+The words are kept nowhere, so they can't be shown again: this reads them and says whose they are. Without a folder or a
+network it says what the words alone give.")]
     Backup(BackupArgs),
     /// Put the identity of a folder on the ledger, if `id new` could not.
     Register {

@@ -147,26 +147,31 @@ async fn backup(args: &BackupArgs) -> Result<(), CliError> {
         None
     };
     let identity = own.as_ref().map_or(offline, Client::identity);
-    let mut looked_up = false;
-    if identity != offline
-        && let Some(client) = &own
-    {
-        // The root was replaced, or has a second phrase: only the ledger can tell.
-        words::root(&client.state().await?, &words)?;
-        looked_up = true;
-    }
+    let mut asked = false;
     if let Some(client) = &own {
+        match client.state().await {
+            Ok(state) => {
+                words::root(&state, &words)?;
+                asked = true;
+            }
+            // What the words alone give is known all the same.
+            Err(ClientError::Unreachable { .. } | ClientError::NotProgressing { .. } | ClientError::NotRegistered)
+                if identity == offline => {}
+            Err(error) => return Err(error.into()),
+        }
         client.close().await;
     }
     if args.json {
-        return output::json(&json!({ "identity": identity.to_string(), "asked_ledger": looked_up }));
+        return output::json(&json!({ "identity": identity.to_string(), "asked_ledger": asked }));
     }
-    if looked_up {
-        line(format!(
+    match (asked, identity == offline) {
+        (true, true) => line(format!("The words give {identity}. They are enough to restore it.")),
+        (true, false) => line(format!(
             "The words give the root key of {identity} now. To restore it, name it with --identity."
-        ))
-    } else {
-        line(format!("The words give {identity}. They are enough to restore it."))
+        )),
+        _ => line(format!(
+            "The words give {identity}. The ledger was not asked whether its root was replaced since."
+        )),
     }
 }
 

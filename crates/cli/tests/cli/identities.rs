@@ -126,7 +126,7 @@ fn words_restore_what_they_say(dir: &Path, anna: &Person, words: &str) {
     ])));
     assert_eq!(
         (&told["identity"], &told["asked_ledger"]),
-        (&anna.identity.as_str().into(), &false.into())
+        (&anna.identity.as_str().into(), &true.into())
     );
     let nobody = path(dir, "nobody");
     let told = json(&done(run([
@@ -138,7 +138,10 @@ fn words_restore_what_they_say(dir: &Path, anna: &Person, words: &str) {
         "--dir",
         &nobody,
     ])));
-    assert_eq!(told["identity"], anna.identity.as_str());
+    assert_eq!(
+        (&told["identity"], &told["asked_ledger"]),
+        (&anna.identity.as_str().into(), &false.into())
+    );
 
     let good = std::fs::read_to_string(words).unwrap();
     let wrong = path(dir, "wrong words");
