@@ -76,7 +76,10 @@ fn incomplete(answers: usize, needed: usize, missing: usize) -> String {
         0 => String::new(),
         _ => format!("; they list {} that none of them gives", count(missing, "message")),
     };
-    format!("Possibly incomplete: {} answered, {needed} must{listed}.", count(answers, "node"))
+    format!(
+        "Possibly incomplete: {} answered, {needed} must{listed}.",
+        count(answers, "node")
+    )
 }
 
 /// What was last said about the nodes that are followed, and what would be said now.

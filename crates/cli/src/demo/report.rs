@@ -54,7 +54,10 @@ impl Report {
         let missing = self.sent.saturating_sub(self.accepted);
         fault(missing > 0, format!("{} not accepted", count(missing, "message")));
         fault(self.lost > 0, format!("{} lost", count(self.lost, "message")));
-        fault(self.duplicated > 0, format!("{} delivered twice", count(self.duplicated, "message")));
+        fault(
+            self.duplicated > 0,
+            format!("{} delivered twice", count(self.duplicated, "message")),
+        );
         fault(
             self.unproved > 0,
             format!("{} left unproved", count(self.unproved, "message")),

@@ -154,16 +154,30 @@ async fn story(nodes: &mut Processes, disk: &Disk, journal: &Disk) {
     }
     let member = ada.network().nodes().index_of(&nodes.layout.nodes[NODE].key).unwrap();
     let reading = open(&early).receive().await.unwrap();
-    assert!(!reading.complete && reading.refused.is_empty() && reading.caught.is_empty(), "{reading:?}");
+    assert!(
+        !reading.complete && reading.refused.is_empty() && reading.caught.is_empty(),
+        "{reading:?}"
+    );
     let mut signed = 0;
     for report in &reports {
-        if report.devices[0].receipt.issuers.iter().any(|issuer| issuer.member == member) {
+        if report.devices[0]
+            .receipt
+            .issuers
+            .iter()
+            .any(|issuer| issuer.member == member)
+        {
             signed += 1;
-            let has = reading.received.iter().any(|received| received.message.id == report.message);
+            let has = reading
+                .received
+                .iter()
+                .any(|received| received.message.id == report.message);
             assert!(has, "the node signed for message {} and has lost it", report.message);
         }
     }
-    println!("{} messages accepted, {signed} with a receipt of the node whose disk got full", reports.len());
+    println!(
+        "{} messages accepted, {signed} with a receipt of the node whose disk got full",
+        reports.len()
+    );
     assert!(signed > 0);
 }
 

@@ -54,7 +54,9 @@ async fn running(seed: u64) -> Processes {
 fn last_line(ended: &Ended, code: i32) -> String {
     assert_eq!(ended.status.code(), Some(code), "{}", ended.stderr);
     let line = ended.stderr.lines().last().unwrap_or_default();
-    let line = line.strip_prefix("error: ").unwrap_or_else(|| panic!("{}", ended.stderr));
+    let line = line
+        .strip_prefix("error: ")
+        .unwrap_or_else(|| panic!("{}", ended.stderr));
     assert_eq!(
         ended.stderr.lines().filter(|line| line.starts_with("error: ")).count(),
         1,
@@ -116,7 +118,9 @@ async fn chain(processes: &Processes, node: usize, top: u64) -> Vec<BlockDigest>
         let (caller, light, address) = (caller.clone(), light.clone(), address.clone());
         asking.spawn(async move {
             loop {
-                let answer = caller.ask(&key, &address, &Request::Finality { height }, PATIENCE).await;
+                let answer = caller
+                    .ask(&key, &address, &Request::Finality { height }, PATIENCE)
+                    .await;
                 match answer.unwrap() {
                     Response::Finality(proof) => {
                         let header = *light.verify_header(&proof).unwrap().header();
@@ -124,9 +128,7 @@ async fn chain(processes: &Processes, node: usize, top: u64) -> Vec<BlockDigest>
                         return (height, header.digest());
                     }
                     // The newest one has its certificate in a moment; a node answers only so much a second.
-                    Response::Error(error)
-                        if [ErrorCode::PENDING, ErrorCode::RATE_LIMITED].contains(&error.code) =>
-                    {
+                    Response::Error(error) if [ErrorCode::PENDING, ErrorCode::RATE_LIMITED].contains(&error.code) => {
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                     other => panic!("node {node}, height {height}: {other:?}"),

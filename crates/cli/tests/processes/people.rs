@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokenim_client::{
-    Argon2Cost, Client, ClientError, Content, Event, MessageId, SendOptions, SendReport,
-};
+use tokenim_client::{Argon2Cost, Client, ClientError, Content, Event, MessageId, SendOptions, SendReport};
 use tokenim_ledger::LightClient;
 use tokenim_testkit::{Processes, until};
 use tokio::sync::watch;
@@ -22,8 +20,13 @@ const PACE: Duration = Duration::from_millis(40);
 /// A person who is on the ledger.
 pub(crate) async fn person(processes: &Processes, name: &str) -> Client {
     let folder = processes.folder().join(name);
-    let (client, _) =
-        Client::create(&folder, processes.layout.network.clone(), b"secret", Argon2Cost::MINIMUM).unwrap();
+    let (client, _) = Client::create(
+        &folder,
+        processes.layout.network.clone(),
+        b"secret",
+        Argon2Cost::MINIMUM,
+    )
+    .unwrap();
     client.register().await.unwrap();
     client
 }
@@ -110,7 +113,10 @@ impl Traffic {
         }
         // Another look at all the nodes brings nothing new.
         let reading = self.ben.receive().await.unwrap();
-        assert!(reading.complete && reading.received.is_empty() && reading.caught.is_empty(), "{reading:?}");
+        assert!(
+            reading.complete && reading.received.is_empty() && reading.caught.is_empty(),
+            "{reading:?}"
+        );
         self.following.abort();
         let received = self.received.lock().unwrap().clone();
         assert_eq!(received.len(), texts.len(), "something came that nobody wrote");
@@ -162,7 +168,11 @@ async fn send(ada: Client, ben: Client, written: Arc<Mutex<Written>>, stopping: 
             tokio::time::sleep(PACE).await;
         }
         let full = stop || sending.len() >= IN_FLIGHT;
-        let done = if full { sending.join_next().await } else { sending.try_join_next() };
+        let done = if full {
+            sending.join_next().await
+        } else {
+            sending.try_join_next()
+        };
         match done {
             None if stop => return,
             None => {}
@@ -191,7 +201,10 @@ async fn follow(ben: Client, received: Arc<Mutex<BTreeMap<MessageId, Vec<Vec<u8>
         match event {
             Event::Message(got) => {
                 let mut received = received.lock().unwrap();
-                received.entry(got.message.id).or_default().push(got.message.body.to_vec());
+                received
+                    .entry(got.message.id)
+                    .or_default()
+                    .push(got.message.body.to_vec());
             }
             Event::Refused(_) | Event::Caught(_) | Event::Failed(_) => panic!("{event:?}"),
             _ => {}
