@@ -12,6 +12,7 @@
 )]
 
 #[path = "../../crates/cli/src/demo/histogram.rs"]
+#[allow(unused_imports, reason = "its tests are run where it lives")]
 mod histogram;
 #[path = "../../crates/consensus-commonware/tests/support/mod.rs"]
 mod support;
