@@ -12,6 +12,7 @@
 )]
 
 #[path = "../../crates/cli/src/demo/histogram.rs"]
+#[allow(unused_imports, reason = "its tests are run where it lives")]
 mod histogram;
 #[path = "../../crates/consensus-commonware/tests/support/mod.rs"]
 mod support;
@@ -51,7 +52,10 @@ fn main() {
         config.limits.requests_burst = 10_000;
     })
     .unwrap();
-    println!("{NODES} nodes in this process, ready after {:.2} s", began.elapsed().as_secs_f64());
+    println!(
+        "{NODES} nodes in this process, ready after {:.2} s",
+        began.elapsed().as_secs_f64()
+    );
     if idle > 0.0 {
         std::thread::sleep(Duration::from_secs(3));
         let before = cpu_seconds();
@@ -87,7 +91,9 @@ fn main() {
     // The engine learns to skip the missing leader; that is reported by itself.
     network.stop_node(NODES - 1).unwrap();
     let updates = registrations(&network.layout.id, &mut numbers, each);
-    network.block_on(load(&network, &updates, rate, 0..NODES - 1)).show("the first seconds without one of 4");
+    network
+        .block_on(load(&network, &updates, rate, 0..NODES - 1))
+        .show("the first seconds without one of 4");
     let updates = registrations(&network.layout.id, &mut numbers, each);
     let without = network.block_on(load(&network, &updates, rate, 0..NODES - 1));
     without.show("3 of 4 nodes, after the first skip");
@@ -114,12 +120,19 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-    let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    let ticks: f64 = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum();
     ticks / 100.0
 }
 
 fn registrations(network: &NetworkId, numbers: &mut Range<u64>, count: usize) -> Vec<IdentityUpdate> {
-    numbers.take(count).map(|number| registration(network, number)).collect()
+    numbers
+        .take(count)
+        .map(|number| registration(network, number))
+        .collect()
 }
 
 fn registration(network: &NetworkId, seed: u64) -> IdentityUpdate {

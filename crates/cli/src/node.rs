@@ -57,7 +57,14 @@ fn log(folder: &Folder) -> Result<(), CliError> {
         LogFormat::Json => tracing::subscriber::set_global_default(logs.json().finish()),
         _ => tracing::subscriber::set_global_default(logs.with_ansi(false).finish()),
     };
-    set.map_err(|error| CliError::local(format!("the log could not be begun: {error}")))
+    set.map_err(|error| CliError::local(format!("the log could not be begun: {error}")))?;
+    // A line of the log like any other; what it means for the node is told when it stops.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(place, message, "a part panicked");
+    }));
+    Ok(())
 }
 
 /// Tells when standard input ends.

@@ -156,6 +156,9 @@ pub enum EngineError {
     /// A local fault of the application.
     #[error("the application failed")]
     Application(#[source] Box<dyn Error + Send + Sync>),
+    /// There is no room below the engine's directory.
+    #[error("the disk of {} is full: make room and start again", .0.display())]
+    DiskFull(PathBuf),
     /// A local fault of the disk below the engine's directory.
     #[error("the engine's storage failed: {0}")]
     Storage(String),

@@ -20,6 +20,9 @@ use crate::{EngineConfig, EngineError};
 const OWNER_FILE: &str = "ENGINE";
 const LOCK_FILE: &str = "LOCK";
 const JOURNAL_FOLDER: &str = "journal";
+const PROBE_FILE: &str = "probe";
+/// With less room than this a disk counts as full.
+const PROBE_BYTES: usize = 256 * 1024;
 
 /// A directory that this process holds and that belongs to the configured node.
 #[derive(Debug)]
@@ -87,6 +90,31 @@ impl Directory {
             File::open(&self.path)?.sync_all()
         };
         write().map_err(|source| io_error("write", &self.path.join(OWNER_FILE), source))
+    }
+
+    /// Says that the disk is full where that is why the engine ended, which it tells in many ways.
+    pub(crate) fn explain(&self, error: EngineError) -> EngineError {
+        let of_disk = matches!(
+            error,
+            EngineError::Panicked(_) | EngineError::Storage(_) | EngineError::Exited(_)
+        );
+        if of_disk && self.is_full() {
+            tracing::error!(%error, "the engine ended with its disk full");
+            return EngineError::DiskFull(self.path.clone());
+        }
+        error
+    }
+
+    /// Whether a small file more has no room.
+    fn is_full(&self) -> bool {
+        let probe = self.path.join(PROBE_FILE);
+        let written = File::create(&probe).and_then(|mut file| {
+            file.write_all(&[0; PROBE_BYTES])?;
+            file.sync_all()
+        });
+        // What could be written of it is of no use.
+        let _ = fs::remove_file(&probe);
+        written.is_err_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
     }
 
     pub(crate) fn journal(&self) -> PathBuf {

@@ -81,7 +81,8 @@ pub async fn start<A: Application>(
             runtime::Runner::new(runtime_config)
                 .start(|context| run(context, setup, application, link, stopped, requests, ready))
         }))
-        .unwrap_or_else(|panic| Err(EngineError::Panicked(panic_message(panic.as_ref()))));
+        .unwrap_or_else(|panic| Err(EngineError::Panicked(panic_message(panic.as_ref()))))
+        .map_err(|error| directory.explain(error));
         // The directory is free again before anyone hears of the end.
         drop(directory);
         match (outcome, ready) {

@@ -4,6 +4,8 @@
 //! The application is the caller's. What it has made durable must survive in what the caller
 //! captures; whatever else it holds is gone with each crash, since [`simulate`] asks for a new one
 //! at each start.
+//!
+//! One validator may be a liar: see [`Twins`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +17,10 @@ use std::{
 };
 
 use commonware_cryptography::Signer as _;
-use commonware_p2p::simulated;
+use commonware_p2p::{
+    Receiver, Recipients, Sender,
+    simulated::{self, SplitOrigin, SplitTarget},
+};
 use commonware_runtime::{Clock as _, Handle, Quota, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::{NZU32, NZUsize, Probability};
 use tokenim_consensus::{Application, Block, BlockDigest, Validator, ValidatorSet};
@@ -53,6 +58,19 @@ pub enum Event {
     Loss(u8),
 }
 
+/// A validator that lies: it runs twice with one key. Neither half knows what the other signed, so
+/// that they propose two blocks in one view and vote for either. Each of them speaks with, and hears,
+/// its own part of the network; who is in both parts sees the contradiction.
+#[derive(Clone, Debug)]
+pub struct Twins {
+    /// The validator.
+    pub node: usize,
+    /// Whom the first half reaches.
+    pub first: BTreeSet<usize>,
+    /// Whom the second half reaches. Its application is that of a node after the last one.
+    pub second: BTreeSet<usize>,
+}
+
 /// A run. Nodes 0 to `validators - 1` vote, those after them follow.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -62,6 +80,8 @@ pub struct Scenario {
     pub validators: usize,
     /// How many nodes follow without a vote.
     pub followers: usize,
+    /// The one that lies.
+    pub twins: Option<Twins>,
     /// Mean time that a message takes.
     pub latency: Duration,
     /// Its standard deviation.
@@ -82,6 +102,7 @@ impl Scenario {
             seed,
             validators,
             followers: 0,
+            twins: None,
             latency: Duration::from_millis(10),
             jitter: Duration::from_millis(3),
             timeouts: Timeouts::reference(),
@@ -144,9 +165,10 @@ impl std::fmt::Debug for SimulatedClock {
 pub struct Outcome {
     /// Hash over everything that every task did: equal for equal scenarios and applications.
     pub state: String,
-    /// Votes seen of which an honest validator signs at most one, in words. Must be empty.
-    pub double_votes: Vec<String>,
-    /// Who blocked whom as faulty. Must be empty.
+    /// Votes seen of which an honest validator signs at most one: the validator's place in the set,
+    /// and what it signed, in words. Must be empty but for [`Twins`].
+    pub double_votes: Vec<(usize, String)>,
+    /// Who blocked whom as faulty. Must be empty but for [`Twins`].
     pub blocked: Vec<(usize, usize)>,
     /// Engines that stopped by themselves. Must be empty, unless the application fails.
     pub failed: Vec<(usize, EngineError)>,
@@ -158,7 +180,7 @@ pub struct Outcome {
 #[derive(Default)]
 struct Votes {
     seen: BTreeMap<(u32, u64, &'static str), (u64, [u8; 32])>,
-    double: Vec<String>,
+    double: Vec<(usize, String)>,
 }
 
 impl Votes {
@@ -177,18 +199,16 @@ impl Votes {
                 (vote.proposal.parent.get(), vote.proposal.payload.0),
             ),
             Activity::Nullify(vote) => (vote.signer(), "nullify", (0, [0; 32])),
-            Activity::ConflictingNotarize(_) | Activity::ConflictingFinalize(_) | Activity::NullifyFinalize(_) => {
-                self.double.push(format!("view {view}: reported by an engine"));
-                return;
-            }
+            Activity::ConflictingNotarize(conflict) => return self.reported(conflict.signer().get(), view),
+            Activity::ConflictingFinalize(conflict) => return self.reported(conflict.signer().get(), view),
+            Activity::NullifyFinalize(conflict) => return self.reported(conflict.signer().get(), view),
             _ => return,
         };
         let signer = signer.get();
         let before = *self.seen.entry((signer, view, kind)).or_insert(choice);
         if before != choice {
             let (one, other) = (BlockDigest::from_bytes(before.1), BlockDigest::from_bytes(choice.1));
-            self.double
-                .push(format!("validator {signer}, view {view}: {kind} {one} and {other}"));
+            self.note(signer, format!("view {view}: {kind} {one} and {other}"));
         }
         let contrary = match kind {
             "nullify" => "finalize",
@@ -196,9 +216,16 @@ impl Votes {
             _ => return,
         };
         if self.seen.contains_key(&(signer, view, contrary)) {
-            self.double
-                .push(format!("validator {signer}, view {view}: {kind} and {contrary}"));
+            self.note(signer, format!("view {view}: {kind} and {contrary}"));
         }
+    }
+
+    fn reported(&mut self, signer: u32, view: u64) {
+        self.note(signer, format!("view {view}: reported by an engine"));
+    }
+
+    fn note(&mut self, signer: u32, what: String) {
+        self.double.push((usize::try_from(signer).unwrap_or(usize::MAX), what));
     }
 }
 
@@ -339,11 +366,9 @@ impl<F> World<F> {
         .await;
         network.start();
         self.connect(&oracle, &BTreeSet::new(), 0).await;
-        let mut running: BTreeMap<usize, Handle<()>> = BTreeMap::new();
+        let mut running: BTreeMap<usize, Vec<Handle<()>>> = BTreeMap::new();
         for node in 0..self.keys.len() {
-            if let Some(handle) = self.start(&context, &oracle, node).await {
-                running.insert(node, handle);
-            }
+            running.insert(node, self.start(&context, &oracle, node).await);
         }
 
         let mut now = segment.begin;
@@ -353,15 +378,13 @@ impl<F> World<F> {
             now = now.max(at);
             match event {
                 Event::Crash(node) => {
-                    if let Some(handle) = running.remove(&node) {
+                    for handle in running.remove(&node).into_iter().flatten() {
                         handle.abort();
                     }
                 }
                 Event::Restart(node) => {
-                    if !running.contains_key(&node)
-                        && let Some(handle) = self.start(&context, &oracle, node).await
-                    {
-                        running.insert(node, handle);
+                    if !running.contains_key(&node) {
+                        running.insert(node, self.start(&context, &oracle, node).await);
                     }
                 }
                 Event::LoseJournal(node) => {
@@ -404,15 +427,68 @@ impl<F> World<F> {
         }
     }
 
-    /// Starts a node's engine with a new application.
-    async fn start<A>(&mut self, context: &Context, oracle: &Oracle, node: usize) -> Option<Handle<()>>
+    /// Starts a node's engine, or both of a liar's.
+    async fn start<A>(&mut self, context: &Context, oracle: &Oracle, node: usize) -> Vec<Handle<()>>
     where
         A: Application,
         F: Fn(usize, SimulatedClock) -> A,
     {
+        let (Some(setup), Some(key)) = (self.setups.get(node).cloned(), self.keys.get(node)) else {
+            return Vec::new();
+        };
+        let control = oracle.control(key.clone());
+        let mut ends = Vec::new();
+        for channel in Channel::ALL {
+            let quota = Quota::per_second(NZU32!(2_000));
+            // Fails only when the network is gone.
+            ends.extend(control.register(u64::from(channel.to_byte()), quota).await.ok());
+        }
+        let twins = self.scenario.twins.clone().filter(|twins| twins.node == node);
+        let Some(twins) = twins else {
+            return Vec::from_iter(self.run_engine(context, oracle, node, setup, ends));
+        };
+        let keys = |nodes: &BTreeSet<usize>| -> BTreeSet<PublicKey> {
+            nodes.iter().filter_map(|node| self.keys.get(*node)).cloned().collect()
+        };
+        let reach = Reach {
+            first: Arc::new(keys(&twins.first)),
+            second: Arc::new(keys(&twins.second)),
+        };
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for (number, (sender, receiver)) in ends.into_iter().enumerate() {
+            let (speaks, hears) = (reach.clone(), reach.clone());
+            let (first_sender, second_sender) =
+                sender.split_with(move |origin, recipients, _| Some(speaks.narrow(origin, recipients)));
+            let splitter = context.child("split").with_attribute("channel", number);
+            let (first_receiver, second_receiver) = receiver.split_with(splitter, move |(from, _)| hears.target(from));
+            first.push((first_sender, first_receiver));
+            second.push((second_sender, second_receiver));
+        }
+        let mut other = setup.clone();
+        other.partition.push_str("twin-");
+        let halves = [
+            self.run_engine(context, oracle, node, setup, first),
+            self.run_engine(context, oracle, self.keys.len(), other, second),
+        ];
+        halves.into_iter().flatten().collect()
+    }
+
+    /// Starts one engine with a new application.
+    fn run_engine<A, S, R>(
+        &mut self,
+        context: &Context,
+        oracle: &Oracle,
+        node: usize,
+        setup: Setup,
+        ends: Vec<(S, R)>,
+    ) -> Option<Handle<()>>
+    where
+        A: Application,
+        F: Fn(usize, SimulatedClock) -> A,
+        S: Sender<PublicKey = PublicKey>,
+        R: Receiver<PublicKey = PublicKey>,
+    {
         self.starts = self.starts.saturating_add(1);
-        let setup = self.setups.get(node)?.clone();
-        let key = self.keys.get(node)?.clone();
         let context = context
             .child("node")
             .with_attribute("node", node)
@@ -428,12 +504,6 @@ impl<F> World<F> {
                 }),
             },
         );
-        let control = oracle.control(key);
-        let mut ends = Vec::new();
-        for channel in Channel::ALL {
-            let quota = Quota::per_second(NZU32!(2_000));
-            ends.push(control.register(u64::from(channel.to_byte()), quota).await.ok()?);
-        }
         let [votes, certificates, certificate_fetch, backfill, blocks] = <[_; 5]>::try_from(ends).ok()?;
         let channels = Channels {
             votes,
@@ -445,7 +515,10 @@ impl<F> World<F> {
 
         let votes = self.votes.clone();
         let observer: Observer = Arc::new(move |activity: &Activity| lock(&votes).see(activity));
-        let (failed, status, peers) = (self.failed.clone(), self.status.get(node)?.clone(), oracle.manager());
+        let (failed, peers) = (self.failed.clone(), oracle.manager());
+        let control = oracle.control(setup.me().or_else(|| self.keys.get(node).cloned())?);
+        // The second half of a liar has no place of its own.
+        let status = self.status.get(node).cloned().unwrap_or_default();
         Some(context.spawn(move |context| async move {
             let engine = assemble(
                 context.child("engine"),
@@ -465,5 +538,38 @@ impl<F> World<F> {
             };
             lock(&failed).push((node, error));
         }))
+    }
+}
+
+/// Whom the halves of a liar reach.
+#[derive(Clone)]
+struct Reach {
+    first: Arc<BTreeSet<PublicKey>>,
+    second: Arc<BTreeSet<PublicKey>>,
+}
+
+impl Reach {
+    /// Those of the recipients whom a half reaches.
+    fn narrow(&self, origin: SplitOrigin, recipients: &Recipients<PublicKey>) -> Recipients<PublicKey> {
+        let reached = match origin {
+            SplitOrigin::Primary => &self.first,
+            SplitOrigin::Secondary => &self.second,
+        };
+        let wanted = |key: &&PublicKey| match recipients {
+            Recipients::All => true,
+            Recipients::Some(keys) => keys.contains(key),
+            Recipients::One(one) => one == *key,
+        };
+        Recipients::Some(reached.iter().filter(wanted).cloned().collect())
+    }
+
+    /// Which half hears someone.
+    fn target(&self, from: &PublicKey) -> SplitTarget {
+        match (self.first.contains(from), self.second.contains(from)) {
+            (true, true) => SplitTarget::Both,
+            (true, false) => SplitTarget::Primary,
+            (false, true) => SplitTarget::Secondary,
+            (false, false) => SplitTarget::None,
+        }
     }
 }

@@ -18,7 +18,7 @@ use support::{App, Disk, NETWORK};
 use tokenim_consensus::{verify_descendant, verify_finality};
 use tokenim_consensus_commonware::{
     EngineError,
-    simulation::{Event, Outcome, Scenario, SimulatedClock, simulate},
+    simulation::{Event, Outcome, Scenario, SimulatedClock, Twins, simulate},
 };
 use tokenim_wire::Height;
 
@@ -278,4 +278,74 @@ fn a_node_that_lost_everything_contradicts_itself_and_forks_nobody() {
         }
     }
     assert!(seen > 0, "no double vote in any of the seeds");
+}
+
+/// A validator with two halves that know nothing of each other proposes two blocks in a view and votes
+/// for both, sends each to others, and goes on through crashes and partitions. The honest three, a
+/// quorum by themselves, keep one chain and go on; who sees both votes has the proof of who lied, and
+/// cuts the liar off.
+#[test]
+fn a_validator_that_votes_twice_forks_nobody_and_is_named() {
+    let (mut named, mut proposed_twice, mut least) = (0, 0, usize::MAX);
+    for seed in 0..seeds().max(6) {
+        let (mut scenario, trouble) = troubled(seed);
+        scenario.followers = 0;
+        let liar = usize::try_from(seed).unwrap() % VALIDATORS;
+        let honest: Vec<usize> = (0..VALIDATORS).filter(|node| *node != liar).collect();
+        // One of the honest hears both halves, or two do, or nobody does.
+        let (first, second) = match seed % 3 {
+            0 => (vec![honest[0], honest[1]], vec![honest[1], honest[2]]),
+            1 => (honest.clone(), vec![honest[0], honest[2]]),
+            _ => (vec![honest[0]], vec![honest[1], honest[2]]),
+        };
+        scenario.twins = Some(Twins {
+            node: liar,
+            first: first.into_iter().collect(),
+            second: second.into_iter().collect(),
+        });
+        let genesis = support::genesis(scenario.validator_set().unwrap().digest());
+        let disks: Vec<_> = (0..=VALIDATORS).map(|_| Disk::new(genesis.clone())).collect();
+        let outcome = simulate(&scenario, &genesis, |node, clock| app(node, &disks[node], clock)).unwrap();
+
+        let validators = scenario.validator_set().unwrap();
+        let key = Scenario::key(liar).verifying_key();
+        assert!(outcome.failed.is_empty(), "seed {seed}: {:?}", outcome.failed);
+        for (place, what) in &outcome.double_votes {
+            assert_eq!(validators.validators()[*place].key, key, "seed {seed}: {what}");
+        }
+        proposed_twice += usize::from(!outcome.double_votes.is_empty());
+        for (from, blocked) in &outcome.blocked {
+            assert!(
+                *blocked == liar || *from == liar,
+                "seed {seed}: {from} blocked {blocked}"
+            );
+        }
+        let chains: Vec<_> = disks.iter().map(|disk| disk.lock().unwrap().digests()).collect();
+        let longest = chains.iter().max_by_key(|chain| chain.len()).unwrap();
+        for (node, chain) in chains.iter().enumerate() {
+            assert!(longest.starts_with(chain), "seed {seed}: node {node} has another chain");
+        }
+        let ended = u64::try_from(trouble.as_millis()).unwrap();
+        for node in honest {
+            let disk = disks[node].lock().unwrap();
+            for evidence in &disk.evidence {
+                assert_eq!(evidence.verify(&NETWORK, &validators), Ok(key), "seed {seed}");
+                named += 1;
+            }
+            let after = disk
+                .blocks
+                .iter()
+                .filter(|block| block.header.time.get() > ended)
+                .count();
+            assert!(
+                after >= 10,
+                "seed {seed}: node {node} committed {after} blocks in 20 s of quiet"
+            );
+            least = least.min(after);
+        }
+    }
+    println!(
+        "double votes in {proposed_twice} seeds, {named} pieces of evidence, at least {least} blocks after the trouble"
+    );
+    assert!(proposed_twice > 0 && named > 0);
 }

@@ -1,5 +1,5 @@
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 
 use crate::{contents, done, refused, run, tokenim};
 
@@ -218,6 +218,8 @@ fn nodes_that_cannot_start_say_why() {
     assert!(start().contains("heartbeats_ms"));
     fs::write(&config, good.replace("level = \"info\"", "level = \"tokenim=loud\"")).unwrap();
     assert!(start().contains("log.level"));
+    fs::write(&config, b"\xff\xfe no text").unwrap();
+    assert!(start().contains("config.toml is damaged"));
     fs::write(&config, &good).unwrap();
 
     let listen = good.lines().find_map(|line| line.strip_prefix("listen = \"")).unwrap();
@@ -225,6 +227,12 @@ fn nodes_that_cannot_start_say_why() {
     let text = start();
     assert!(text.contains("in use"), "{text}");
     drop(taken);
+    let pages = good.lines().filter_map(|line| line.strip_prefix("listen = \"")).nth(1);
+    let taken = TcpListener::bind(pages.unwrap().trim_end_matches('"')).unwrap();
+    let text = start();
+    assert!(text.contains("in use") && text.contains("http.listen"), "{text}");
+    drop(taken);
+    assert!(!folder.path().join("net/node-1/store").exists(), "nothing is made");
 
     let text = refused(
         &run(["node", "--dir", folder.path().join("nothing").to_str().unwrap()]),

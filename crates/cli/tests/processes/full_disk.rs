@@ -11,10 +11,14 @@ use tokenim_testkit::Processes;
 use crate::people::{Traffic, copy, person};
 use crate::{ALL, PATIENCE, agree, height, last_line, lay_out, nobody_voted_twice, refusal};
 
-/// The node on the small disk.
+/// The node on a small disk of its own.
 const NODE: usize = 3;
-/// Its size: 256 MiB are what a store keeps free, so that it can write out what it has accepted.
-const DISK_MIB: u64 = 400;
+/// Its size in MiB: 256 are what a store keeps free, so that it can write out what it has accepted.
+const NODE_DISK: u64 = 400;
+/// The node whose engine has its journal on a small disk of its own.
+const JOURNAL: usize = 2;
+/// Its size in MiB.
+const JOURNAL_DISK: u64 = 64;
 
 /// A small disk of its own, in memory. Dropping it takes it down.
 struct Disk {
@@ -22,16 +26,10 @@ struct Disk {
 }
 
 impl Disk {
-    /// None where this user may not have one.
-    fn mount(path: &Path) -> Result<Self, String> {
+    /// Why not, where this user may not have one.
+    fn mount(path: &Path, mib: u64) -> Result<Self, String> {
         let mounted = Command::new("mount")
-            .args([
-                "-t",
-                "tmpfs",
-                "-o",
-                &format!("size={DISK_MIB}m,mode=0700"),
-                "tokenim-test",
-            ])
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m,mode=0700"), "tokenim-test"])
             .arg(path)
             .output()
             .map_err(|error| error.to_string())?;
@@ -82,24 +80,21 @@ async fn a_node_whose_disk_is_full_says_so_and_forgets_nothing() {
     let made = nodes.folder().join("made");
     fs::rename(&dir, &made).unwrap();
     fs::create_dir(&dir).unwrap();
-    let disk = match Disk::mount(&dir) {
-        Ok(disk) => disk,
+    let journal = nodes.layout.nodes[JOURNAL].dir.join("consensus");
+    fs::create_dir(&journal).unwrap();
+    let disks = Disk::mount(&dir, NODE_DISK).and_then(|disk| Ok((disk, Disk::mount(&journal, JOURNAL_DISK)?)));
+    let (disk, journal) = match disks {
+        Ok(disks) => disks,
         Err(why) => {
             println!("SKIPPED: a small disk can't be mounted here ({why})");
             return;
         }
     };
     copy(&made, &dir);
-    let outcome = tokio::spawn(async move {
-        story(&mut nodes, &disk).await;
-        // The nodes are gone before their disk is.
-        drop(nodes);
-        drop(disk);
-    });
-    outcome.await.unwrap();
+    story(&mut nodes, &disk, &journal).await;
 }
 
-async fn story(nodes: &mut Processes, disk: &Disk) {
+async fn story(nodes: &mut Processes, disk: &Disk, journal: &Disk) {
     nodes.start_all().unwrap();
     nodes.until_ok(&ALL, PATIENCE).await.unwrap();
     let (ada, ben) = tokio::join!(person(nodes, "ada"), person(nodes, "ben"));
@@ -125,7 +120,7 @@ async fn story(nodes: &mut Processes, disk: &Disk) {
     let line = refusal(nodes, NODE, 1).await;
     assert!(line.contains("no space left") && line.contains("make room"), "{line}");
     disk.make_room();
-    back(nodes).await;
+    back(nodes, NODE).await;
 
     // From one moment to the next.
     traffic.goes_on(10).await;
@@ -134,13 +129,24 @@ async fn story(nodes: &mut Processes, disk: &Disk) {
     assert!(line.contains("no space left") && line.contains("make room"), "{line}");
     traffic.goes_on(10).await;
     disk.make_room();
-    back(nodes).await;
+    back(nodes, NODE).await;
+
+    // Where the engine writes down what it is going to sign.
+    traffic.goes_on(10).await;
+    journal.fill(0);
+    let line = last_line(&nodes.ended(JOURNAL, PATIENCE).await.unwrap(), 1);
+    assert!(line.contains("is full: make room"), "{line}");
+    traffic.goes_on(10).await;
+    let line = refusal(nodes, JOURNAL, 1).await;
+    assert!(line.contains("is full: make room"), "{line}");
+    journal.make_room();
+    back(nodes, JOURNAL).await;
 
     traffic.goes_on(10).await;
     let reports = traffic.reports();
     traffic.end(nodes).await;
     agree(nodes, &ALL).await;
-    nobody_voted_twice(nodes, &[0, 1, 2]);
+    nobody_voted_twice(nodes, &[0, 1]);
 
     // Alone it still has every envelope for which it signed a receipt.
     for node in [0, 1, 2] {
@@ -176,12 +182,12 @@ async fn story(nodes: &mut Processes, disk: &Disk) {
 }
 
 /// The node runs again and catches up.
-async fn back(nodes: &mut Processes) {
-    nodes.start(NODE).unwrap();
-    nodes.until_ok(&[NODE], PATIENCE).await.unwrap();
+async fn back(nodes: &mut Processes, node: usize) {
+    nodes.start(node).unwrap();
+    nodes.until_ok(&[node], PATIENCE).await.unwrap();
     let tip = height(nodes, 0).await;
     nodes
-        .until_health(&[NODE], "has caught up", PATIENCE, |health| health.height >= tip)
+        .until_health(&[node], "has caught up", PATIENCE, |health| health.height >= tip)
         .await
         .unwrap();
 }
