@@ -71,7 +71,7 @@ async fn a_message_is_kept_proved_and_read_and_a_node_that_was_away_catches_up()
         network: folders.network,
         identity: bob.genesis.id(),
         device: bob.device.device_id(),
-        key: &bob.envelope,
+        keys: &[&bob.envelope],
     };
     let opened = open(&opener, item.envelope.as_ref().unwrap(), now()).unwrap();
     let message = opened.verify(&alice.device.signing.verifying_key()).unwrap();
