@@ -523,9 +523,15 @@ fn a_sender_who_saw_another_block_is_told_of() {
         let ask = async |node: usize, request: Request| {
             let folder = &layout.nodes[node];
             let address = folder.listen.to_string();
-            caller.ask(&folder.key, &address, &request, Duration::from_secs(5)).await.unwrap()
+            caller
+                .ask(&folder.key, &address, &request, Duration::from_secs(5))
+                .await
+                .unwrap()
         };
-        ask(0, Request::SubmitIdentity(Box::new(update))).await.into_submitted().unwrap();
+        ask(0, Request::SubmitIdentity(Box::new(update)))
+            .await
+            .into_submitted()
+            .unwrap();
         until("Carl is on the ledger", Duration::from_secs(10), || async {
             world.bert.lookup(&state.id, Duration::from_secs(30)).await.ok()
         })
@@ -538,7 +544,10 @@ fn a_sender_who_saw_another_block_is_told_of() {
             height: world.bert.network().tip().unwrap().height,
             header: Digest::from_bytes([1; 32]),
         };
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
         let expiry = UnixSeconds::new(now + 3_600);
         let sender = Sender {
             identity: state.id,
