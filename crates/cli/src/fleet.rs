@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(fleet.nodes.len(), 2);
         assert_eq!(fleet.nodes[1].address, places[1].0);
         assert_eq!(fleet.nodes[1].http, Some(places[1].1));
-        let error = lay_out(&dir, "test", &places).unwrap_err();
+        let error = lay_out(&dir, "test", &places, LedgerLimits::default()).unwrap_err();
         assert!(error.to_string().contains("is not empty"));
         assert!(Fleet::open(folder.path()).is_err());
     }
