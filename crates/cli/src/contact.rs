@@ -1,5 +1,7 @@
 //! `tokenim contact`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use console::Term;
 use qrcode::render::unicode;
@@ -190,7 +192,7 @@ fn agrees() -> Result<bool, CliError> {
 }
 
 async fn notices(client: &Client, json: bool) -> Result<(), CliError> {
-    let untold = client.monitor().await?;
+    let untold = client.monitor(Duration::ZERO).await?;
     let mut from = 0;
     loop {
         let page = client.notices(from, PAGE)?;

@@ -17,6 +17,8 @@ use crate::{contact, id, progress, secret, signals, status};
 const MAINTAIN_EVERY: Duration = Duration::from_secs(5);
 /// Nodes may be missing this long before it is said.
 const DOUBT_AFTER: Duration = Duration::from_secs(3);
+/// How old the last look at a contact's keys may be.
+const CONTACT_AGE: Duration = Duration::from_secs(3_600);
 /// How old the proof of a sender's links may be.
 const MAX_AGE: Duration = Duration::from_secs(30);
 /// Messages read from the store at a time.
@@ -75,7 +77,7 @@ pub(crate) async fn run(args: &InboxArgs) -> Result<(), CliError> {
             remark(incomplete(reading.answers, reading.needed, reading.missing));
         }
         client.maintain(Duration::from_secs(5)).await?;
-        contact::tell(&client, &client.monitor().await?).await?;
+        contact::tell(&client, &client.monitor(CONTACT_AGE).await?).await?;
     }
     client.close().await;
     Ok(())

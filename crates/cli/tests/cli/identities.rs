@@ -102,8 +102,8 @@ fn identities_are_backed_up_watched_verified_and_recovered() {
     done(run(["id", "backup", "--words-from", &fresh, "--dir", &phone.dir]));
 
     // Bert is told, and the mark is gone; what he sends reaches the new device alone.
-    bert.send(&anna, "is that you?");
     assert!(notices(&bert).iter().any(|what| what.contains("not verified any more")));
+    assert_eq!(bert.send(&anna, "is that you?")["devices"].as_array().unwrap().len(), 1);
     assert_eq!(phone.inbox(), ["is that you?"]);
     let happened = history(&bert, &anna);
     assert!(

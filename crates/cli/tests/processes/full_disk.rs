@@ -98,8 +98,9 @@ async fn story(nodes: &mut Processes, disk: &Disk, journal: &Disk) {
     nodes.start_all().unwrap();
     nodes.until_ok(&ALL, PATIENCE).await.unwrap();
     let (ada, ben) = tokio::join!(person(nodes, "ada"), person(nodes, "ben"));
-    // Ben as he was before he had read anything.
+    // Ben as he was before he had read anything, with the key to which he is written.
     ben.lookup(&ada.identity(), PATIENCE).await.unwrap();
+    ben.rotate_contact_key().await.unwrap();
     ben.close().await;
     drop(ben);
     let early = nodes.folder().join("early");

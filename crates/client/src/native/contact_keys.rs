@@ -24,6 +24,10 @@ use crate::step::contact_key::{self, Due, LIFETIME_SECONDS, OwnContactKey};
 
 /// How long a device's contact keys are used before they are fetched again.
 const FETCHED_AGE: Duration = Duration::from_secs(600);
+/// How long any node may take to say which contact keys it has.
+const CONTACT_PATIENCE: Duration = Duration::from_secs(2);
+/// How much longer the others are waited for than the first one.
+const CONTACT_GRACE: Duration = Duration::from_millis(500);
 /// Devices whose contact keys are remembered.
 const FETCHED_MAX: usize = 1_024;
 /// Hashes of postage between two chances for other tasks.
@@ -186,8 +190,8 @@ impl Client {
         Ok(())
     }
 
-    /// How to write to a device: its newest contact keys, from as many nodes of its inbox as answer, or the key on the
-    /// ledger when none of them has any.
+    /// How to write to a device: its newest contact keys, from as many nodes of its inbox as answer soon, Q of them if
+    /// that many do, or the key on the ledger when none of them has any.
     pub(crate) async fn first_contact(&self, identity: &IdentityId, device: &DeviceKeys) -> FirstContact {
         let id = device.device_id();
         let shared = &self.shared;
@@ -237,9 +241,13 @@ impl Client {
         let wanted = usize::from(Quorum::for_nodes(nodes.len()).read);
         let mut answers = 0_usize;
         let mut newest: Option<ContactKeys> = None;
-        while let Some(answer) = calls.next().await {
+        let mut until = tokio::time::Instant::now() + CONTACT_PATIENCE;
+        while let Ok(Some(answer)) = tokio::time::timeout_at(until, calls.next()).await {
             let Some(keys) = answer else { continue };
             answers = answers.saturating_add(1);
+            if answers == 1 {
+                until = until.min(tokio::time::Instant::now() + CONTACT_GRACE);
+            }
             if keys.as_ref().map(|keys| keys.number) > newest.as_ref().map(|keys| keys.number) {
                 newest = keys;
             }

@@ -8,7 +8,7 @@ use tokenim_identity::{
     Comparison as CodeComparison, IdentityId, RootKey, SafetyNumber, VerificationCode, VerificationCodeError,
 };
 use tokenim_rpc::Request;
-use tokenim_wire::{Digest, Height};
+use tokenim_wire::{Digest, Height, UnixMillis};
 
 use super::network::{ASK_TIMEOUT, CALL_TIMEOUT};
 use super::{Client, ClientError, Network, now};
@@ -17,8 +17,8 @@ use crate::step::{Comparison, Table, Tip, View, state};
 
 /// How old the proof of an identity's root may be when it is compared.
 const ROOT_AGE: Duration = Duration::from_secs(30);
-/// How old the last look at a contact's keys may be before [`Client::monitor`] looks again.
-const CONTACT_AGE: Duration = Duration::from_secs(3_600);
+/// How old the last look at a contact's keys may be before a reader of the inbox looks again.
+pub(crate) const CONTACT_AGE: Duration = Duration::from_secs(3_600);
 /// Contacts that are looked at in one round.
 const CONTACTS_MAX: usize = 1_024;
 /// Senders with another view of the ledger that are remembered, each of whom is told of once.
@@ -153,25 +153,28 @@ impl Client {
         })
     }
 
-    /// Looks at the keys of this identity and of its contacts, and returns the notices that the owner was not told of
-    /// yet. A look that fails is left for the next round.
+    /// Looks at the keys of this identity, and of those contacts whose last proof is older than `max_age`; returns the
+    /// notices that the owner was not told of yet. A look that fails is left for the next round.
     ///
     /// # Errors
     /// Those of the local store.
-    pub async fn monitor(&self) -> Result<Vec<(u64, Notice)>, ClientError> {
+    pub async fn monitor(&self, max_age: Duration) -> Result<Vec<(u64, Notice)>, ClientError> {
         let allowed = self
             .contacts(None, CONTACTS_MAX)?
             .into_iter()
             .filter(|(_, contact)| contact.relation == Relation::Allowed);
-        let looks = core::iter::once((self.shared.identity, ROOT_AGE))
-            .chain(allowed.map(|(identity, _)| (identity, CONTACT_AGE)));
-        for (identity, age) in looks {
-            let look = if identity == self.shared.identity {
-                self.refresh(&identity, age).await
-            } else {
-                self.lookup(&identity, age).await
-            };
-            if let Err(error) = look {
+        let looks = core::iter::once(self.shared.identity).chain(allowed.map(|(identity, _)| identity));
+        let oldest = UnixMillis::new(
+            now()
+                .get()
+                .saturating_sub(u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX)),
+        );
+        for identity in looks {
+            let pin = self.shared.store.read(|view| state::pin(view, &identity))?;
+            if identity != self.shared.identity && pin.is_some_and(|pin| pin.time > oldest) {
+                continue;
+            }
+            if let Err(error) = self.refresh(&identity, ROOT_AGE).await {
                 tracing::debug!(%error, "an identity could not be looked at");
             }
         }

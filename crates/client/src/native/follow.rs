@@ -9,6 +9,7 @@ use tokenim_wire::UnixMillis;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::contacts::CONTACT_AGE;
 use super::network::Misbehaviour;
 use super::receive::{Received, Refused, Trouble};
 use super::{Client, ClientError, now};
@@ -145,7 +146,7 @@ async fn keep_up(client: Client, events: mpsc::Sender<Event>) {
     loop {
         let upkeep = async {
             client.rotate_contact_key().await?;
-            client.monitor().await
+            client.monitor(CONTACT_AGE).await
         };
         let notices = match upkeep.await {
             Ok(notices) => notices,
