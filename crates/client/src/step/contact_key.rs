@@ -1,6 +1,6 @@
 //! The rotating envelope keys of this device: when a new one is due, and when an old one may be forgotten.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 use tokenim_mailbox::SignedContactKeys;
@@ -63,7 +63,7 @@ pub enum Due {
     /// A new one with this number is to be made, kept and published.
     New(u64),
     /// The newest is to be published.
-    Publish(OwnContactKey),
+    Publish(Box<OwnContactKey>),
 }
 
 /// The contact keys that are kept, oldest first.
@@ -92,7 +92,11 @@ pub fn due<V: View>(view: &V, epoch: SetEpoch, now: UnixSeconds) -> Step<Due, V>
     let fresh = newest
         .published
         .is_some_and(|(at, of)| of == epoch && at.saturating_add(REPUBLISH_SECONDS) > now);
-    Ok(if fresh { Due::Nothing } else { Due::Publish(newest) })
+    Ok(if fresh {
+        Due::Nothing
+    } else {
+        Due::Publish(Box::new(newest))
+    })
 }
 
 /// Keeps a new contact key, before it is published. Nothing is kept if another process was first.

@@ -44,7 +44,7 @@ fn a_key_is_made_published_and_published_again() {
     assert_eq!(due(&store, epoch, now), Due::New(1));
     let first = key(1, now);
     keep(&mut store, &first);
-    assert_eq!(due(&store, epoch, now), Due::Publish(first.clone()));
+    assert_eq!(due(&store, epoch, now), Due::Publish(Box::new(first.clone())));
     let batch = contact_key::published(&store, 1, epoch, now).unwrap();
     store.apply(&batch);
     assert_eq!(due(&store, epoch, now), Due::Nothing);
