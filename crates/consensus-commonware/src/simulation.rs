@@ -8,7 +8,7 @@
 //! One validator may be a liar: see [`Twins`].
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     future::Future,
     num::NonZeroUsize,
     pin::Pin,
@@ -383,8 +383,8 @@ impl<F> World<F> {
                     }
                 }
                 Event::Restart(node) => {
-                    if !running.contains_key(&node) {
-                        running.insert(node, self.start(&context, &oracle, node).await);
+                    if let Entry::Vacant(place) = running.entry(node) {
+                        place.insert(self.start(&context, &oracle, node).await);
                     }
                 }
                 Event::LoseJournal(node) => {
