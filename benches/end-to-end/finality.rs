@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 use support::bare::{self, Bare};
-use tokenim_envelope::EnvelopeSecretKey;
+use tokenim_envelope::{EnvelopeSecretKey, Suite};
 use tokenim_identity::{DeviceSecrets, IdentityState, Phrase, SignedRecord};
 use tokenim_ledger::IdentityUpdate;
 use tokenim_rpc::Request;
@@ -140,7 +140,9 @@ fn registration(network: &NetworkId, seed: u64) -> IdentityUpdate {
     let phrase = Phrase::generate(&mut rng);
     let genesis = phrase.genesis();
     let device = DeviceSecrets::generate(&mut rng);
-    let key = EnvelopeSecretKey::from_seed(&device.envelope_seed).public().clone();
+    let key = EnvelopeSecretKey::from_seed(Suite::default(), &device.envelope_seed)
+        .public()
+        .clone();
     let state = IdentityState::new(&genesis);
     let record = SignedRecord::add_device(network, &state, &phrase.root_key(0), &device, key).unwrap();
     IdentityUpdate {
