@@ -159,8 +159,16 @@ impl Application for App {
         );
         let mut payload = self.memory.lock().unwrap().mempool.pop_front();
         if payload.is_none() {
-            futures::future::select((self.sleep)(self.heartbeat), Box::pin(self.ready.notified())).await;
-            payload = self.memory.lock().unwrap().mempool.pop_front();
+            let mut heartbeat = (self.sleep)(self.heartbeat);
+            loop {
+                let woken = futures::future::select(&mut heartbeat, Box::pin(self.ready.notified())).await;
+                let over = matches!(woken, futures::future::Either::Left(_));
+                payload = self.memory.lock().unwrap().mempool.pop_front();
+                // What woke it may be in another node's block by now.
+                if payload.is_some() || over {
+                    break;
+                }
+            }
         }
         let payload = payload.unwrap_or_else(|| self.node.to_be_bytes().to_vec());
         let time = (self.now)().max(parent.header.time.next().unwrap());
