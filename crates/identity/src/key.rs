@@ -62,6 +62,11 @@ role! {
     /// Opens one mailbox: it signs requests to read from it or write to it.
     Mailbox, MailboxKey, MailboxSigningKey
 }
+role! {
+    /// Speaks for the members of one epoch of a session, who all derive it: it signs what follows that epoch on the
+    /// ledger.
+    Epoch, EpochKey, EpochSigningKey
+}
 
 bytes_newtype! {
     /// An Ed25519 signature: `R`, then `s`, 32 bytes each (RFC 8032, section 5.1.6).

@@ -32,9 +32,9 @@ pub use genesis::{Genesis, next_root_digest};
 pub use history::{HistoryEntry, HistoryError, replay};
 pub use id::{DeviceId, IdentityId, ParseIdError};
 pub use key::{
-    Device, DeviceKey, DeviceSigningKey, KeyError, Mailbox, MailboxKey, MailboxSigningKey, Node, NodeKey,
-    NodeSigningKey, Recovery, RecoveryKey, RecoverySigningKey, Role, Root, RootKey, RootSigningKey, Signature,
-    SigningKey, VerifyingKey,
+    Device, DeviceKey, DeviceSigningKey, Epoch, EpochKey, EpochSigningKey, KeyError, Mailbox, MailboxKey,
+    MailboxSigningKey, Node, NodeKey, NodeSigningKey, Recovery, RecoveryKey, RecoverySigningKey, Role, Root, RootKey,
+    RootSigningKey, Signature, SigningKey, VerifyingKey,
 };
 pub use keystore::{Argon2Cost, Keystore, KeystoreError, KeystoreKind};
 pub use phrase::{Phrase, PhraseError};

@@ -10,6 +10,7 @@ extern crate alloc;
 mod capability;
 mod contact;
 mod descriptor;
+pub mod group;
 mod log;
 mod misconduct;
 pub mod mmr;

@@ -124,3 +124,16 @@ pub const WITNESS_BYTES_MAX: usize = 112;
 pub const WALLET_SIGNATURE_TEXT_BYTES_MAX: usize = 256;
 /// Bytes of the encoded opening of an account link.
 pub const LINK_OPENING_BYTES_MAX: usize = 384;
+
+/// Children of one entry of a group log.
+pub const GROUP_CHILDREN_MAX: usize = 8;
+/// Bytes of the box that says to the members of a session who made a commit.
+pub const AUTHOR_BOX_BYTES_MAX: usize = 128;
+/// Bytes of one encoded update of a group log.
+pub const GROUP_UPDATE_BYTES_MAX: usize = KIB + KIB / 4;
+/// Bytes of one encoded entry of a group log.
+pub const GROUP_NODE_BYTES_MAX: usize = 4 * KIB;
+/// Seconds for which a commit is kept at least from when the ledger takes its entry: 14 days.
+pub const GROUP_COMMIT_KEPT_SECONDS_MIN: u64 = 14 * 24 * 60 * 60;
+/// Updates of group logs by one sponsor in one block, of its [`SPONSOR_TRANSACTIONS_PER_BLOCK_MAX`].
+pub const SPONSOR_GROUP_UPDATES_PER_BLOCK_MAX: usize = 12;
