@@ -137,3 +137,100 @@ pub const GROUP_NODE_BYTES_MAX: usize = 4 * KIB;
 pub const GROUP_COMMIT_KEPT_SECONDS_MIN: u64 = 14 * 24 * 60 * 60;
 /// Updates of group logs by one sponsor in one block, of its [`SPONSOR_TRANSACTIONS_PER_BLOCK_MAX`].
 pub const SPONSOR_GROUP_UPDATES_PER_BLOCK_MAX: usize = 12;
+
+/// Bytes of what an epoch of a session wraps into one envelope: 64 KiB of padded content, less its length.
+pub const SESSION_WRAPPED_BYTES_MAX: usize = 64 * KIB - 4;
+/// Bytes of the encoded body of one message of a session: 60 KiB of text and 1 KiB of room around it.
+pub const SESSION_BODY_BYTES_MAX: usize = 61 * KIB;
+/// Bytes of the text of one message of a session.
+pub const SESSION_TEXT_BYTES_MAX: usize = 60 * KIB;
+/// Bytes of one reaction: an emoji with all its joiners and modifiers.
+pub const SESSION_REACTION_BYTES_MAX: usize = 64;
+/// Messages that one message says are delivered or read.
+pub const SESSION_MARKS_MAX: usize = 256;
+/// Bytes of the name of an extension of message content.
+pub const SESSION_EXTENSION_NAME_BYTES_MAX: usize = 64;
+/// Bytes of the body of an extension of message content.
+pub const SESSION_EXTENSION_BYTES_MAX: usize = 60 * KIB;
+/// Bytes of one attachment: 100 MiB.
+pub const ATTACHMENT_BYTES_MAX: u64 = 100 * 1024 * 1024;
+/// Bytes of the file name of an attachment.
+pub const ATTACHMENT_NAME_BYTES_MAX: usize = 255;
+/// Bytes of the media type of an attachment.
+pub const ATTACHMENT_TYPE_BYTES_MAX: usize = 127;
+/// Bytes of the name of a group.
+pub const GROUP_NAME_BYTES_MAX: usize = 128;
+/// Members of a group that have another role than that of a plain member.
+pub const GROUP_ROLES_MAX: usize = 64;
+/// Bytes of the encoded context of a session.
+pub const GROUP_CONTEXT_BYTES_MAX: usize = 3 * KIB;
+/// Seconds after which messages may disappear at most: 365 days.
+pub const DISAPPEAR_SECONDS_MAX: u32 = 365 * 24 * 60 * 60;
+/// Seconds between the making of a code for linking a device and its expiry: ten minutes.
+pub const LINK_CODE_LIFETIME_SECONDS_MAX: u64 = 10 * 60;
+/// Bytes of one message by which a device is linked.
+pub const LINK_MESSAGE_BYTES_MAX: usize = 2 * KIB;
+
+/// Leaves of a session: the devices of 1,000 members.
+pub const SESSION_LEAVES_MAX: usize = 2048;
+/// Members of a session up to which it is post-quantum by default.
+pub const SESSION_POST_QUANTUM_MEMBERS_MAX: usize = 64;
+/// Bytes of the state of one session: its tree, its secrets, its past epochs.
+pub const SESSION_STATE_BYTES_MAX: usize = 16 * MIB;
+/// Sessions of one device.
+pub const SESSIONS_MAX: usize = 4096;
+/// Sessions that two people have with each other at a time, all but one of which are being closed.
+pub const SESSIONS_DIRECT_MAX: usize = 8;
+/// Changes of a session that a device has yet to bring about, devices of members and other lists of that kind.
+pub const SESSION_WISHES_MAX: usize = 2048;
+/// Devices that one commit adds to a classical session.
+pub const SESSION_COMMIT_ADDS_MAX: usize = 32;
+/// Devices that one commit adds to a post-quantum session, whose key packages and paths are larger.
+pub const SESSION_COMMIT_ADDS_POST_QUANTUM_MAX: usize = 8;
+/// Messages of one conversation that wait to be sent.
+pub const SESSION_QUEUE_MAX: usize = 4096;
+/// Messages of one session that are on their way into its mailbox at a time.
+pub const SESSION_IN_FLIGHT_MAX: usize = 64;
+/// Epochs before the current one of which messages still open.
+pub const SESSION_PAST_EPOCHS_MAX: usize = 8;
+/// Seconds for which messages of an epoch that is over still open, if not too many epochs follow: an hour.
+pub const SESSION_PAST_SECONDS: u64 = 60 * 60;
+/// Heights after the removal of a member, or the revocation of a device, up to which what it sent before is still taken.
+pub const SESSION_GRACE_HEIGHTS: u64 = 600;
+/// Seconds for which a look at the newest epoch on the ledger is good for sending.
+pub const SESSION_SYNC_SECONDS_MAX: u64 = 60;
+/// Seconds for which a look-up of the members' devices is good for sending, for up to 16 members; longer as they are more.
+pub const SESSION_PEER_SECONDS_MAX: u64 = 600;
+/// Messages of one session that wait for a look-up of their author.
+pub const SESSION_WAITING_MAX: usize = 256;
+/// Invitations of one device whose Welcome has not come.
+pub const SESSION_INVITATIONS_MAX: usize = 256;
+/// Seconds after an invitation without a Welcome, or after a request without an answer, before a device asks; doubled each
+/// time.
+pub const SESSION_ASK_SECONDS: u64 = 60;
+/// Requests of a device to be re-added to one session before it leaves it to its owner.
+pub const SESSION_ASKS_MAX: u8 = 8;
+/// Seconds between two times that a device is re-added to one session on its request.
+pub const SESSION_READD_SECONDS_MIN: u64 = 120;
+/// Bytes of one part of a Welcome.
+pub const SESSION_WELCOME_PART_BYTES_MAX: usize = 56 * KIB;
+/// Parts of one Welcome.
+pub const SESSION_WELCOME_PARTS_MAX: usize = 64;
+/// Bytes of one Welcome.
+pub const SESSION_WELCOME_BYTES_MAX: usize = SESSION_WELCOME_PART_BYTES_MAX * SESSION_WELCOME_PARTS_MAX;
+/// Parts of Welcomes that a device keeps until the others come.
+pub const SESSION_WELCOME_PARTS_KEPT_MAX: usize = 256;
+/// Members of a conversation up to which receipts are sent.
+pub const SESSION_RECEIPT_MEMBERS_MAX: usize = 32;
+/// Key packages of each suite that a device keeps in its stock.
+pub const SESSION_STOCK: usize = 8;
+/// Seconds for which a key package is used: 30 days.
+pub const SESSION_PACKAGE_LIFETIME_SECONDS: u64 = 30 * 24 * 60 * 60;
+/// Seconds for which a session that lost against another one of the same two people is still read: 7 days.
+pub const SESSION_CLOSING_SECONDS: u64 = 7 * 24 * 60 * 60;
+/// Bytes of the certificate by which a device vouches for its leaf of a session.
+pub const SESSION_LEAF_BYTES_MAX: usize = 192;
+/// Seconds between the making of such a certificate and its expiry: 90 days.
+pub const SESSION_LEAF_LIFETIME_SECONDS_MAX: u64 = 90 * 24 * 60 * 60;
+/// Bytes of one MLS message: a commit or a Welcome of a session with all its leaves.
+pub const SESSION_MLS_BYTES_MAX: usize = 4 * MIB;
