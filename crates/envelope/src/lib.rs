@@ -8,13 +8,13 @@
 extern crate alloc;
 
 pub mod hpke;
+pub mod padding;
 
 mod content;
 mod error;
 mod key;
 mod lifetime;
 mod open;
-mod padding;
 mod payload;
 mod replay;
 mod seal;
@@ -29,4 +29,4 @@ pub use open::{Message, Opened, Opener, open};
 pub use rand_core::{self, CryptoRng};
 pub use replay::{ReplayCache, ReplayError};
 pub use seal::{Recipient, Sender, seal};
-pub use sealed::SealedEnvelope;
+pub use sealed::{Parts, SealedEnvelope};

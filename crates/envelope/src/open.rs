@@ -89,7 +89,7 @@ fn read(plaintext: &[u8]) -> Option<(Payload<Body<'_>>, Signature, usize)> {
     if !is_committed(plaintext) {
         return None;
     }
-    let (payload, signature) = padding::unpad(plaintext)?;
+    let (payload, signature) = padding::unpad_signed(plaintext)?;
     let body_end = payload.len();
     let payload = decode(payload, plaintext.len()).ok()?;
     Some((payload, Signature::from_bytes(*signature), body_end))

@@ -1,13 +1,16 @@
-//! Padding: how long a plaintext is made, and how it is taken apart again.
+//! Padding: how long a plaintext is made, and how it is taken apart again. Whoever wraps other things into envelopes
+//! pads them with the same functions, so that lengths tell as little of those.
 //!
 //! ```text
-//! ┌──────────────────────────┬───────────┬───────┬───────────────┐
-//! │ payload                  │ signature │ zeros │ length        │
-//! │                          │ 64 bytes  │       │ 4 bytes, big- │
-//! │                          │           │       │ endian        │
-//! └──────────────────────────┴───────────┴───────┴───────────────┘
+//! ┌──────────────────────────────────────┬───────┬───────────────┐
+//! │ content                              │ zeros │ length        │
+//! │                                      │       │ 4 bytes, big- │
+//! │                                      │       │ endian        │
+//! └──────────────────────────────────────┴───────┴───────────────┘
 //!  ╰──────────── length ────────────────╯
 //! ```
+//!
+//! In this crate the content is the payload and its signature of 64 bytes.
 
 use alloc::vec::Vec;
 
@@ -23,7 +26,8 @@ const BUCKETS: [usize; 4] = [512, 1024, 2048, 4096];
 /// Up to 4,096 bytes the next of four buckets; above, Padmé (Nikitin and others, "Reducing Metadata Leakage from
 /// Encrypted Files and Communication with PURBs", PoPETs 2019, algorithm 1): the length keeps only as many leading
 /// bits as its exponent has, so that it tells O(log log) bits and grows by less than 12 %.
-pub(crate) fn padded(length: usize) -> Option<usize> {
+#[must_use]
+pub fn padded(length: usize) -> Option<usize> {
     if let Some(bucket) = BUCKETS.into_iter().find(|bucket| length <= *bucket) {
         return Some(bucket);
     }
@@ -35,30 +39,43 @@ pub(crate) fn padded(length: usize) -> Option<usize> {
 
 /// The length of the padded plaintext for a payload of `payload` bytes.
 pub(crate) fn plaintext_bytes(payload: usize) -> Option<usize> {
-    padded(payload.checked_add(SIGNATURE_BYTES)?.checked_add(LENGTH_BYTES)?)
+    padded_plaintext(payload.checked_add(SIGNATURE_BYTES)?)
 }
 
-/// Appends zeros and length to payload and signature; `None` if they are longer than any envelope.
-pub(crate) fn pad(buffer: &mut Vec<u8>) -> Option<()> {
+/// The length of the padded plaintext for a content of `content` bytes; `None` beyond any that exists.
+#[must_use]
+pub fn padded_plaintext(content: usize) -> Option<usize> {
+    padded(content.checked_add(LENGTH_BYTES)?)
+}
+
+/// Appends zeros and length to the content; `None`, and the buffer as it was, if it is longer than any envelope.
+#[must_use]
+pub fn pad(buffer: &mut Vec<u8>) -> Option<()> {
     let length = u32::try_from(buffer.len()).ok()?;
-    let zeros_end = padded(buffer.len().checked_add(LENGTH_BYTES)?)?.checked_sub(LENGTH_BYTES)?;
+    let zeros_end = padded_plaintext(buffer.len())?.checked_sub(LENGTH_BYTES)?;
     buffer.resize(zeros_end, 0);
     buffer.extend_from_slice(&length.to_be_bytes());
     Some(())
 }
 
-/// Payload and signature; `None` unless the zeros are zeros and as many as [`pad`] makes.
-pub(crate) fn unpad(plaintext: &[u8]) -> Option<(&[u8], &[u8; SIGNATURE_BYTES])> {
+/// The content; `None` unless the zeros are zeros and as many as [`pad`] makes.
+#[must_use]
+pub fn unpad(plaintext: &[u8]) -> Option<&[u8]> {
     let (rest, length) = plaintext.split_last_chunk::<LENGTH_BYTES>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-    let (signed, zeros) = rest.split_at_checked(length)?;
-    if padded(length.checked_add(LENGTH_BYTES)?)? != plaintext.len() {
+    let (content, zeros) = rest.split_at_checked(length)?;
+    if padded_plaintext(length)? != plaintext.len() {
         return None;
     }
     if zeros.iter().fold(0, |seen, byte| seen | byte) != 0 {
         return None;
     }
-    signed.split_last_chunk()
+    Some(content)
+}
+
+/// Payload and signature, of a content that has both.
+pub(crate) fn unpad_signed(plaintext: &[u8]) -> Option<(&[u8], &[u8; SIGNATURE_BYTES])> {
+    unpad(plaintext)?.split_last_chunk()
 }
 
 #[cfg(test)]
@@ -117,7 +134,7 @@ mod tests {
             let mut buffer = vec![7; payload + SIGNATURE_BYTES];
             pad(&mut buffer).unwrap();
             assert_eq!(Some(buffer.len()), plaintext_bytes(payload), "{payload}");
-            let (unpadded, signature) = unpad(&buffer).unwrap();
+            let (unpadded, signature) = unpad_signed(&buffer).unwrap();
             assert_eq!(
                 (unpadded, signature),
                 (vec![7; payload].as_slice(), &[7; 64]),
@@ -130,24 +147,24 @@ mod tests {
     fn other_padding_is_refused() {
         let mut good = vec![7; 100];
         pad(&mut good).unwrap();
-        assert!(unpad(&good).is_some());
+        assert!(unpad_signed(&good).is_some());
 
         for position in 100..508 {
             let mut nonzero = good.clone();
             nonzero[position] = 1;
-            assert!(unpad(&nonzero).is_none(), "{position}");
+            assert!(unpad_signed(&nonzero).is_none(), "{position}");
         }
         // one bucket too many
         let mut longer = vec![7; 100];
         longer.resize(1020, 0);
         longer.extend_from_slice(&100_u32.to_be_bytes());
-        assert!(unpad(&longer).is_none());
+        assert!(unpad_signed(&longer).is_none());
         // a length beyond the plaintext, one too short for a signature, no room for a length
         for length in [509_u32, u32::MAX, 63] {
             let mut wrong = vec![0; 508];
             wrong.extend_from_slice(&length.to_be_bytes());
-            assert!(unpad(&wrong).is_none(), "{length}");
+            assert!(unpad_signed(&wrong).is_none(), "{length}");
         }
-        assert!(unpad(&[0; 3]).is_none());
+        assert!(unpad_signed(&[0; 3]).is_none());
     }
 }

@@ -70,6 +70,69 @@ impl<'a> Sealed<'a> {
     }
 }
 
+/// An envelope of any suite, taken apart where it stands. For suites that are not this crate's, such as the one that
+/// wraps the messages of a session.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
+    /// The suite, from the outer header.
+    pub suite: SuiteId,
+    /// The expiry, from the outer header.
+    pub expiry: UnixSeconds,
+    /// What the suite puts in front of its ciphertext: an encapsulated key, a nonce.
+    pub enc: &'a [u8],
+    /// The header as sent: all bytes before the ciphertext's length. A suite authenticates it.
+    pub aad: &'a [u8],
+    /// The ciphertext.
+    pub ciphertext: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Takes an envelope apart, without copying.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are not an envelope in form.
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let (Sealed { header, ciphertext }, aad) = Sealed::from_bytes(bytes)?;
+        Ok(Self {
+            suite: header.suite,
+            expiry: header.expiry,
+            enc: header.enc.0,
+            aad,
+            ciphertext: ciphertext.0,
+        })
+    }
+
+    /// The header of an envelope that is yet to be made: [`Parts::aad`], to authenticate with the ciphertext.
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLong`] for an `enc` of more than 1,120 bytes.
+    pub fn header(suite: SuiteId, expiry: UnixSeconds, enc: &[u8]) -> Result<Vec<u8>, EncodeError> {
+        check_enc(enc)?;
+        let enc = Borrowed(enc);
+        Header { suite, expiry, enc }.aad()
+    }
+}
+
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("suite", &self.suite)
+            .field("expiry", &self.expiry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether `enc` is as short as a reader asks for.
+fn check_enc(enc: &[u8]) -> Result<(), EncodeError> {
+    if enc.len() > ENC_BYTES_MAX {
+        return Err(EncodeError::TooLong {
+            limit: ENC_BYTES_MAX,
+            actual: enc.len(),
+        });
+    }
+    Ok(())
+}
+
 /// A sealed message to one device key, as bytes.
 ///
 /// ```text
@@ -103,6 +166,19 @@ impl SealedEnvelope {
             suite: header.suite,
             expiry: header.expiry,
         })
+    }
+
+    /// The envelope of a suite that is not this crate's: of a ciphertext that was made under the header with these values
+    /// ([`Parts::header`]).
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLong`] for an `enc` or an envelope that readers refuse.
+    pub fn from_parts(suite: SuiteId, expiry: UnixSeconds, enc: &[u8], ciphertext: &[u8]) -> Result<Self, EncodeError> {
+        check_enc(enc)?;
+        let enc = Borrowed(enc);
+        let header = Header { suite, expiry, enc };
+        let aad = header.aad()?;
+        Self::new(&header, aad, ciphertext)
     }
 
     /// Takes bytes that are an envelope in form: version, header and ciphertext in their canonical encoding.
