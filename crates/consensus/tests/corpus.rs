@@ -8,58 +8,17 @@
     clippy::indexing_slicing
 )]
 
-use std::{fs, path::PathBuf};
-
 use serde_json::Value;
 use tokenim_wire::hex;
 
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/consensus/targets.rs"]
 mod targets;
 
-fn corpus(target: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../fuzz/consensus/corpus", target]
-        .iter()
-        .collect()
-}
+use replay::write;
 
-fn replay(target: &str, run: fn(&[u8])) {
-    let mut files = 0;
-    for file in fs::read_dir(corpus(target)).unwrap() {
-        run(&fs::read(file.unwrap().path()).unwrap());
-        files += 1;
-    }
-    assert!(files > 0, "{target} has no corpus");
-}
-
-#[test]
-fn certificate() {
-    replay("certificate", targets::certificate);
-}
-
-#[test]
-fn header() {
-    replay("header", targets::header);
-}
-
-#[test]
-fn block() {
-    replay("block", targets::block);
-}
-
-#[test]
-fn validator_set() {
-    replay("validator_set", targets::validator_set);
-}
-
-#[test]
-fn finality_proof() {
-    replay("finality_proof", targets::finality_proof);
-}
-
-#[test]
-fn misbehaviour() {
-    replay("misbehaviour", targets::misbehaviour);
-}
+replay::tests!(certificate, header, block, validator_set, finality_proof, misbehaviour);
 
 /// Writes the corpus from the vectors: `cargo test -p tokenim-consensus --test corpus -- --ignored`.
 #[test]
@@ -67,10 +26,6 @@ fn misbehaviour() {
 fn write_corpus() {
     let vectors: Value = serde_json::from_str(include_str!("vectors/finality.json")).unwrap();
     let bytes = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
-    let write = |target: &str, name: &str, bytes: &[u8]| {
-        fs::create_dir_all(corpus(target)).unwrap();
-        fs::write(corpus(target).join(name), bytes).unwrap();
-    };
     let joined = |set: &Value, rest: &Value| {
         let (set, rest) = (bytes(set), bytes(rest));
         let length = u16::try_from(set.len()).unwrap().to_be_bytes();

@@ -12,7 +12,6 @@
 )]
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use tokenim_envelope::hpke::{self, Encapsulated, SecretKey};
 use tokenim_envelope::{
@@ -21,71 +20,25 @@ use tokenim_envelope::{
 use tokenim_identity::{DeviceId, DeviceSigningKey, IdentityId};
 use tokenim_wire::{Digest, Height, Object, UnixSeconds};
 
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/envelope/targets.rs"]
 mod targets;
 
+use replay::{corpus, write};
 use targets::{Constant, EXPIRY, NETWORK, NOW, RECIPIENT, RECIPIENT_DEVICE, RECIPIENT_SEED, SENDER, SENDER_SEED};
 
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/envelope/corpus")
-        .join(target)
-}
-
-fn replay(target: &str, run: fn(&[u8])) {
-    let files = fs::read_dir(corpus(target)).unwrap_or_else(|error| panic!("no corpus for {target}: {error}"));
-    let mut count = 0;
-    for file in files {
-        run(&fs::read(file.unwrap().path()).unwrap());
-        count += 1;
-    }
-    assert!(count > 0, "the corpus of {target} is empty");
-}
-
-#[test]
-fn sealed_envelope() {
-    replay("sealed_envelope", targets::sealed_envelope);
-}
-
-#[test]
-fn open() {
-    replay("open", targets::open);
-}
-
-#[test]
-fn open_x_wing() {
-    replay("open_x_wing", targets::open_x_wing);
-}
-
-#[test]
-fn plaintext() {
-    replay("plaintext", targets::plaintext);
-}
-
-#[test]
-fn hpke_open() {
-    replay("hpke", targets::hpke);
-}
-
-#[test]
-fn hpke_open_x_wing() {
-    replay("hpke_x_wing", targets::hpke_x_wing);
-}
-
-#[test]
-fn public_key() {
-    replay("public_key", targets::public_key);
-}
-
-#[test]
-fn replay_cache() {
-    replay("replay_cache", targets::replay_cache);
-}
-
-#[test]
-fn replay_operations() {
-    replay("replay_operations", targets::replay_operations);
-}
+replay::tests!(
+    sealed_envelope,
+    open,
+    open_x_wing,
+    plaintext,
+    hpke,
+    hpke_x_wing,
+    public_key,
+    replay_cache,
+    replay_operations
+);
 
 #[test]
 fn the_seeds_reach_the_end_of_their_targets() {
@@ -153,10 +106,6 @@ fn valid(suite: Suite) -> SealedEnvelope {
 #[test]
 #[ignore = "writes fuzz/envelope/corpus"]
 fn write_seeds() {
-    let write = |target: &str, name: &str, bytes: &[u8]| {
-        fs::create_dir_all(corpus(target)).unwrap();
-        fs::write(corpus(target).join(name), bytes).unwrap();
-    };
     for (suite, target, header) in [(Suite::X25519, "open", 40), (Suite::XWing, "open_x_wing", 1131)] {
         let valid = valid(suite);
         let valid = valid.as_bytes();

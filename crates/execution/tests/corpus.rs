@@ -9,6 +9,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/execution/targets.rs"]
 mod targets;
 
@@ -16,37 +18,10 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
+use replay::write;
 use std::{fs, path::PathBuf};
 
-fn corpus(target: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../fuzz/execution/corpus", target]
-        .iter()
-        .collect()
-}
-
-fn replay(target: &str, run: fn(&[u8])) {
-    let mut files = 0;
-    for file in fs::read_dir(corpus(target)).unwrap() {
-        run(&fs::read(file.unwrap().path()).unwrap());
-        files += 1;
-    }
-    assert!(files > 0, "{target} has no corpus");
-}
-
-#[test]
-fn chain() {
-    replay("chain", targets::chain);
-}
-
-#[test]
-fn mempool() {
-    replay("mempool", targets::mempool);
-}
-
-#[test]
-fn payload() {
-    replay("payload", targets::payload);
-}
+replay::tests!(chain, mempool, payload);
 
 /// Bytes of a seed as input, so that ordinary test runs explore a little too; more with `TOKENIM_CASES`.
 fn explore(run: fn(&[u8])) {
@@ -76,10 +51,6 @@ fn mempools_of_seeds() {
 #[test]
 #[ignore = "writes files"]
 fn write_corpus() {
-    let write = |target: &str, name: &str, bytes: &[u8]| {
-        fs::create_dir_all(corpus(target)).unwrap();
-        fs::write(corpus(target).join(name), bytes).unwrap();
-    };
     // Choices: kind, lifetime, …, sponsor. See `chain`.
     let anchor = [0, 2, 3, 0];
     let incarnation = [1, 2, 1, 1, 1];

@@ -10,89 +10,39 @@
 )]
 
 mod common;
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/identity/targets.rs"]
 mod targets;
 
 use common::{NETWORK, bytes, device, envelope, person, place, rng, vectors};
-use std::{fs, path::PathBuf};
+use replay::write;
 use tokenim_identity::{
     Argon2Cost, DeviceConsent, HistoryEntry, IdentityId, Keystore, KeystoreKind, RootSigningKey, SafetyNumber,
     SignedRecord, VerificationCode, signed_bytes,
 };
 use tokenim_wire::Object;
 
-fn corpus(target: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../fuzz/identity/corpus", target]
-        .iter()
-        .collect()
-}
-
 fn length(bytes: &[u8]) -> [u8; 2] {
     u16::try_from(bytes.len()).unwrap().to_be_bytes()
 }
 
-fn replay(target: &str, run: fn(&[u8])) {
-    let mut files = 0;
-    for file in fs::read_dir(corpus(target)).unwrap() {
-        run(&fs::read(file.unwrap().path()).unwrap());
-        files += 1;
-    }
-    assert!(files > 0, "{target} has no corpus");
-}
-
-#[test]
-fn record() {
-    replay("record", targets::record);
-}
-
-#[test]
-fn state() {
-    replay("state", targets::state);
-}
-
-#[test]
-fn history() {
-    replay("history", targets::history);
-}
-
-#[test]
-fn share() {
-    replay("share", targets::share);
-}
-
-#[test]
-fn text() {
-    replay("text", targets::text);
-}
-
-#[test]
-fn signature() {
-    replay("signature", targets::signature);
-}
-
-#[test]
-fn keystore() {
-    replay("keystore", targets::keystore);
-}
-
-#[test]
-fn safety_number() {
-    replay("safety_number", targets::safety_number);
-}
-
-#[test]
-fn verification_code() {
-    replay("verification_code", targets::verification_code);
-}
+replay::tests!(
+    record,
+    state,
+    history,
+    share,
+    text,
+    signature,
+    keystore,
+    safety_number,
+    verification_code
+);
 
 /// Writes the corpus: `cargo test -p tokenim-identity --test corpus -- --ignored`.
 #[test]
 #[ignore = "writes files"]
 fn write_corpus() {
-    let write = |target: &str, name: &str, bytes: &[u8]| {
-        fs::create_dir_all(corpus(target)).unwrap();
-        fs::write(corpus(target).join(name), bytes).unwrap();
-    };
     let (phrase, none) = person();
     let add = SignedRecord::add_device(&NETWORK, &none, &phrase.root_key(0), &device(0), envelope(0)).unwrap();
     let one = none.apply(&place(5, 5), &add).unwrap();

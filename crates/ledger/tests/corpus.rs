@@ -10,89 +10,35 @@
 )]
 
 mod common;
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/ledger/targets.rs"]
 mod targets;
 
-use std::{fs, path::PathBuf};
+use replay::write;
 use tokenim_consensus::{Choice, Misbehaviour, View};
 use tokenim_identity::Signature;
 use tokenim_ledger::{AncestryProof, Evidence, NodeQueue, Payload, Transaction, WaitingNode, proof::MerkleTree};
 use tokenim_mailbox::mmr;
 use tokenim_wire::{BoundedVec, Digest, Epoch, Height, Object, encode, hex};
 
-fn corpus(target: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../fuzz/ledger/corpus", target]
-        .iter()
-        .collect()
-}
-
-fn replay(target: &str, run: fn(&[u8])) {
-    let mut files = 0;
-    for file in fs::read_dir(corpus(target)).unwrap() {
-        run(&fs::read(file.unwrap().path()).unwrap());
-        files += 1;
-    }
-    assert!(files > 0, "{target} has no corpus");
-}
-
-#[test]
-fn acceptance() {
-    replay("acceptance", targets::acceptance);
-}
-
-#[test]
-fn ancestry() {
-    replay("ancestry", targets::ancestry);
-}
-
-#[test]
-fn config() {
-    replay("config", targets::config);
-}
-
-#[test]
-fn evidence() {
-    replay("evidence", targets::evidence);
-}
-
-#[test]
-fn history() {
-    replay("history", targets::history);
-}
-
-#[test]
-fn lookup() {
-    replay("lookup", targets::lookup);
-}
-
-#[test]
-fn node_queue() {
-    replay("node_queue", targets::node_queue);
-}
-
-#[test]
-fn paths() {
-    replay("paths", targets::paths);
-}
-
-#[test]
-fn payload() {
-    replay("payload", targets::payload);
-}
-
-#[test]
-fn transaction() {
-    replay("transaction", targets::transaction);
-}
+replay::tests!(
+    acceptance,
+    ancestry,
+    config,
+    evidence,
+    history,
+    lookup,
+    node_queue,
+    paths,
+    payload,
+    transaction
+);
 
 /// Writes the corpus: `cargo test -p tokenim-ledger --test corpus -- --ignored`.
 #[test]
 #[ignore = "writes files"]
 fn write_corpus() {
-    let write = |target: &str, name: &str, bytes: &[u8]| {
-        fs::create_dir_all(corpus(target)).unwrap();
-        fs::write(corpus(target).join(name), bytes).unwrap();
-    };
     let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     let bytes = |value: &serde_json::Value| hex::decode(value.as_str().unwrap()).unwrap();
     let cut = |bytes: &[u8]| bytes[..bytes.len() - 1].to_vec();

@@ -9,41 +9,15 @@
     clippy::indexing_slicing
 )]
 
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/rpc/targets.rs"]
 mod targets;
 
-use std::{fs, path::PathBuf};
+use replay::write;
 use tokenim_wire::hex;
 
-fn corpus(target: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../fuzz/rpc/corpus", target]
-        .iter()
-        .collect()
-}
-
-fn replay(target: &str, run: fn(&[u8])) {
-    let mut files = 0;
-    for file in fs::read_dir(corpus(target)).unwrap() {
-        run(&fs::read(file.unwrap().path()).unwrap());
-        files += 1;
-    }
-    assert!(files > 0, "{target} has no corpus");
-}
-
-#[test]
-fn request() {
-    replay("request", targets::request);
-}
-
-#[test]
-fn response() {
-    replay("response", targets::response);
-}
-
-#[test]
-fn header() {
-    replay("header", targets::header);
-}
+replay::tests!(request, response, header);
 
 /// Writes the corpus, the short ones of the vectors: `cargo test -p tokenim-rpc --test corpus -- --ignored`.
 #[test]
@@ -61,9 +35,7 @@ fn write_corpus() {
             if case["zeros"] != 0 || bytes.len() > 2000 {
                 continue;
             }
-            let folder = corpus(&text("object"));
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join(text("name").replace(' ', "_")), bytes).unwrap();
+            write(&text("object"), &text("name").replace(' ', "_"), &bytes);
         }
     }
 }

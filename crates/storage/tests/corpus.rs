@@ -9,48 +9,19 @@
     clippy::indexing_slicing
 )]
 
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/storage/targets.rs"]
 mod targets;
 
-use std::{fs, path::PathBuf};
-
-fn corpus(target: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../fuzz/storage/corpus", target]
-        .iter()
-        .collect()
-}
-
-fn replay(target: &str, run: fn(&[u8])) {
-    let mut files = 0;
-    for file in fs::read_dir(corpus(target)).unwrap() {
-        run(&fs::read(file.unwrap().path()).unwrap());
-        files += 1;
-    }
-    assert!(files > 0, "{target} has no corpus");
-}
-
-#[test]
-fn state_store() {
-    replay("state_store", targets::state_store);
-}
-
-#[test]
-fn mailbox_store() {
-    replay("mailbox_store", targets::mailbox_store);
-}
-
-#[test]
-fn blob_store() {
-    replay("blob_store", targets::blob_store);
-}
+replay::tests!(state_store, mailbox_store, blob_store);
 
 /// Writes the corpus: `cargo test -p tokenim-storage --test corpus -- --ignored`.
 #[test]
 #[ignore = "writes files"]
 fn write_corpus() {
     for target in ["state_store", "mailbox_store", "blob_store"] {
-        fs::create_dir_all(corpus(target)).unwrap();
-        let write = |name: &str, bytes: &[u8]| fs::write(corpus(target).join(name), bytes).unwrap();
+        let write = |name: &str, bytes: &[u8]| replay::write(target, name, bytes);
         write("empty", &[]);
         write("counting", &(0..=255).collect::<Vec<u8>>());
         // Multiplication spreads a few bytes over all operations.

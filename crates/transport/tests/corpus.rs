@@ -9,49 +9,19 @@
     clippy::indexing_slicing
 )]
 
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/transport/targets.rs"]
 mod targets;
 
-use std::{fs, path::PathBuf};
+use replay::write;
 
-fn corpus(target: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../fuzz/transport/corpus", target]
-        .iter()
-        .collect()
-}
-
-fn replay(target: &str, run: fn(&[u8])) {
-    let mut files = 0;
-    for file in fs::read_dir(corpus(target)).unwrap() {
-        run(&fs::read(file.unwrap().path()).unwrap());
-        files += 1;
-    }
-    assert!(files > 0, "{target} has no corpus");
-}
-
-#[test]
-fn frame_reader() {
-    replay("frame_reader", targets::frame_reader);
-}
-
-#[test]
-fn frame_round_trip() {
-    replay("frame_round_trip", targets::frame_round_trip);
-}
-
-#[test]
-fn read_to_end() {
-    replay("read_to_end", targets::read_to_end);
-}
+replay::tests!(frame_reader, frame_round_trip, read_to_end);
 
 /// Writes the corpus: `cargo test -p tokenim-transport --test corpus -- --ignored`.
 #[test]
 #[ignore = "writes files"]
 fn write_corpus() {
-    let write = |target: &str, name: &str, bytes: &[u8]| {
-        fs::create_dir_all(corpus(target)).unwrap();
-        fs::write(corpus(target).join(name), bytes).unwrap();
-    };
     let vectors: serde_json::Value = serde_json::from_str(include_str!("vectors/frames.json")).unwrap();
     for (index, vector) in vectors.as_array().unwrap().iter().enumerate() {
         let limit = vector["body_bytes_max"].as_u64().unwrap().min(0xffff) as u16;

@@ -10,57 +10,22 @@
 )]
 
 mod common;
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/wallet/targets.rs"]
 mod targets;
 
 use common::{bytes, list, text, vectors};
-use std::{fs, path::PathBuf};
+use replay::write;
 use tokenim_wallet::{Opening, WalletSignature};
 use tokenim_wire::{Object, encode};
 
-fn corpus(target: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../fuzz/wallet/corpus", target]
-        .iter()
-        .collect()
-}
-
-fn replay(target: &str, run: fn(&[u8])) {
-    let mut files = 0;
-    for file in fs::read_dir(corpus(target)).unwrap() {
-        run(&fs::read(file.unwrap().path()).unwrap());
-        files += 1;
-    }
-    assert!(files > 0, "{target} has no corpus");
-}
-
-#[test]
-fn account() {
-    replay("account", targets::account);
-}
-
-#[test]
-fn opening() {
-    replay("opening", targets::opening);
-}
-
-#[test]
-fn signature() {
-    replay("signature", targets::signature);
-}
-
-#[test]
-fn statement() {
-    replay("statement", targets::statement);
-}
+replay::tests!(account, opening, signature, statement);
 
 /// Writes the corpus: `cargo test -p tokenim-wallet --test corpus -- --ignored`.
 #[test]
 #[ignore = "writes files"]
 fn write_corpus() {
-    let write = |target: &str, name: &str, bytes: &[u8]| {
-        fs::create_dir_all(corpus(target)).unwrap();
-        fs::write(corpus(target).join(name), bytes).unwrap();
-    };
     for (number, link) in list(&vectors("links.json")["links"]).iter().enumerate() {
         let (name, bytes) = (text(link, "name"), bytes(link, "opening"));
         let opening = Opening::from_bytes(&bytes).unwrap();

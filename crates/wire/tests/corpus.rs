@@ -9,50 +9,20 @@
     clippy::indexing_slicing
 )]
 
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/wire/targets.rs"]
 mod targets;
 
-use std::{fs, path::PathBuf};
+use replay::write;
 use tokenim_wire::{BoundedBytes, BoundedString, BoundedVec, Digest, Height, encode, frame};
 
-fn corpus(target: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../fuzz/wire/corpus", target]
-        .iter()
-        .collect()
-}
-
-fn replay(target: &str, run: fn(&[u8])) {
-    let mut files = 0;
-    for file in fs::read_dir(corpus(target)).unwrap() {
-        run(&fs::read(file.unwrap().path()).unwrap());
-        files += 1;
-    }
-    assert!(files > 0, "{target} has no corpus");
-}
-
-#[test]
-fn decode() {
-    replay("decode", targets::decode);
-}
-
-#[test]
-fn frame() {
-    replay("frame", targets::frame);
-}
-
-#[test]
-fn text() {
-    replay("text", targets::text);
-}
+replay::tests!(decode, frame, text);
 
 /// Writes the corpus: `cargo test -p tokenim-wire --test corpus -- --ignored`.
 #[test]
 #[ignore = "writes files"]
 fn write_corpus() {
-    let write = |target: &str, name: &str, bytes: &[u8]| {
-        fs::create_dir_all(corpus(target)).unwrap();
-        fs::write(corpus(target).join(name), bytes).unwrap();
-    };
     let fields = |number: u64, list: Vec<u16>, blob: Vec<u8>, text: &str| {
         let list = BoundedVec::<u16, 4>::try_from(list).unwrap();
         encode(&(
