@@ -317,6 +317,7 @@ pub fn mempool(data: &[u8]) {
         anchor_transactions: 2,
         anchor_bytes: 400,
         sponsor_transactions_max: 3,
+        sponsor_group_updates_max: 2,
         sponsor_anchors: 1,
         remembered_max: 4,
     };

@@ -2,17 +2,19 @@
 
 use std::sync::LazyLock;
 use tokenim_identity::{
-    DeviceKeys, DeviceSigningKey, EnvelopeKey, MailboxSigningKey, NodeKey, NodeSigningKey, Signature,
+    DeviceKeys, DeviceSigningKey, EnvelopeKey, EpochSigningKey, MailboxSigningKey, NodeKey, NodeSigningKey, Signature,
 };
 use tokenim_mailbox::{
     CapabilityError, ContactStock, Descriptor, LogEntry, Member, Misconduct, NodeSet, PlacementId, Postage,
     PostageBits, PublishRequest, QuorumReceipt, ReadRequest, SignedContactKeys, SignedHead, StorageReceipt,
     WriteAuthority, WritePolicy, WriteRequest, check_postage, check_publish, check_read, check_write, find_postage,
+    group::{GroupError, GroupNode, GroupStart, GroupUpdate, LedgerPlace, RecordedChild},
     mmr::{self, Accumulator, Proof},
     swarm,
 };
 use tokenim_wire::{
-    Digest, EnvelopeId, NetworkId, Object, SetEpoch, UnixSeconds, decode as decode_value, encode, hash,
+    Digest, EnvelopeId, Height, NetworkId, Object, SetEpoch, UnixMillis, UnixSeconds, decode as decode_value, encode,
+    hash,
 };
 
 /// The network of all targets.
@@ -63,6 +65,15 @@ pub static LISTED: LazyLock<DeviceKeys> = LazyLock::new(|| DeviceKeys {
     inbox_nonce: [1; 16],
 });
 
+/// The key of the entry that children are added to.
+pub static EPOCH: LazyLock<EpochSigningKey> = LazyLock::new(|| EpochSigningKey::from_seed([205; 32]));
+
+/// The session that it starts.
+pub static GROUP: LazyLock<GroupStart> = LazyLock::new(|| GroupStart {
+    nonce: [6; 32],
+    key: EPOCH.verifying_key(),
+});
+
 /// What decodes encodes to the same bytes.
 fn object<T: Object>(data: &[u8]) -> Option<T> {
     let value = T::from_bytes(data).ok()?;
@@ -76,7 +87,7 @@ pub fn decode(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else {
         return;
     };
-    match kind % 9 {
+    match kind % 11 {
         0 => {
             if let Some(descriptor) = object::<Descriptor>(data) {
                 let again = Descriptor::from_bytes(data).unwrap();
@@ -142,10 +153,20 @@ pub fn decode(data: &[u8]) {
                 }
             }
         }
-        _ => {
+        8 => {
             if let Some(stock) = object::<ContactStock>(data) {
                 assert!(stock.packages.len() <= 32);
                 assert_eq!(stock.digest(), ContactStock::from_bytes(data).unwrap().digest());
+            }
+        }
+        9 => {
+            if let Some(update) = object::<GroupUpdate>(data) {
+                assert_eq!(update.entry(), GroupUpdate::from_bytes(data).unwrap().entry());
+            }
+        }
+        _ => {
+            if let Some(node) = object::<GroupNode>(data) {
+                assert!(node.children.len() <= 8);
             }
         }
     }
@@ -375,5 +396,62 @@ pub fn mmr(data: &[u8]) {
         digests[place] = hash(mmr::NODE_LABEL, &[rest]);
         let changed = Proof::from_digests(digests).unwrap();
         assert!(mmr::verify(&root, past, index, &leaf, &changed).is_err());
+    }
+}
+
+/// The time (8), the number of children that the entry has (1), then an update: a child is adopted only if the entry's
+/// key signed it, it is new and there is room; then nothing of the entry has changed but for one child more at the end.
+pub fn group(data: &[u8]) {
+    let Some((now, data)) = data.split_first_chunk::<8>() else {
+        return;
+    };
+    let Some((children, data)) = data.split_first() else {
+        return;
+    };
+    let Some(update) = object::<GroupUpdate>(data) else {
+        return;
+    };
+    let place = LedgerPlace {
+        height: Height::new(5),
+        time: UnixMillis::new(6),
+        index: 7,
+    };
+    match &update {
+        GroupUpdate::Start(start) => {
+            let node = GroupNode::start(start, place);
+            assert_eq!((update.entry(), node.key), (Ok(start.handle().root()), start.key));
+            assert!(node.children.is_empty());
+        }
+        GroupUpdate::Child(signed) => {
+            let now = UnixSeconds::new(u64::from_be_bytes(*now));
+            if signed.verify_receipt(&NETWORK, &[&NODES], now).is_ok() {
+                assert_eq!(signed.receipt.envelope, signed.child.envelope);
+                assert!(signed.receipt.verify_in(&NETWORK, &NODES).is_ok());
+            }
+            let mut entry = GroupNode::start(&GROUP, place);
+            for number in 0..children % 9 {
+                let mut child = signed.child.clone();
+                child.commitment = [number; 32].into();
+                entry.children.push(RecordedChild { child, place }).unwrap();
+            }
+            if let Ok(adopted) = entry.adopt(&NETWORK, signed, place) {
+                assert!(
+                    GROUP
+                        .key
+                        .verify_zip215(&NETWORK, &signed.child, &signed.signature)
+                        .is_ok()
+                );
+                assert_eq!(adopted.parent.children.len(), entry.children.len() + 1);
+                assert_eq!(adopted.parent.children[..entry.children.len()], entry.children[..]);
+                assert_eq!(adopted.entry.key, signed.child.next);
+                assert_eq!(update.entry(), Ok(adopted.id));
+                assert!(object::<GroupNode>(&adopted.parent.to_bytes().unwrap()).is_some());
+                let twice = adopted.parent.adopt(&NETWORK, signed, place);
+                assert_eq!(twice, Err(GroupError::Duplicate));
+                // Its own key does not add to its parent, but to itself.
+                assert!(adopted.entry.adopt(&NETWORK, signed, place).is_err() || adopted.entry.key == GROUP.key);
+            }
+        }
+        _ => {}
     }
 }

@@ -54,7 +54,9 @@ pub fn response(data: &[u8]) {
         response.clone().into_copied().err(),
         response.clone().into_published().err(),
         response.clone().into_fetched_contact().err(),
-        response.into_history().err(),
+        response.clone().into_history().err(),
+        response.clone().into_submitted_group().err(),
+        response.into_group_node().err(),
     ];
     let fits = taken.iter().filter(|error| error.is_none()).count();
     assert_eq!(fits, usize::from(!refusal));

@@ -112,6 +112,8 @@ pub struct Committed {
     pub outcomes: Vec<(TransactionId, Outcome)>,
     /// The quorum receipts that it anchors, ascending.
     pub leaves: Vec<Digest>,
+    /// The entries of group logs that are new or have a new child, ascending by state key.
+    pub groups: Vec<StateKey>,
     /// The new node set, if it changed.
     pub node_set: Option<Arc<NodeSet>>,
 }
@@ -501,6 +503,7 @@ impl<S: StateStore> Executor<S> {
                 fresh: false,
                 outcomes: Vec::new(),
                 leaves: Vec::new(),
+                groups: Vec::new(),
                 node_set: None,
             });
         }
@@ -541,6 +544,7 @@ impl<S: StateStore> Executor<S> {
             fresh: true,
             outcomes: overlay.outcomes.clone(),
             leaves: overlay.leaves.clone(),
+            groups: overlay.groups.iter().copied().collect(),
             node_set: overlay.sets_changed.then(|| Arc::clone(&overlay.snapshot.sets.current)),
         })
     }

@@ -17,12 +17,13 @@ use tokenim_ledger::{
 };
 use tokenim_mailbox::{
     Incarnation, Member, NodeSet, PlacementId,
+    group::{GroupNode, GroupUpdate, LedgerPlace},
     mmr::{Accumulator, Appended},
 };
 use tokenim_storage::StateStore;
 use tokenim_wire::{
-    BoundedVec, Digest, Epoch, Height, NetworkId, Object, UnixMillis, decode, encode, limits::BLOCK_TRANSACTIONS_MAX,
-    limits::NODES_MAX,
+    BoundedVec, Digest, Epoch, Height, NetworkId, Object, UnixMillis, UnixSeconds, decode, encode,
+    limits::{BLOCK_TRANSACTIONS_MAX, NODES_MAX, SPONSOR_GROUP_UPDATES_PER_BLOCK_MAX},
 };
 
 use crate::{
@@ -45,6 +46,31 @@ fn stored<T: Object>(bytes: &[u8]) -> Result<T, ExecutionError> {
     T::from_bytes(bytes).map_err(|_| ExecutionError::Damaged("a value of the state"))
 }
 
+/// What of its sponsor's quota is used in a block.
+#[derive(Clone, Copy, Debug, Default)]
+struct Quota {
+    transactions: usize,
+    /// Of them, updates of group logs: fewer than all, so that something is left for the rest.
+    group_updates: usize,
+}
+
+impl Quota {
+    /// With one transaction more.
+    fn with(self, transaction: &Transaction) -> Self {
+        let is_group = matches!(transaction.body, Body::Group(_));
+        Self {
+            transactions: self.transactions.saturating_add(1),
+            group_updates: self.group_updates.saturating_add(usize::from(is_group)),
+        }
+    }
+
+    /// Whether a block may hold this much of one sponsor.
+    fn is_kept(&self, limits: &LedgerLimits) -> bool {
+        self.transactions <= usize::from(limits.sponsor_transactions_per_block)
+            && self.group_updates <= SPONSOR_GROUP_UPDATES_PER_BLOCK_MAX
+    }
+}
+
 /// Bytes of a payload beside its transactions: version, and their number.
 const PAYLOAD_FRAME_BYTES: usize = 1 + 5;
 
@@ -61,9 +87,13 @@ pub(crate) struct Run<'a, S> {
     history: BTreeMap<Vec<u8>, Vec<u8>>,
     leaves: BTreeSet<Digest>,
     outcomes: Vec<(TransactionId, Outcome)>,
+    /// How many of them were applied.
+    applied: u32,
     expiring: BTreeSet<(Height, TransactionId)>,
     expired: Vec<TransactionId>,
-    quota: BTreeMap<NodeKey, u16>,
+    quota: BTreeMap<NodeKey, Quota>,
+    /// Entries of group logs that are new or have a new child.
+    groups: BTreeSet<StateKey>,
     payload_bytes: usize,
 }
 
@@ -132,6 +162,7 @@ pub(crate) struct Effects {
     appended: Appended,
     changes: BTreeMap<StateKey, Option<Vec<u8>>>,
     history: BTreeMap<Vec<u8>, Vec<u8>>,
+    groups: BTreeSet<StateKey>,
     update: tree::TreeUpdate,
     leaves: Vec<Digest>,
     outcomes: Vec<(TransactionId, Outcome)>,
@@ -152,6 +183,7 @@ impl Effects {
             payload,
             changes: self.changes,
             history: self.history,
+            groups: self.groups,
             nodes: self.update.nodes.into_iter().collect(),
             stale: self.update.stale,
             leaves: self.leaves,
@@ -186,9 +218,11 @@ impl<'a, S: StateStore> Run<'a, S> {
             history: BTreeMap::new(),
             leaves: BTreeSet::new(),
             outcomes: Vec::new(),
+            applied: 0,
             expiring: BTreeSet::new(),
             expired: Vec::new(),
             quota: BTreeMap::new(),
+            groups: BTreeSet::new(),
             payload_bytes: PAYLOAD_FRAME_BYTES,
         };
         for id in run.view.expiring_at(parent.header.height)? {
@@ -262,18 +296,22 @@ impl<'a, S: StateStore> Run<'a, S> {
 
     /// Whether one more transaction of this sponsor and length has room in the block.
     pub(crate) fn has_room(&self, transaction: &VerifiedTransaction) -> bool {
-        let used = self.quota.get(&transaction.transaction().sponsor).copied().unwrap_or(0);
+        let quota = self.quota_with(transaction.transaction());
         let bytes = self.payload_bytes.saturating_add(transaction.encoded_len());
-        used < self.rules.limits.sponsor_transactions_per_block
-            && self.outcomes.len() < BLOCK_TRANSACTIONS_MAX
-            && bytes <= PAYLOAD_BYTES_MAX
+        quota.is_kept(&self.rules.limits) && self.outcomes.len() < BLOCK_TRANSACTIONS_MAX && bytes <= PAYLOAD_BYTES_MAX
+    }
+
+    /// What its sponsor uses with one transaction more.
+    fn quota_with(&self, transaction: &Transaction) -> Quota {
+        let used = self.quota.get(&transaction.sponsor).copied().unwrap_or_default();
+        used.with(transaction)
     }
 
     /// Counts a transaction against the quota of its sponsor and the room in the block. That it has room was asked
     /// before.
     fn take_room(&mut self, transaction: &VerifiedTransaction) {
-        let used = self.quota.entry(transaction.transaction().sponsor).or_insert(0);
-        *used = used.saturating_add(1);
+        let quota = self.quota_with(transaction.transaction());
+        self.quota.insert(transaction.transaction().sponsor, quota);
         self.payload_bytes = self.payload_bytes.saturating_add(transaction.encoded_len());
     }
 
@@ -316,11 +354,13 @@ impl<'a, S: StateStore> Run<'a, S> {
             }
             Body::Anchor(_) => Err(Rejection::Anchor),
             Body::RegisterIncarnation(registration) => self.apply_incarnation(&transaction.sponsor, registration)?,
+            Body::Group(update) => self.apply_group(update)?,
             _ => Err(Rejection::Unsupported),
         };
         if applied.is_ok() {
             self.put(StateKey::recent(&id), encode(&transaction.valid_until)?);
             self.expiring.insert((transaction.valid_until, id));
+            self.applied = self.applied.saturating_add(1);
         }
         Ok(applied)
     }
@@ -433,6 +473,53 @@ impl<'a, S: StateStore> Run<'a, S> {
         Ok(Ok(()))
     }
 
+    /// Starts a group log, or adds an entry to one. Who the members are, and whether what they commit to makes sense, is
+    /// not known here: the key of the entry before has to sign, and the commit has to be stored.
+    fn apply_group(&mut self, update: &GroupUpdate) -> Result<Result<(), Rejection>, ExecutionError> {
+        // Only applied ones count, so that a rejected one leaves no trace.
+        let place = LedgerPlace {
+            height: self.height,
+            time: self.time,
+            index: self.applied,
+        };
+        let handle = update.handle();
+        match update {
+            GroupUpdate::Start(start) => {
+                let key = StateKey::group(&handle, &handle.root());
+                if self.value(&key)?.is_some() {
+                    return Ok(Err(Rejection::GroupExists));
+                }
+                self.put_group(key, &GroupNode::start(start, place))?;
+            }
+            GroupUpdate::Child(signed) => {
+                let key = StateKey::group(&handle, &signed.child.parent);
+                let Some(bytes) = self.value(&key)? else {
+                    return Ok(Err(Rejection::GroupParentUnknown));
+                };
+                let network = &self.rules.network;
+                let adopted = match stored::<GroupNode>(&bytes)?.adopt(network, signed, place) {
+                    Ok(adopted) => adopted,
+                    Err(error) => return Ok(Err(error.into())),
+                };
+                let sets: [&NodeSet; 2] = [&self.sets.current, &self.sets.previous];
+                let now = UnixSeconds::new(self.time.get() / 1_000);
+                if let Err(error) = signed.verify_receipt(network, &sets, now) {
+                    return Ok(Err(error.into()));
+                }
+                self.put_group(key, &adopted.parent)?;
+                self.put_group(StateKey::group(&handle, &adopted.id), &adopted.entry)?;
+            }
+            _ => return Ok(Err(Rejection::Unsupported)),
+        }
+        Ok(Ok(()))
+    }
+
+    fn put_group(&mut self, key: StateKey, node: &GroupNode) -> Result<(), ExecutionError> {
+        self.put(key, node.to_bytes()?);
+        self.groups.insert(key);
+        Ok(())
+    }
+
     /// Ends the block: the roots, and all that is needed to commit it or to build on it.
     pub(crate) fn finish(self) -> Result<Effects, ExecutionError> {
         let changes = self.changes.iter().map(|(key, value)| (key, value.as_ref()));
@@ -460,6 +547,7 @@ impl<'a, S: StateStore> Run<'a, S> {
             appended,
             changes: self.changes,
             history: self.history,
+            groups: self.groups,
             update,
             leaves,
             outcomes: self.outcomes,
@@ -472,12 +560,12 @@ impl<'a, S: StateStore> Run<'a, S> {
 /// Reads the transactions of a payload and checks what does not depend on the state.
 pub(crate) fn verified_payload(rules: &Rules, payload: &[u8]) -> Result<Vec<VerifiedTransaction>, InvalidBlock> {
     let payload = Payload::from_bytes(payload).map_err(InvalidBlock::Payload)?;
-    let mut quota: BTreeMap<NodeKey, u16> = BTreeMap::new();
+    let mut quota: BTreeMap<NodeKey, Quota> = BTreeMap::new();
     // Quotas before signatures: they are cheap.
     for (index, transaction) in payload.transactions().iter().enumerate() {
-        let used = quota.entry(transaction.sponsor).or_insert(0);
-        *used = used.saturating_add(1);
-        if *used > rules.limits.sponsor_transactions_per_block {
+        let used = quota.entry(transaction.sponsor).or_default();
+        *used = used.with(transaction);
+        if !used.is_kept(&rules.limits) {
             return Err(InvalidBlock::SponsorQuota { index });
         }
     }

@@ -10,7 +10,7 @@ use tokenim_wire::{
     Height,
     limits::{
         BLOCK_TRANSACTIONS_MAX, MEMPOOL_BYTES_MAX, MEMPOOL_TRANSACTIONS_MAX, MEMPOOL_TRANSACTIONS_PER_SPONSOR_MAX,
-        SPONSOR_TRANSACTIONS_PER_BLOCK_MAX,
+        SPONSOR_GROUP_UPDATES_PER_BLOCK_MAX, SPONSOR_TRANSACTIONS_PER_BLOCK_MAX,
     },
 };
 
@@ -28,6 +28,8 @@ pub struct MempoolLimits {
     pub anchor_bytes: usize,
     /// Transactions of one sponsor.
     pub sponsor_transactions_max: usize,
+    /// Of them, updates of group logs.
+    pub sponsor_group_updates_max: usize,
     /// Anchors of one sponsor beyond that.
     pub sponsor_anchors: usize,
     /// Transactions that are remembered after they were committed, so that gossip doesn't bring them back.
@@ -42,6 +44,7 @@ impl Default for MempoolLimits {
             anchor_transactions: MEMPOOL_TRANSACTIONS_MAX / 4,
             anchor_bytes: MEMPOOL_BYTES_MAX / 4,
             sponsor_transactions_max: MEMPOOL_TRANSACTIONS_PER_SPONSOR_MAX,
+            sponsor_group_updates_max: SPONSOR_GROUP_UPDATES_PER_BLOCK_MAX,
             sponsor_anchors: 2,
             remembered_max: 4 * MEMPOOL_TRANSACTIONS_MAX,
         }
@@ -91,6 +94,14 @@ pub enum MempoolError {
     Full,
 }
 
+/// What waits of one sponsor.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    transactions: usize,
+    /// Of them, updates of group logs.
+    group_updates: usize,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
     transactions: usize,
@@ -106,7 +117,7 @@ pub struct Mempool {
     by_arrival: BTreeMap<u64, VerifiedTransaction>,
     by_id: BTreeMap<TransactionId, u64>,
     expiring: BTreeSet<(Height, u64)>,
-    sponsors: BTreeMap<NodeKey, usize>,
+    sponsors: BTreeMap<NodeKey, Waiting>,
     all: Held,
     others: Held,
     remembered: BTreeMap<TransactionId, Height>,
@@ -115,6 +126,10 @@ pub struct Mempool {
 
 fn is_anchor(transaction: &VerifiedTransaction) -> bool {
     matches!(transaction.transaction().body, Body::Anchor(_))
+}
+
+fn is_group_update(transaction: &VerifiedTransaction) -> bool {
+    matches!(transaction.transaction().body, Body::Group(_))
 }
 
 impl Mempool {
@@ -142,9 +157,12 @@ impl Mempool {
         }
         let anchor = is_anchor(&transaction);
         let sponsor = transaction.transaction().sponsor;
-        let waiting = self.sponsors.get(&sponsor).copied().unwrap_or(0);
+        let waiting = self.sponsors.get(&sponsor).copied().unwrap_or_default();
         let extra = if anchor { self.limits.sponsor_anchors } else { 0 };
-        if waiting >= self.limits.sponsor_transactions_max.saturating_add(extra) {
+        let group_update = is_group_update(&transaction);
+        if waiting.transactions >= self.limits.sponsor_transactions_max.saturating_add(extra)
+            || (group_update && waiting.group_updates >= self.limits.sponsor_group_updates_max)
+        {
             return Err(MempoolError::SponsorQuota);
         }
         let bytes = transaction.encoded_len();
@@ -166,7 +184,11 @@ impl Mempool {
         self.next = self.next.saturating_add(1);
         self.by_id.insert(id, arrival);
         self.expiring.insert((valid_until, arrival));
-        self.sponsors.insert(sponsor, waiting.saturating_add(1));
+        let waiting = Waiting {
+            transactions: waiting.transactions.saturating_add(1),
+            group_updates: waiting.group_updates.saturating_add(usize::from(group_update)),
+        };
+        self.sponsors.insert(sponsor, waiting);
         let count = |held: &mut Held| {
             held.transactions = held.transactions.saturating_add(1);
             held.bytes = held.bytes.saturating_add(bytes);
@@ -222,10 +244,16 @@ impl Mempool {
         self.by_id.remove(transaction.id());
         self.expiring.remove(&(valid_until, arrival));
         let sponsor = transaction.transaction().sponsor;
-        match self.sponsors.get(&sponsor).copied() {
-            Some(waiting) if waiting > 1 => self.sponsors.insert(sponsor, waiting.saturating_sub(1)),
-            _ => self.sponsors.remove(&sponsor),
-        };
+        let one = usize::from(is_group_update(&transaction));
+        match self.sponsors.get_mut(&sponsor) {
+            Some(waiting) if waiting.transactions > 1 => {
+                waiting.transactions = waiting.transactions.saturating_sub(1);
+                waiting.group_updates = waiting.group_updates.saturating_sub(one);
+            }
+            _ => {
+                self.sponsors.remove(&sponsor);
+            }
+        }
         let bytes = transaction.encoded_len();
         let count = |held: &mut Held| {
             held.transactions = held.transactions.saturating_sub(1);

@@ -66,6 +66,8 @@ pub(crate) struct Overlay {
     pub(crate) changes: BTreeMap<StateKey, Option<Vec<u8>>>,
     /// Rows of the history of identities: genesis records and applied records.
     pub(crate) history: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Entries of group logs that are new or have a new child.
+    pub(crate) groups: BTreeSet<StateKey>,
     pub(crate) nodes: BTreeMap<Vec<u8>, Node>,
     pub(crate) stale: BTreeSet<Vec<u8>>,
     /// Leaves of the receipts tree, ascending.

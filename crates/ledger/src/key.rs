@@ -1,6 +1,7 @@
 //! Where in the state what is kept.
 
 use tokenim_identity::{IdentityId, NodeKey};
+use tokenim_mailbox::group::{GroupEntryId, GroupHandle};
 use tokenim_wire::{Label, bytes_newtype, hash};
 
 use crate::TransactionId;
@@ -9,7 +10,7 @@ bytes_newtype! {
     /// A key of the state: 256 bits that place an entry in the state tree.
     ///
     /// ```text
-    /// H("tokenim/state-key/v1", kind, 1 byte ‖ subject, 0 or 32 bytes)
+    /// H("tokenim/state-key/v1", kind, 1 byte ‖ subject, 0, 32 or 64 bytes)
     /// ```
     ///
     /// | kind | subject | value |
@@ -21,6 +22,7 @@ bytes_newtype! {
     /// | 4 | identity id | `IdentityState` |
     /// | 5 | node key | `Incarnation` |
     /// | 6 | transaction id | `Height`, the last at which it was valid |
+    /// | 7 | handle ‖ entry id | `GroupNode` |
     pub struct StateKey([u8; 32]);
 }
 
@@ -71,5 +73,11 @@ impl StateKey {
     #[must_use]
     pub fn recent(transaction: &TransactionId) -> Self {
         Self::new(6, transaction.as_bytes())
+    }
+
+    /// Of an entry of a session's group log.
+    #[must_use]
+    pub fn group(handle: &GroupHandle, entry: &GroupEntryId) -> Self {
+        Self::from_bytes(hash(LABEL, &[&[7], handle.as_bytes(), entry.as_bytes()]).to_bytes())
     }
 }

@@ -4,7 +4,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use tokenim_consensus::{FinalHeader, FinalityError, FinalityProof, ValidatorSet};
 use tokenim_identity::{HistoryEntry, IdentityId, IdentityState, NodeKey, Place, RecordError};
-use tokenim_mailbox::{Incarnation, NodeSet, ReceiptError, mmr::MmrError};
+use tokenim_mailbox::{
+    Incarnation, NodeSet, ReceiptError,
+    group::{GroupEntryId, GroupHandle, GroupNode},
+    mmr::MmrError,
+};
 use tokenim_wire::{DecodeError, EncodeError, Height, NetworkId, Object, UnixMillis, decode};
 
 use crate::{
@@ -273,6 +277,22 @@ impl LightClient {
     ) -> Result<(FinalHeader, Option<Incarnation>), ProofError> {
         let (header, value) = self.verify_value(&StateKey::incarnation(node), proof, max_age)?;
         Ok((header, value.map(|bytes| decode(bytes, bytes.len())).transpose()?))
+    }
+
+    /// Checks what the group log of a session has at an entry, if it is there: the key that signs what follows, and what
+    /// follows; as in [`verify_identity`](Self::verify_identity). More may follow after the height shown.
+    ///
+    /// # Errors
+    /// [`ProofError`]
+    pub fn verify_group_node(
+        &self,
+        handle: &GroupHandle,
+        entry: &GroupEntryId,
+        proof: &LookupProof,
+        max_age: Option<(UnixMillis, Duration)>,
+    ) -> Result<(FinalHeader, Option<GroupNode>), ProofError> {
+        let (header, value) = self.verify_value(&StateKey::group(handle, entry), proof, max_age)?;
+        Ok((header, value.map(GroupNode::from_bytes).transpose()?))
     }
 
     /// Checks that a transaction was applied and is still recent; the height is the last at which it was valid. That

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tokenim_identity::RecordError;
+use tokenim_mailbox::group::GroupError;
 use tokenim_wire::UnixMillis;
 
 /// Why a transaction changed nothing. Part of what all nodes agree on: the same transaction on the same state gets the
@@ -143,6 +144,33 @@ pub enum Rejection {
     /// 41: the identity has as many links as it may have.
     #[error("the identity has as many links as it may have: take one back first")]
     LinksFull,
+    /// 42: the session is started already.
+    #[error("the session has been started already")]
+    GroupExists,
+    /// 43: the entry that it is to follow is not there.
+    #[error("the group log has no such entry to follow")]
+    GroupParentUnknown,
+    /// 44: the entry has this child already.
+    #[error("the entry is in the group log already")]
+    GroupChildKnown,
+    /// 45: the entry has as many children as it may have.
+    #[error("the entry before it has as many children as it may have: follow the first valid one")]
+    GroupChildrenFull,
+    /// 46: the key that the parent announced did not sign it.
+    #[error("the entry is not signed with the key that the one before it announced")]
+    GroupSignature,
+    /// 47: the receipt is for another envelope or mailbox.
+    #[error("the receipt is not for the commit that the entry names")]
+    GroupReceiptForeign,
+    /// 48: the commit is kept for too short a time.
+    #[error("the commit is not kept for long enough: store it until a later expiry")]
+    GroupKeptTooShortly,
+    /// 49: the receipt is of a node set that is neither current nor previous.
+    #[error("the receipt of the commit is of a node set that is neither current nor previous: store it again")]
+    GroupReceiptSetEpoch,
+    /// 50: the receipt does not hold.
+    #[error("the receipt of the commit does not hold")]
+    GroupReceipt,
 }
 
 impl Rejection {
@@ -192,6 +220,15 @@ impl Rejection {
             Self::LinkExists => 39,
             Self::LinkUnknown => 40,
             Self::LinksFull => 41,
+            Self::GroupExists => 42,
+            Self::GroupParentUnknown => 43,
+            Self::GroupChildKnown => 44,
+            Self::GroupChildrenFull => 45,
+            Self::GroupSignature => 46,
+            Self::GroupReceiptForeign => 47,
+            Self::GroupKeptTooShortly => 48,
+            Self::GroupReceiptSetEpoch => 49,
+            Self::GroupReceipt => 50,
         }
     }
 
@@ -204,6 +241,7 @@ impl Rejection {
             | Self::NodeQueueFull
             | Self::GenesisMissing
             | Self::UnknownSponsor
+            | Self::GroupParentUnknown
             | Self::NotDue { .. } => true,
             Self::RecordSequence { expected, actual } => *actual > *expected,
             _ => false,
@@ -240,6 +278,21 @@ impl From<RecordError> for Rejection {
             RecordError::LinksFull => Self::LinksFull,
             // Heights never go back here, and what was decoded has an encoding.
             _ => Self::Record,
+        }
+    }
+}
+
+impl From<GroupError> for Rejection {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::ReceiptForeign => Self::GroupReceiptForeign,
+            GroupError::Duplicate => Self::GroupChildKnown,
+            GroupError::Full => Self::GroupChildrenFull,
+            GroupError::Signature => Self::GroupSignature,
+            GroupError::KeptTooShortly => Self::GroupKeptTooShortly,
+            GroupError::UnknownSetEpoch => Self::GroupReceiptSetEpoch,
+            // What was decoded has an encoding.
+            _ => Self::GroupReceipt,
         }
     }
 }

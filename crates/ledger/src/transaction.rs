@@ -4,7 +4,7 @@ use alloc::{boxed::Box, vec::Vec};
 use serde::{Deserialize, Serialize};
 use tokenim_consensus::Block;
 use tokenim_identity::{Genesis, Node, NodeKey, NodeSigningKey, Signature, SignedRecord, Statement};
-use tokenim_mailbox::Incarnation;
+use tokenim_mailbox::{Incarnation, group::GroupUpdate};
 use tokenim_wire::{
     BoundedVec, Digest, EncodeError, Height, Label, NetworkId, Object, bytes_newtype, encode, encoded_len, hash, limits,
 };
@@ -77,6 +77,14 @@ pub enum Body {
     Anchor(Anchor),
     /// Number 3: registers an incarnation of the sponsor.
     RegisterIncarnation(IncarnationRegistration),
+    /// Number 4: starts the group log of a session, or adds an entry to it.
+    Group(Box<GroupUpdate>),
+}
+
+impl From<GroupUpdate> for Body {
+    fn from(update: GroupUpdate) -> Self {
+        Self::Group(Box::new(update))
+    }
 }
 
 impl From<IdentityUpdate> for Body {

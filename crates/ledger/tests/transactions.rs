@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{At, digest, net, node_key, person};
+use common::{At, digest, net, node_key, person, session};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use tokenim_consensus::{Choice, Misbehaviour, Proposal, Validator, ValidatorSet, View};
@@ -19,7 +19,7 @@ use tokenim_ledger::{
     NetworkConfig, NodeRegistration, Outcome, Payload, Rejection, StateKey, Transaction, TransactionError,
     TransactionId,
 };
-use tokenim_mailbox::Incarnation;
+use tokenim_mailbox::{Incarnation, group::GroupUpdate};
 use tokenim_wire::{BoundedVec, Epoch, Height, Object, UnixMillis, decode, encode, limits};
 
 fn bodies() -> Vec<Body> {
@@ -39,6 +39,8 @@ fn bodies() -> Vec<Body> {
             node: node_key(0).verifying_key(),
             incarnation: Incarnation::new(7),
         }),
+        GroupUpdate::Start(session(1).start).into(),
+        session(1).follow(&net, session(1).start.handle().root(), 0).into(),
     ]
 }
 
@@ -177,6 +179,9 @@ fn state_keys_differ() {
         StateKey::identity(&person(2).state.id),
         StateKey::incarnation(&node_key(1).verifying_key()),
         StateKey::recent(&TransactionId::from_bytes(node_key(1).verifying_key().to_bytes())),
+        StateKey::group(&[1; 32].into(), &[1; 32].into()),
+        StateKey::group(&[1; 32].into(), &[2; 32].into()),
+        StateKey::group(&[2; 32].into(), &[1; 32].into()),
     ];
     assert_eq!(BTreeSet::from(keys).len(), keys.len());
 }
@@ -202,6 +207,15 @@ fn rejections_have_their_number_in_their_encoding() {
         (Rejection::LinkExists, 39),
         (Rejection::LinkUnknown, 40),
         (Rejection::LinksFull, 41),
+        (Rejection::GroupExists, 42),
+        (Rejection::GroupParentUnknown, 43),
+        (Rejection::GroupChildKnown, 44),
+        (Rejection::GroupChildrenFull, 45),
+        (Rejection::GroupSignature, 46),
+        (Rejection::GroupReceiptForeign, 47),
+        (Rejection::GroupKeptTooShortly, 48),
+        (Rejection::GroupReceiptSetEpoch, 49),
+        (Rejection::GroupReceipt, 50),
     ];
     for (rejection, code) in fixed {
         assert_eq!(rejection.code(), code);
@@ -221,7 +235,7 @@ fn rejections_have_their_number_in_their_encoding() {
     assert!(not_due.may_pass_later());
     assert_eq!(encode(&not_due).unwrap(), [38, 0xac, 0x02]);
     assert_eq!(decode::<Rejection>(&[38, 0xac, 0x02], 8), Ok(not_due));
-    assert!(decode::<Rejection>(&[42], 8).is_err());
+    assert!(decode::<Rejection>(&[51], 8).is_err());
     assert_eq!(encode(&Outcome::Applied).unwrap(), [0]);
 }
 
@@ -264,15 +278,15 @@ proptest! {
 
     #[test]
     fn payloads_come_back(
-        picks in prop::collection::vec((0_usize..4, 1_u64..5000, any::<u64>()), 0..6),
+        picks in prop::collection::vec((0_usize..6, 1_u64..5000, any::<u64>()), 0..6),
     ) {
         let net = net(1, 4);
         let bodies = bodies();
         let list: Vec<Transaction> = picks
             .into_iter()
             .map(|(kind, height, nonce)| {
-                Transaction::sponsored(&net.id, &net.nodes[kind], bodies[kind].clone(), Height::new(height), nonce)
-                    .unwrap()
+                let sponsor = &net.nodes[kind % 4];
+                Transaction::sponsored(&net.id, sponsor, bodies[kind].clone(), Height::new(height), nonce).unwrap()
             })
             .collect();
         let payload = Payload(BoundedVec::try_from(list).unwrap());

@@ -87,9 +87,10 @@ fn state_keys() {
         key: Hex,
     }
     let vectors: Vec<Vector> = serde_json::from_str(include_str!("vectors/keys.json")).unwrap();
-    assert_eq!(vectors.len(), 7);
+    assert_eq!(vectors.len(), 9);
     for vector in vectors {
         let subject = || vector.subject.array();
+        let half = |at: usize| <[u8; 32]>::try_from(&vector.subject.0[at..at + 32]).unwrap();
         let key = match vector.of.as_str() {
             "node_set" => StateKey::node_set(),
             "previous_node_set" => StateKey::previous_node_set(),
@@ -98,6 +99,7 @@ fn state_keys() {
             "identity" => StateKey::identity(&IdentityId::from_bytes(subject())),
             "incarnation" => StateKey::incarnation(&NodeKey::from_bytes(subject()).unwrap()),
             "recent" => StateKey::recent(&TransactionId::from_bytes(subject())),
+            "group" => StateKey::group(&half(0).into(), &half(32).into()),
             other => panic!("{other}"),
         };
         assert_eq!(key, vector.key.key(), "{}", vector.of);

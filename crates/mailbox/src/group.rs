@@ -275,7 +275,7 @@ pub struct LedgerPlace {
     pub height: Height,
     /// The time of that block.
     pub time: UnixMillis,
-    /// Its transaction in that block, counted from 0.
+    /// The number of transactions that were applied before it in that block.
     pub index: u32,
 }
 

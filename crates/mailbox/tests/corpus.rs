@@ -9,73 +9,29 @@
     clippy::indexing_slicing
 )]
 
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/mailbox/targets.rs"]
 mod targets;
 
-use std::{fs, path::PathBuf};
-use tokenim_identity::{DeviceId, EnvelopeKey, IdentityId, Signature};
+use replay::write;
+use tokenim_identity::{DeviceId, EnvelopeKey, EpochSigningKey, IdentityId, Signature};
 use tokenim_mailbox::{
     ContactKeys, ContactStock, HeadBody, Incarnation, KeyPackage, LogPosition, MailboxTag, Misconduct, PostageBits,
     PublishRequest, QuorumReceipt, ReadRequest, SignedContactKeys, SignedHead, SignedPosition, StorageReceipt,
     StorageReceiptBody, WriteRequest, find_postage,
+    group::{AuthorBox, GroupChild, GroupNode, GroupUpdate, LedgerPlace, RecordedChild, SignedGroupChild},
     mmr::{self, Accumulator},
     swarm,
 };
-use tokenim_wire::{Digest, EnvelopeId, Height, Object, SetEpoch, UnixSeconds, encode};
+use tokenim_wire::{Digest, EnvelopeId, Height, Object, SetEpoch, UnixMillis, UnixSeconds, encode};
 
-fn corpus(target: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../fuzz/mailbox/corpus", target]
-        .iter()
-        .collect()
-}
-
-fn replay(target: &str, run: fn(&[u8])) {
-    let mut files = 0;
-    for file in fs::read_dir(corpus(target)).unwrap() {
-        run(&fs::read(file.unwrap().path()).unwrap());
-        files += 1;
-    }
-    assert!(files > 0, "{target} has no corpus");
-}
-
-#[test]
-fn contact() {
-    replay("contact", targets::contact);
-}
-
-#[test]
-fn decode() {
-    replay("decode", targets::decode);
-}
-
-#[test]
-fn mmr() {
-    replay("mmr", targets::mmr);
-}
-
-#[test]
-fn postage() {
-    replay("postage", targets::postage);
-}
-
-#[test]
-fn quorum_receipt() {
-    replay("quorum_receipt", targets::quorum_receipt);
-}
-
-#[test]
-fn request() {
-    replay("request", targets::request);
-}
+replay::tests!(contact, decode, group, mmr, postage, quorum_receipt, request);
 
 /// Writes the corpus: `cargo test -p tokenim-mailbox --test corpus -- --ignored`.
 #[test]
 #[ignore = "writes files"]
 fn write_corpus() {
-    let write = |target: &str, name: &str, bytes: &[u8]| {
-        fs::create_dir_all(corpus(target)).unwrap();
-        fs::write(corpus(target).join(name), bytes).unwrap();
-    };
     let set = &targets::NODES;
     let position = |index, size, height| LogPosition {
         set_epoch: set.epoch(),
@@ -292,6 +248,49 @@ fn write_corpus() {
     write("contact", "of_another_expiry", &published(&stock, now + 61));
     let empty = ContactStock::new(keys, Vec::new()).unwrap();
     write("contact", "without_packages", &published(&empty, now + 60));
+
+    let group_child = GroupChild {
+        handle: targets::GROUP.handle(),
+        parent: targets::GROUP.handle().root(),
+        commitment: [4; 32].into(),
+        next: EpochSigningKey::from_seed([206; 32]).verifying_key(),
+        author: AuthorBox::try_from([8; 96].as_slice()).unwrap(),
+        tag,
+        envelope: quorum.envelope,
+    };
+    let signed = |seed: u8, child: &GroupChild| {
+        let key = EpochSigningKey::from_seed([seed; 32]);
+        let signed = SignedGroupChild::sign(&targets::NETWORK, &key, child.clone(), quorum.clone()).unwrap();
+        GroupUpdate::Child(Box::new(signed))
+    };
+    let added = |children: u8, update: &GroupUpdate| {
+        let bytes = update.to_bytes().unwrap();
+        [now.to_be_bytes().as_slice(), &[children], &bytes].concat()
+    };
+    let start = GroupUpdate::Start(*targets::GROUP);
+    let (good, outsider) = (signed(205, &group_child), signed(206, &group_child));
+    let one_of_them = GroupChild {
+        commitment: [0; 32].into(),
+        ..group_child.clone()
+    };
+    write("group", "start", &added(0, &start));
+    write("group", "child", &added(0, &good));
+    write("group", "child_of_a_full_entry", &added(8, &good));
+    write("group", "child_of_an_outsider", &added(0, &outsider));
+    write("group", "known_child", &added(1, &signed(205, &one_of_them)));
+    object("group_start", 9, start.to_bytes().unwrap());
+    object("group_child", 9, good.to_bytes().unwrap());
+    let place = LedgerPlace {
+        height: Height::new(300),
+        time: UnixMillis::new(now * 1000),
+        index: 2,
+    };
+    let mut group_node = GroupNode::start(&targets::GROUP, place);
+    object("group_node_empty", 10, group_node.to_bytes().unwrap());
+    for child in [group_child, one_of_them] {
+        group_node.children.push(RecordedChild { child, place }).unwrap();
+    }
+    object("group_node", 10, group_node.to_bytes().unwrap());
 
     write("mmr", "small", &[0, 0, 0]);
     write("mmr", "past", &[200, 100, 60, 7, 1, 2, 3]);

@@ -7,6 +7,7 @@ use tokenim_mailbox::{
     ContactStock, Descriptor, LogEntry, MailboxTag, Misconduct, NodeSet, PlacementId, Postage, PostageBits,
     PublishRequest, Quorum, QuorumReceipt, ReadRequest, SignedContactKeys, SignedHead, StorageReceipt, WriteAuthority,
     WritePolicy, WriteRequest, check_postage, check_publish, check_read, check_write, find_postage,
+    group::{GroupNode, GroupUpdate},
     mmr::{self, Accumulator, Proof},
     node_leaf, swarm,
 };
@@ -600,7 +601,7 @@ fn refused_objects() {
         bytes: String,
     }
     let cases: Vec<Case> = vectors(include_str!("vectors/refused_objects.json"));
-    assert_eq!(cases.len(), 50);
+    assert_eq!(cases.len(), 68);
     for case in cases {
         let data = bytes(&case.bytes);
         let error = match case.object.as_str() {
@@ -613,6 +614,8 @@ fn refused_objects() {
             "signed_head" => SignedHead::from_bytes(&data).map(drop),
             "quorum_receipt" => QuorumReceipt::from_bytes(&data).map(drop),
             "misconduct" => Misconduct::from_bytes(&data).map(drop),
+            "group_update" => GroupUpdate::from_bytes(&data).map(drop),
+            "group_node" => GroupNode::from_bytes(&data).map(drop),
             other => panic!("{other}"),
         }
         .unwrap_err();

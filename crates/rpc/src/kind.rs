@@ -42,11 +42,15 @@ pub enum Kind {
     FetchContact,
     /// The records of an identity.
     History,
+    /// An update of a group log for the ledger.
+    SubmitGroup,
+    /// An entry of a group log.
+    GroupNode,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Error,
         Self::Status,
         Self::NodeSet,
@@ -65,6 +69,8 @@ impl Kind {
         Self::PublishContact,
         Self::FetchContact,
         Self::History,
+        Self::SubmitGroup,
+        Self::GroupNode,
     ];
 
     /// Its name in snake case, as metrics and logs show it.
@@ -89,6 +95,8 @@ impl Kind {
             Self::PublishContact => "publish_contact",
             Self::FetchContact => "fetch_contact",
             Self::History => "history",
+            Self::SubmitGroup => "submit_group",
+            Self::GroupNode => "group_node",
         }
     }
 

@@ -8,6 +8,7 @@ use tokenim_identity::{IdentityId, Signature};
 use tokenim_ledger::{IdentityUpdate, Transaction, TransactionId};
 use tokenim_mailbox::{
     ContactStock, Descriptor, MailboxTag, PublishRequest, QuorumReceipt, ReadRequest, WriteAuthority, WriteRequest,
+    group::{GroupEntryId, GroupHandle, GroupUpdate},
 };
 use tokenim_wire::limits::ENVELOPE_BYTES_MAX;
 use tokenim_wire::{BoundedBytes, BoundedVec, EnvelopeId, Height, Object};
@@ -72,6 +73,22 @@ pub enum Request {
         identity: IdentityId,
         /// The number of the first record.
         from: u64,
+    },
+    /// Starts a session's group log or adds an entry to it, sponsored by the node. Answer:
+    /// [`Submitted`](crate::Submitted).
+    SubmitGroup(Box<GroupUpdate>),
+    /// An entry of a group log, or its absence, with proof. Answer: [`LookupProof`](tokenim_ledger::LookupProof) of its
+    /// state key.
+    GroupNode {
+        /// The session.
+        handle: GroupHandle,
+        /// Which of its entries.
+        entry: GroupEntryId,
+        /// The answer is held back until the entry has more children than that.
+        after: u8,
+        /// For how long, in milliseconds; at most [`WAIT_MILLISECONDS_MAX`](crate::limits::WAIT_MILLISECONDS_MAX) of them
+        /// count. Then what there is is the answer.
+        wait_ms: u32,
     },
 }
 
@@ -185,6 +202,8 @@ impl Request {
             Self::PublishContact(_) => Kind::PublishContact,
             Self::FetchContact { .. } => Kind::FetchContact,
             Self::History { .. } => Kind::History,
+            Self::SubmitGroup(_) => Kind::SubmitGroup,
+            Self::GroupNode { .. } => Kind::GroupNode,
         }
     }
 
@@ -193,7 +212,7 @@ impl Request {
     pub const fn wait_ms(&self) -> u32 {
         let asked = match self {
             Self::Read(read) => read.wait_ms,
-            Self::Acceptance { wait_ms, .. } => *wait_ms,
+            Self::Acceptance { wait_ms, .. } | Self::GroupNode { wait_ms, .. } => *wait_ms,
             _ => 0,
         };
         if asked < crate::limits::WAIT_MILLISECONDS_MAX {

@@ -46,6 +46,10 @@ pub enum Response {
     FetchContact(Option<Box<FetchedContact>>),
     /// Records of the identity, for [`verify_history`](tokenim_ledger::LightClient::verify_history).
     History(Box<HistoryPage>),
+    /// The update is on its way.
+    SubmitGroup(Submitted),
+    /// The entry of the group log, or its absence, with its proof.
+    GroupNode(Box<LookupProof>),
 }
 
 /// The answer to a [`NodeRequest`](crate::NodeRequest): the variant of the same name.
@@ -334,6 +338,10 @@ answers! {
     into_fetched_contact: FetchContact(Self::FetchContact(answer) => answer.map(|fetched| *fetched)) -> Option<FetchedContact>;
     /// The answer to [`Request::History`](crate::Request::History).
     into_history: History(Self::History(answer) => *answer) -> HistoryPage;
+    /// The answer to [`Request::SubmitGroup`](crate::Request::SubmitGroup).
+    into_submitted_group: SubmitGroup(Self::SubmitGroup(answer) => answer) -> Submitted;
+    /// The answer to [`Request::GroupNode`](crate::Request::GroupNode).
+    into_group_node: GroupNode(Self::GroupNode(answer) => *answer) -> LookupProof;
     /// The answer to [`NodeRequest::Gossip`](crate::NodeRequest::Gossip).
     into_gossiped: Gossip(Self::Node(NodeResponse::Gossip(answer)) => answer) -> Gossiped;
     /// The answer to [`NodeRequest::Changes`](crate::NodeRequest::Changes).
@@ -364,6 +372,8 @@ impl Response {
             Self::PublishContact(_) => Kind::PublishContact,
             Self::FetchContact(_) => Kind::FetchContact,
             Self::History(_) => Kind::History,
+            Self::SubmitGroup(_) => Kind::SubmitGroup,
+            Self::GroupNode(_) => Kind::GroupNode,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use tokenim_identity::IdentityId;
+use tokenim_mailbox::group::{GroupStart, GroupUpdate};
 use tokenim_mailbox::{Incarnation, LogEntry, MailboxTag};
 use tokenim_rpc::{
     AcceptanceOf, AnchorStatus, Blame, ChangeCursor, Changes, Copied, ErrorCode, Gossiped, LogPage, NodeRequest,
@@ -49,6 +50,16 @@ fn request() -> impl Strategy<Value = Request> {
         }),
         cursor().prop_map(|cursor| Request::Node(NodeRequest::Changes { cursor })),
         (tag.clone(), any::<u64>()).prop_map(|(tag, from)| Request::Node(NodeRequest::LogEntries { tag, from })),
+        any::<([u8; 32], [u8; 32], u8, u32)>().prop_map(|(handle, entry, after, wait_ms)| Request::GroupNode {
+            handle: handle.into(),
+            entry: entry.into(),
+            after,
+            wait_ms
+        }),
+        (any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(|(nonce, seed)| {
+            let key = tokenim_identity::EpochSigningKey::from_seed(seed).verifying_key();
+            Request::SubmitGroup(Box::new(GroupUpdate::Start(GroupStart { nonce, key })))
+        }),
         tag.clone().prop_map(|tag| Request::FetchContact { tag }),
         (tag, envelope).prop_map(|(tag, envelope)| Request::Node(NodeRequest::Fetch { tag, envelope })),
     ]
@@ -94,6 +105,10 @@ fn response() -> impl Strategy<Value = Response> {
             valid_until: Height::new(until)
         })),
         Just(Response::TransactionStatus(TransactionStatus::Pending)),
+        any::<([u8; 32], u64)>().prop_map(|(id, until)| Response::SubmitGroup(Submitted {
+            id: id.into(),
+            valid_until: Height::new(until)
+        })),
         Just(Response::FetchContact(None)),
         any::<u64>().prop_map(|number| Response::PublishContact(Published { number })),
         any::<u64>().prop_map(|height| Response::Anchor(AnchorStatus::Final {
@@ -163,6 +178,13 @@ proptest! {
             envelope: EnvelopeId::from_bytes([0; 32]),
         };
         let asked = Request::Acceptance { of, wait_ms };
+        prop_assert_eq!(asked.wait_ms(), wait_ms.min(30_000));
+        let asked = Request::GroupNode {
+            handle: [0; 32].into(),
+            entry: [0; 32].into(),
+            after: 0,
+            wait_ms,
+        };
         prop_assert_eq!(asked.wait_ms(), wait_ms.min(30_000));
     }
 }

@@ -67,7 +67,7 @@ fn response(message: &Message) -> Response {
 #[test]
 fn messages_are_these() {
     let cases = messages();
-    assert_eq!(cases.len(), 55);
+    assert_eq!(cases.len(), 62);
     for case in cases {
         let data = bytes(&case.bytes, case.zeros);
         let kind = match case.object.as_str() {
@@ -98,7 +98,7 @@ fn every_kind_is_asked_and_answered() {
 #[test]
 fn pairs() {
     type Take = fn(Response) -> Result<(), AnswerError>;
-    let takes: [(Kind, Take); 17] = [
+    let takes: [(Kind, Take); 19] = [
         (Kind::Status, |response| response.into_status().map(|_| ())),
         (Kind::NodeSet, |response| response.into_node_set().map(|_| ())),
         (Kind::Lookup, |response| response.into_lookup().map(|_| ())),
@@ -120,6 +120,10 @@ fn pairs() {
             response.into_fetched_contact().map(|_| ())
         }),
         (Kind::History, |response| response.into_history().map(|_| ())),
+        (Kind::SubmitGroup, |response| {
+            response.into_submitted_group().map(|_| ())
+        }),
+        (Kind::GroupNode, |response| response.into_group_node().map(|_| ())),
     ];
     for case in messages().iter().filter(|case| case.object == "response") {
         for (kind, take) in takes {
@@ -148,7 +152,7 @@ fn refused() {
         error: String,
     }
     let cases: Vec<Case> = vectors(include_str!("vectors/refused.json"));
-    assert_eq!(cases.len(), 38);
+    assert_eq!(cases.len(), 42);
     for case in cases {
         let data = bytes(&case.bytes, case.zeros);
         let error = match case.object.as_str() {

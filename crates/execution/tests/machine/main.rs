@@ -14,6 +14,7 @@ mod chain;
 #[path = "../../../ledger/tests/common/mod.rs"]
 mod common;
 mod faults;
+mod groups;
 mod histories;
 mod identities;
 mod mempool;

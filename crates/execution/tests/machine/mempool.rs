@@ -250,6 +250,7 @@ proptest! {
             anchor_transactions: 3,
             anchor_bytes: 500,
             sponsor_transactions_max: 4,
+            sponsor_group_updates_max: 2,
             sponsor_anchors: 1,
             remembered_max: 100,
         };

@@ -21,7 +21,7 @@ fn registration(chain: &Chain, key: &NodeSigningKey, validators: &[u16]) -> Node
     registration
 }
 
-fn register(chain: &mut Chain, key: &NodeSigningKey) {
+pub fn register(chain: &mut Chain, key: &NodeSigningKey) {
     let registration = registration(chain, key, &[0, 2, 3]);
     let transaction = chain.transaction(Body::RegisterNode(registration));
     chain.apply(vec![transaction]);

@@ -73,7 +73,9 @@ class Machine:
         members = [(key, place, f"192.0.2.{at}:7400".encode()) for at, (key, place) in enumerate(places)]
         self.current = self.previous = Set(0, members)
         self.changed, self.waiting = 0, []
-        self.identities, self.incarnations, self.recent = {}, {}, {}
+        self.identities, self.incarnations, self.recent, self.groups = {}, {}, {}, {}
+        # Transactions applied so far in the block.
+        self.applied = 0
         self.set_changed_once = False
         self.headers = []
         self.block(ledger.STARTED, [])
@@ -91,6 +93,8 @@ class Machine:
             out[state_key(4, identity)] = value.encode()
         for node, number in self.incarnations.items():
             out[state_key(5, node)] = varint(number)
+        for (handle, entry), node in self.groups.items():
+            out[state_key(7, handle + entry)] = node.encode()
         for name, height in self.recent.items():
             out[state_key(6, name)] = varint(height)
         return out
@@ -107,11 +111,13 @@ class Machine:
             placed = [(key, H("tokenim/placement/v1", key, parent), at) for key, at, _ in due]
             self.current = Set(self.previous.epoch + 1, self.previous.members + placed)
         leaves, outcomes = set(), []
+        self.applied = 0
         for one in transactions:
             try:
                 self.frame(one, height)
                 one.apply(self, height, time, leaves)
                 self.recent[one.name()] = one.valid_until
+                self.applied += 1
                 outcomes.append(None)
             except Rejected as rejected:
                 outcomes.append(rejected.code)
@@ -204,6 +210,77 @@ class Registration(Transaction):
         if len(self.admitted) < 3:
             raise Rejected(26)
         machine.waiting.append((key, self.at, height))
+
+
+class Node:
+    """An entry of a group log."""
+
+    def __init__(self, key, place):
+        self.key, self.place, self.children = key, place, []
+
+    def encode(self):
+        children = ledger.sequence([child + place for child, place in self.children])
+        return b"\x01" + self.key + self.place + children
+
+
+class Start(Transaction):
+    def __init__(self, sponsor, valid_until, number):
+        super().__init__(sponsor, valid_until)
+        self.handle, self.update, self.key = ledger.group_start(number)
+
+    def body(self):
+        return self.update
+
+    def apply(self, machine, height, time, leaves):
+        if (self.handle, self.handle) in machine.groups:
+            raise Rejected(42)
+        place = varint(height) + varint(time) + varint(machine.applied)
+        machine.groups[self.handle, self.handle] = Node(self.key.public, place)
+
+
+class Follow(Transaction):
+    """The epoch after `parent`, by the commit and the receipt with this number; `signer` is a number too."""
+
+    def __init__(self, sponsor, valid_until, handle, parent, number, signer, receipt=None, **changes):
+        super().__init__(sponsor, valid_until)
+        self.handle, self.parent, self.signer, self.after = handle, parent, Key("epoch", signer), Key("epoch", number + 1)
+        self.stored = ledger.Receipt(number)
+        self.child = handle + parent + some("commitment", number) + self.after.public
+        self.child += blob(some("author", number) * 3) + self.stored.tag + self.stored.envelope
+        self.receipt = ledger.Receipt(number if receipt is None else receipt)
+        for name, value in changes.items():
+            setattr(self.receipt, name, value)
+        if "signatures" not in changes:
+            self.receipt.signatures = [self.receipt.signature(member) for member in self.receipt.members]
+        self.entry = H("tokenim/group-entry/v1", self.child)
+
+    def body(self):
+        signature = self.signer.sign(NETWORK, "tokenim/group-child/v1", self.child)
+        return varint(4) + varint(1) + self.child + signature + self.receipt.encode()
+
+    def apply(self, machine, height, time, leaves):
+        parent = machine.groups.get((self.handle, self.parent))
+        if parent is None:
+            raise Rejected(43)
+        if (self.receipt.tag, self.receipt.envelope) != (self.stored.tag, self.stored.envelope):
+            raise Rejected(47)
+        if any(child == self.child for child, _ in parent.children):
+            raise Rejected(44)
+        if len(parent.children) == 8:
+            raise Rejected(45)
+        if self.signer.public != parent.key:
+            raise Rejected(46)
+        if self.receipt.expiry < time // 1000 + 14 * 24 * 60 * 60:
+            raise Rejected(48)
+        if self.receipt.epoch not in (machine.current.epoch, machine.previous.epoch):
+            raise Rejected(49)
+        if self.receipt.signatures != [self.receipt.signature(member) for member in self.receipt.members]:
+            raise Rejected(50)
+        if len(self.receipt.members) < 3:
+            raise Rejected(50)
+        place = varint(height) + varint(time) + varint(machine.applied)
+        parent.children.append((self.child, place))
+        machine.groups[self.handle, self.entry] = Node(self.after.public, place)
 
 
 class Op:
@@ -386,7 +463,27 @@ def scenario():
         idle,
         strayed,
     )
-    for _ in range(8):
+    # Two sessions; the first one's children are by receipts of the node set before, which is that of the genesis.
+    one, two = Start(NODES[0], 14, 1), Start(NODES[1], 14, 20)
+    handle = one.handle
+    child = Follow(NODES[0], 14, handle, handle, 1, 1)
+    beside = Follow(NODES[1], 14, handle, handle, 2, 1)
+    block(Follow(NODES[2], 14, handle, handle, 1, 1), one, Start(NODES[1], 14, 1), two, beside, child)
+    block(
+        Follow(NODES[2], 14, handle, handle, 1, 1),
+        Follow(NODES[2], 14, handle, handle, 3, 2),
+        Follow(NODES[2], 14, two.handle, handle, 3, 1),
+        Follow(NODES[2], 14, handle, handle, 3, 1, receipt=4),
+        Follow(NODES[2], 14, handle, handle, 3, 1, expiry=time // 1000 + 14 * 24 * 60 * 60 - 1),
+        Follow(NODES[2], 14, handle, handle, 3, 1, epoch=2),
+        Follow(NODES[2], 14, handle, handle, 3, 1, members=[0, 1]),
+        Follow(NODES[2], 14, handle, handle, 3, 1, signatures=[bytes(64)] * 3),
+        Follow(NODES[2], 14, handle, child.entry, 5, 2),
+        Follow(NODES[2], 14, handle, child.entry, 6, 1),
+        Follow(NODES[2], 14, handle, beside.entry, 7, 3),
+    )
+    block(*[Follow(NODES[3], 16, handle, handle, number, 1) for number in range(30, 37)])
+    for _ in range(6):
         block()
     return {"config": CONFIG, "genesis": b"\x01" + machine.headers[0] + blob(b"\x01\x00"), "blocks": blocks}
 

@@ -15,8 +15,8 @@ use tokenim_consensus::{
     Certificate, FinalityProof, Header, ParsedCertificate, Proposal, Validator, ValidatorSet, View, payload_root,
 };
 use tokenim_identity::{
-    DeviceSecrets, EnvelopeKey, Genesis, IdentityId, IdentityState, NodeSigningKey, Place, RecordSigner,
-    RootSigningKey, Signature, SignedRecord,
+    DeviceSecrets, EnvelopeKey, EpochSigningKey, Genesis, IdentityId, IdentityState, NodeSigningKey, Place,
+    RecordSigner, RootSigningKey, Signature, SignedRecord,
 };
 use tokenim_ledger::{
     AcceptanceProof, GenesisNode, IdentityUpdate, LedgerLimits, LookupProof, NetworkConfig, NodeSetCommitment,
@@ -24,7 +24,9 @@ use tokenim_ledger::{
     proof::{MerkleTree, StateProof, Terminal},
 };
 use tokenim_mailbox::{
-    Incarnation, LogPosition, MailboxTag, NodeSet, QuorumReceipt, StorageReceipt, StorageReceiptBody, swarm,
+    Incarnation, LogPosition, MailboxTag, NodeSet, QuorumReceipt, StorageReceipt, StorageReceiptBody,
+    group::{AuthorBox, GroupChild, GroupEntryId, GroupStart, GroupUpdate, SignedGroupChild},
+    swarm,
 };
 use tokenim_wire::{
     BoundedBytes, BoundedVec, Digest, EnvelopeId, Epoch, Height, Label, NetworkId, Object, UnixMillis, UnixSeconds,
@@ -269,6 +271,54 @@ impl Net {
             proof,
             finality: self.finality(&self.header(digest("receipts", 0), digest("sets", 0), root)),
         }
+    }
+}
+
+/// A session made of a number.
+pub struct Session {
+    pub number: u64,
+    pub start: GroupStart,
+}
+
+pub fn session(number: u64) -> Session {
+    let start = GroupStart {
+        nonce: digest("nonce", number).to_bytes(),
+        key: epoch_key(number, 0).verifying_key(),
+    };
+    Session { number, start }
+}
+
+/// The key of epoch `index` of session `number`.
+pub fn epoch_key(number: u64, index: u64) -> EpochSigningKey {
+    EpochSigningKey::from_seed(digest("epoch", number * 100 + index).to_bytes())
+}
+
+impl Session {
+    /// What commit `commit` makes of an entry; the epoch after it has the key `commit + 1`.
+    pub fn child(&self, net: &Net, parent: GroupEntryId, commit: u64) -> (GroupChild, QuorumReceipt) {
+        let receipt = net.receipt(self.number * 100 + commit);
+        let child = GroupChild {
+            handle: self.start.handle(),
+            parent,
+            commitment: digest("commitment", self.number * 100 + commit).to_bytes().into(),
+            next: epoch_key(self.number, commit + 1).verifying_key(),
+            author: AuthorBox::try_from([3; 96].as_slice()).unwrap(),
+            tag: receipt.tag,
+            envelope: receipt.envelope,
+        };
+        (child, receipt)
+    }
+
+    /// That, signed with the key `signer`.
+    pub fn follow_by(&self, net: &Net, parent: GroupEntryId, commit: u64, signer: u64) -> GroupUpdate {
+        let (child, receipt) = self.child(net, parent, commit);
+        let key = epoch_key(self.number, signer);
+        GroupUpdate::Child(Box::new(SignedGroupChild::sign(&net.id, &key, child, receipt).unwrap()))
+    }
+
+    /// A child of the root entry.
+    pub fn follow(&self, net: &Net, parent: GroupEntryId, commit: u64) -> GroupUpdate {
+        self.follow_by(net, parent, commit, 0)
     }
 }
 

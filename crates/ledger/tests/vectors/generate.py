@@ -329,14 +329,33 @@ def registration(key, address, validators):
     return varint(1) + statement + consent + sequence(admissions)
 
 
+def group_start(number):
+    """A session: its handle, the body that starts it, and the key of its first epoch."""
+    key, nonce = Key("epoch", number), some("nonce", number)
+    handle = H("tokenim/group-handle/v1", nonce, key.public)
+    return handle, varint(4) + varint(0) + nonce + key.public, key
+
+
+def group_child(handle, parent, key, number):
+    """The body that adds an entry, and the entry's id."""
+    receipt = Receipt(number)
+    child = handle + parent + some("commitment", number) + Key("epoch", number + 1).public
+    child += blob(some("author", number) * 3) + receipt.tag + receipt.envelope
+    signature = key.sign(NETWORK, "tokenim/group-child/v1", child)
+    return varint(4) + varint(1) + child + signature + receipt.encode(), H("tokenim/group-entry/v1", child)
+
+
 def bodies():
     genesis, record = add_device(NETWORK, 1, 7)
+    handle, start, key = group_start(1)
     leaves = sorted(some("leaf", number) for number in range(3))
     return [
         ("identity, created with its first device", varint(0) + b"\x01" + genesis + record),
         ("node, admitted by three of four", registration(Key("node", 10), b"192.0.2.99:7400", [0, 2, 3])),
         ("anchor of three receipts", anchor(leaves)),
         ("incarnation 3 of the sponsor", varint(3) + NODES[1].public + varint(3)),
+        ("start of a session", start),
+        ("the epoch after it", group_child(handle, handle, key, 1)[0]),
     ]
 
 
@@ -733,6 +752,8 @@ def network():
 def keys():
     node, transaction_id = NODES[0].public, some("transaction", 0)
     identity = identity_id(genesis_of(1)[1])
+    handle, _, key = group_start(1)
+    entry = handle + group_child(handle, handle, key, 1)[1]
     return [
         {"of": "node_set", "subject": b"", "key": state_key(0)},
         {"of": "previous_node_set", "subject": b"", "key": state_key(1)},
@@ -741,6 +762,8 @@ def keys():
         {"of": "identity", "subject": identity, "key": state_key(4, identity)},
         {"of": "incarnation", "subject": node, "key": state_key(5, node)},
         {"of": "recent", "subject": transaction_id, "key": state_key(6, transaction_id)},
+        {"of": "group", "subject": handle + handle, "key": state_key(7, handle + handle)},
+        {"of": "group", "subject": entry, "key": state_key(7, entry)},
     ]
 
 
@@ -838,7 +861,7 @@ def refused():
     data = b"\x01" + transaction(anchor([some("leaf", 0)]), NODES[1], 300, 7)[0]
     add("transaction", "a byte too many", data + b"\x00", "TrailingBytes")
     add("transaction", "a byte too few", data[:-1], "Truncated")
-    add("transaction", "an unknown kind", b"\x01" + varint(4) + data[2:], "Malformed")
+    add("transaction", "an unknown kind", b"\x01" + varint(5) + data[2:], "Malformed")
     add("transaction", "more leaves than an anchor has", b"\x01" + varint(2) + varint(1025), "Malformed")
     add("transaction", "a sponsor that is no key",
         data.replace(NODES[1].public, b"\x01" + bytes(31)), "Malformed")

@@ -3,7 +3,8 @@
 implementation of that page, slow and not constant-time.
 
     python3 generate.py NAME     prints NAME.json, for NAME of: descriptors, postage, requests, contact, quorums,
-                                 node_sets, mountain_ranges, statements, quorum_receipts, evidence, refused_objects
+                                 node_sets, mountain_ranges, statements, quorum_receipts, evidence, group_log,
+                                 refused_objects
 """
 
 import hashlib
@@ -944,6 +945,139 @@ def evidence():
 # --- bytes that are not objects --------------------------------------------------------------------------------------
 
 
+# --- the group log ---------------------------------------------------------------------------------------------------
+
+DAY = 24 * 60 * 60
+KEPT = 14 * DAY
+NOW_MILLIS = NOW * 1000 + 999
+EPOCH_SEEDS = [bytes([number] * 32) for number in range(101, 120)]
+SETS = {3: members(4), 4: members(5)}
+
+
+def handle_of(nonce, key):
+    return digest("tokenim/group-handle/v1", nonce, key)
+
+
+def one_shot(number):
+    """The tag of the mailbox that holds commit `number` alone."""
+    return digest("tokenim/mailbox-tag/v1", b"commit %d" % number)
+
+
+def commit_receipt(number, epoch=4, expiry=NOW + 30 * DAY, tag=None, first=0, count=3, flipped=False):
+    """A quorum receipt for commit `number`, without its version."""
+    tag = one_shot(number) if tag is None else tag
+    parts = []
+    for member, (key, _, _) in list(enumerate(SETS.get(epoch, SETS[4])))[first : first + count]:
+        at = dict(line(member, height=1000 + member, epoch=epoch), incarnation=member + 1)
+        value, _ = receipt(at, seed=seed_of(key), number=number, expiry=expiry, tag=tag, flipped=flipped)
+        numbers = [member, at["incarnation"], at["index"], at["size"]]
+        parts.append(
+            b"".join(map(varint, numbers))
+            + bytes.fromhex(at["root"])
+            + varint(at["height"])
+            + bytes.fromhex(value["signature"])
+        )
+    return tag + envelope(number) + varint(expiry) + varint(epoch) + sequence(parts)
+
+
+def group_child(handle, parent, number, next_seed, author=bytes(96), tag=None, of=None):
+    commitment = hashlib.sha256(b"commitment %d" % number).digest()
+    tag = one_shot(number) if tag is None else tag
+    of = envelope(number) if of is None else of
+    return handle + parent + commitment + public(next_seed) + varint(len(author)) + author + tag + of
+
+
+def entry_id(child):
+    return digest("tokenim/group-entry/v1", child)
+
+
+def signed_child(child, seed, receipt_bytes, network=NETWORK, label="tokenim/group-child/v1"):
+    """An update without its version."""
+    return varint(1) + child + signed(seed, label, child, network) + receipt_bytes
+
+
+def encode_place(place):
+    return varint(place["height"]) + varint(place["time"]) + varint(place["index"])
+
+
+def encode_node(node):
+    children = [child + encode_place(place) for child, place in node["children"]]
+    return b"\1" + node["key"] + encode_place(node["place"]) + sequence(children)
+
+
+def group_log():
+    """Updates in their order, what each of them makes, or why it makes nothing."""
+    root_key, nonce = EPOCH_SEEDS[0], bytes(range(32))
+    start = nonce + public(root_key)
+    handle = handle_of(nonce, public(root_key))
+    nodes, steps = {}, []
+
+    def step(name, update, error=None, parent=None, child=None, key=None):
+        place = dict(height=100 + len(steps), time=NOW_MILLIS, index=len(steps) % 3)
+        made = []
+        if error is None:
+            entry = handle if child is None else entry_id(child)
+            if child is not None:
+                nodes[parent]["children"].append((child, place))
+                made.append(dict(entry=parent.hex(), node=encode_node(nodes[parent]).hex()))
+            nodes[entry] = dict(key=key, place=place, children=[])
+            made.append(dict(entry=entry.hex(), node=encode_node(nodes[entry]).hex()))
+        steps.append(dict(name=name, update=(b"\1" + update).hex(), place=place, error=error, made=made))
+
+    def follow(name, parent, number, seed, next_seed, error=None, receipt_bytes=None, signing={}, **fields):
+        child = group_child(handle, parent, number, next_seed, **fields)
+        update = signed_child(child, seed, commit_receipt(number) if receipt_bytes is None else receipt_bytes, **signing)
+        step(name, update, error, parent, child, public(next_seed))
+        return entry_id(child)
+
+    one, two, three = EPOCH_SEEDS[1:4]
+    follow("child_before_the_start", handle, 0, root_key, one, error="ParentUnknown")
+    step("start", varint(0) + start, key=public(root_key))
+    step("start_again", varint(0) + start, error="Exists")
+    first = follow("first_child", handle, 0, root_key, one)
+    follow("same_child", handle, 0, root_key, one, error="Duplicate")
+    other_nodes = commit_receipt(0, first=1)
+    follow("same_child_other_receipt", handle, 0, root_key, one, error="Duplicate", receipt_bytes=other_nodes)
+    follow("unknown_parent", bytes(32), 1, root_key, one, error="ParentUnknown")
+    follow("signed_by_an_outsider", handle, 1, two, two, error="Signature")
+    follow("signed_by_its_own_key", handle, 1, one, one, error="Signature")
+    follow("signed_for_another_network", handle, 1, root_key, one, error="Signature", signing=dict(network=bytes(32)))
+    follow("other_label", handle, 1, root_key, one, error="Signature", signing=dict(label="tokenim/group-child/v2"))
+    child = group_child(handle, handle, 1, one)
+    changed = group_child(handle, handle, 1, two)
+    step("changed_next_key", varint(1) + changed + signed(root_key, "tokenim/group-child/v1", child) + commit_receipt(1), "Signature")
+    follow("receipt_of_another_envelope", handle, 1, root_key, one, error="ReceiptForeign", receipt_bytes=commit_receipt(2, tag=one_shot(1)))
+    follow("receipt_of_another_mailbox", handle, 1, root_key, one, error="ReceiptForeign", receipt_bytes=commit_receipt(1, tag=one_shot(2)))
+    follow("kept_too_shortly", handle, 1, root_key, one, error="KeptTooShortly", receipt_bytes=commit_receipt(1, expiry=NOW + KEPT - 1))
+    follow("kept_for_long_enough", handle, 1, root_key, one, receipt_bytes=commit_receipt(1, expiry=NOW + KEPT))
+    follow("older_node_set", handle, 2, root_key, one, error="UnknownSetEpoch", receipt_bytes=commit_receipt(2, epoch=2))
+    follow("node_set_to_come", handle, 2, root_key, one, error="UnknownSetEpoch", receipt_bytes=commit_receipt(2, epoch=5))
+    follow("previous_node_set", handle, 2, root_key, two, receipt_bytes=commit_receipt(2, epoch=3))
+    follow("too_few_receipts", handle, 3, root_key, two, error="Receipt", receipt_bytes=commit_receipt(3, count=2))
+    follow("changed_receipt", handle, 3, root_key, two, error="Receipt", receipt_bytes=commit_receipt(3, flipped=True))
+    follow("child_of_the_first", first, 4, one, three)
+    follow("child_of_the_first_by_the_root_key", first, 5, root_key, three, error="Signature")
+    follow("same_commit_other_author", first, 4, one, three, author=bytes([1] * 96))
+    follow("no_author", handle, 6, root_key, one, author=b"")
+    follow("longest_author", handle, 7, root_key, one, author=bytes(range(128)))
+    for number in [8, 9, 10]:
+        follow("child_%d" % number, handle, number, root_key, one)
+    follow("ninth_child", handle, 11, root_key, one, error="Full")
+    follow("known_child_of_a_full_entry", handle, 10, root_key, one, error="Duplicate")
+    return dict(
+        network=NETWORK.hex(),
+        now=NOW,
+        current=node_set(4, SETS[4]).hex(),
+        previous=node_set(3, SETS[3]).hex(),
+        handles=[
+            dict(nonce=nonce.hex(), key=public(root_key).hex(), handle=handle.hex()),
+            dict(nonce=nonce.hex(), key=public(two).hex(), handle=handle_of(nonce, public(two)).hex()),
+            dict(nonce=bytes(32).hex(), key=public(root_key).hex(), handle=handle_of(bytes(32), public(root_key)).hex()),
+        ],
+        steps=steps,
+    )
+
+
 def refused_objects():
     out = []
 
@@ -1025,6 +1159,33 @@ def refused_objects():
     contradiction = bytes.fromhex(evidence()["good"][-1]["bytes"])
     length = len(contradiction) - 32 * len(evidence()["good"][-1]["value"]["ContradictedReceipt"]["proof"]) - 1
     case("misconduct", "proof_too_long", "Malformed", contradiction[:length] + varint(63) + bytes(63 * 32))
+
+    key = public(EPOCH_SEEDS[0])
+    start = varint(0) + bytes(32) + key
+    child = group_child(bytes(32), bytes(32), 0, EPOCH_SEEDS[1])
+    update = signed_child(child, EPOCH_SEEDS[0], commit_receipt(0))
+    case("group_update", "empty", "Truncated", b"")
+    case("group_update", "unknown_version", "UnknownVersion", b"\2" + start)
+    case("group_update", "unknown_variant", "Malformed", b"\1\2" + start[1:])
+    case("group_update", "long_variant", "NotCanonical", b"\1\x80\0" + start[1:])
+    case("group_update", "start_cut", "Truncated", b"\1" + start[:-1])
+    case("group_update", "trailing_byte", "TrailingBytes", b"\1" + start + b"\0")
+    case("group_update", "key_of_small_order", "Malformed", b"\1\0" + bytes(32) + b"\1" + bytes(31))
+    case("group_update", "next_key_not_a_point", "Malformed", b"\1" + update[:97] + b"\2" + bytes(31) + update[129:])
+    long = group_child(bytes(32), bytes(32), 0, EPOCH_SEEDS[1], author=bytes(129))
+    case("group_update", "author_too_long", "Malformed", b"\1" + signed_child(long, EPOCH_SEEDS[0], commit_receipt(0)))
+    case("group_update", "child_cut", "Truncated", b"\1" + update[:-1])
+    case("group_update", "child_with_trailing_byte", "TrailingBytes", b"\1" + update + b"\0")
+    case("group_update", "too_long", "TooLong", b"\1" + update + bytes(1280))
+    place = dict(height=1, time=2, index=3)
+    entry = encode_node(dict(key=key, place=place, children=[(child, place)]))
+    case("group_node", "unknown_version", "UnknownVersion", b"\0" + entry[1:])
+    case("group_node", "cut", "Truncated", entry[:-1])
+    case("group_node", "trailing_byte", "TrailingBytes", entry + b"\0")
+    case("group_node", "long_height", "NotCanonical", entry[:33] + b"\x81\0" + entry[34:])
+    case("group_node", "index_too_large", "Malformed", entry[:35] + varint(2**32) + entry[36:])
+    nine = encode_node(dict(key=key, place=place, children=[(child, place)] * 9))
+    case("group_node", "nine_children", "Malformed", nine)
     return out
 
 
@@ -1041,6 +1202,7 @@ NAMES = dict(
     statements=statements,
     quorum_receipts=quorum_receipts,
     evidence=evidence,
+    group_log=group_log,
     refused_objects=refused_objects,
 )
 

@@ -84,6 +84,8 @@ NODE_SET_PROOF = inner(next(case for case in LOOKUP if case["name"] == "the node
 LOOKUP_PROOF = inner(next(case for case in LOOKUP if case["error"] is None)["proof"])
 ACCEPTANCE = inner(load("ledger", "acceptance")["cases"][0]["proof"])
 TRANSACTIONS = [bytes.fromhex(case["bytes"]) for case in load("ledger", "transactions") if case["error"] is None]
+GROUP_STEPS = {case["name"]: case for case in load("mailbox", "group_log")["steps"]}
+GROUP_START, GROUP_CHILD = [inner(GROUP_STEPS[name]["update"]) for name in ("start", "first_child")]
 KEY = bytes.fromhex(WRITE["node"])
 TAG = bytes([3] * 32)
 ENVELOPE_ID = bytes([4] * 32)
@@ -175,6 +177,10 @@ def messages():
     ask("publish contact", "PublishContact", request(11, publication(), inner(PUBLICATION["stock"])))
     ask("fetch contact", "FetchContact", request(12, TAG))
     ask("history", "History", request(13, ID, varint(300)))
+    ask("start of a session", "SubmitGroup", request(14, GROUP_START))
+    ask("child of an entry", "SubmitGroup", request(14, GROUP_CHILD))
+    ask("group node at once", "GroupNode", request(15, ID, ID, b"\0", varint(0)))
+    ask("group node with a wait", "GroupNode", request(15, ID, TAG, b"\xff", varint(30_000)))
 
     answer("refusal", "Error", response(0, varint(300), varint(1500), text("too many requests")))
     answer("refusal of a later version", "Error", response(0, varint(65_535), varint(0), text("")))
@@ -216,6 +222,10 @@ def messages():
     answer("no history", "History", response(14, genesis, sequence([]), b"\0"))
     entry = record + varint(128) + varint(1_800_000_000_000)
     answer("history", "History", response(14, genesis, sequence([entry]), b"\1"))
+    answer("submitted group update", "SubmitGroup", response(15, ID, varint(300)))
+    answer("group node", "GroupNode", response(16, LOOKUP_PROOF))
+    absence = inner(next(case for case in LOOKUP if case["name"] == "nothing, an empty place")["proof"])
+    answer("no group node", "GroupNode", response(16, absence))
     return out
 
 
@@ -251,6 +261,10 @@ def refused():
     add("129 transactions", "request", request(10, varint(0), varint(129)), "Malformed")
     add("an unknown cursor", "request", request(10, varint(1), varint(3)), "Malformed")
     add("a wait beyond 32 bits", "request", request(8, varint(1), TAG, ENVELOPE_ID, varint(2**32)), "Malformed")
+    add("an unknown group update", "request", request(14, varint(2), GROUP_START[1:]), "Malformed")
+    add("half a child", "request", request(14, GROUP_CHILD[:300]), "Truncated")
+    add("a wait for a group node beyond 32 bits", "request", request(15, ID, ID, b"\0", varint(2**32)), "Malformed")
+    add("a group node without a count", "request", request(15, ID, ID), "Truncated")
     add("empty", "response", b"", "Truncated")
     add("a later version", "response", b"\2\x08\0", "UnknownVersion")
     add("an unknown number", "response", response(99), "Malformed")
