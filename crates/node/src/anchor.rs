@@ -341,6 +341,7 @@ impl Anchors {
         let commit = Commit {
             height: self.inner.ledger.tip().height,
             leaves: found.into_iter().collect(),
+            groups: Vec::new(),
         };
         self.committed(&commit).await
     }

@@ -1,4 +1,4 @@
-//! The gateway role: sponsors the records of clients.
+//! The gateway role: sponsors what clients want on the ledger.
 
 use crate::ledger::{Ledger, SubmitError};
 use crate::queue::lock;
@@ -10,14 +10,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokenim_identity::NodeSigningKey;
 use tokenim_ledger::{Body, IdentityUpdate, Outcome, Rejection, Transaction, TransactionId};
+use tokenim_mailbox::group::GroupUpdate;
 use tokenim_rpc::{ErrorCode, RpcError, Submitted, TransactionStatus};
 use tokenim_transport::PeerId;
-use tokenim_wire::{Digest, Height, NetworkId};
+use tokenim_wire::{Digest, Height, Label, NetworkId, hash_object};
 
-/// Heights for which a sponsored record is valid.
+/// Heights for which what is sponsored is valid.
 const LIFETIME_HEIGHTS: u64 = 128;
-/// Records that are remembered so that the same one is not sponsored twice.
+/// What is remembered so that the same is not sponsored twice.
 const REMEMBERED_MAX: usize = 4096;
+/// Under which updates of group logs are remembered.
+const GROUP_UPDATE: Label = Label::new("tokenim/gateway-group-update/v1");
 
 /// Who is limited: an address of the internet where there is one, since keys cost nothing; else a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,24 +85,37 @@ impl Gateway {
             .record
             .digest()
             .map_err(|_| RpcError::new(ErrorCode::MALFORMED, "the record has no encoding"))?;
-        if let Some(known) = self.known(&digest).await? {
-            return Ok(known);
-        }
-        let limited = inner.submissions.take(client, Instant::now());
-        limited.map_err(refuse::limited)?;
         if update.record.record.network != inner.network {
             return Err(RpcError::new(
                 ErrorCode::FOREIGN_NETWORK,
                 &Rejection::RecordNetwork.to_string(),
             ));
         }
+        self.sponsor(client, digest, Body::from(update)).await
+    }
+
+    /// Sponsors an update of a group log and passes it on. The same update again, with the same receipt, gives the same
+    /// answer while it may still become final.
+    pub(crate) async fn submit_group(&self, client: Client, update: GroupUpdate) -> Result<Submitted, RpcError> {
+        // Of all its bytes: the same child with another signature or receipt may have another fate.
+        let digest = hash_object(GROUP_UPDATE, &update)
+            .map_err(|_| RpcError::new(ErrorCode::MALFORMED, "the update has no encoding"))?;
+        self.sponsor(client, digest, Body::from(update)).await
+    }
+
+    async fn sponsor(&self, client: Client, digest: Digest, body: Body) -> Result<Submitted, RpcError> {
+        let inner = &self.inner;
+        if let Some(known) = self.known(&digest).await? {
+            return Ok(known);
+        }
+        let limited = inner.submissions.take(client, Instant::now());
+        limited.map_err(refuse::limited)?;
         let height = inner.ledger.tip().height;
         let valid_until = height.saturating_add(LIFETIME_HEIGHTS);
         let nonce = inner.ledger.next_nonce();
         let (network, key) = (inner.network, inner.key.clone());
-        let transaction = tokio::task::spawn_blocking(move || {
-            Transaction::sponsored(&network, &key, Body::from(update), valid_until, nonce)
-        });
+        let transaction =
+            tokio::task::spawn_blocking(move || Transaction::sponsored(&network, &key, body, valid_until, nonce));
         let transaction = transaction
             .await
             .map_err(|_| refuse::internal())?
@@ -110,7 +126,7 @@ impl Gateway {
         Ok(submitted)
     }
 
-    /// What was answered for a record before, while that is still of use.
+    /// What was answered before, while that is still of use.
     async fn known(&self, digest: &Digest) -> Result<Option<Submitted>, RpcError> {
         let Some(known) = lock(&self.inner.remembered).get(digest).copied() else {
             return Ok(None);

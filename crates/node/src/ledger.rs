@@ -58,6 +58,8 @@ pub(crate) struct Tip {
 pub(crate) struct Commit {
     pub(crate) height: Height,
     pub(crate) leaves: Vec<Digest>,
+    /// Entries of group logs that are new or have a new child, ascending.
+    pub(crate) groups: Vec<StateKey>,
 }
 
 /// Why a transaction is not taken.
@@ -409,6 +411,7 @@ impl Inner {
         let _ = self.commits.send(Arc::new(Commit {
             height: committed.height,
             leaves: committed.leaves,
+            groups: committed.groups,
         }));
         Ok(())
     }

@@ -13,10 +13,13 @@ use std::time::Duration;
 use tokenim_identity::NodeKey;
 use tokenim_ledger::{AcceptanceProof, IdentityUpdate, LookupProof, StateKey};
 use tokenim_mailbox::QuorumReceipt;
+use tokenim_mailbox::group::{GroupNode, GroupUpdate};
 use tokenim_rpc::limits::WAIT_MILLISECONDS_MAX;
 use tokenim_rpc::{
     AcceptanceOf, AnchorStatus, Gossiped, NodeRequest, NodeResponse, NodeState, Request, Response, RpcError, Submitted,
 };
+use tokenim_wire::Object as _;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -62,6 +65,16 @@ impl Service {
                 Response::History(Box::new(
                     page.ok_or_else(|| refuse::not_found("there is no such identity"))?,
                 ))
+            }
+            Request::SubmitGroup(update) => Response::SubmitGroup(self.submit_group(caller, *update).await?),
+            Request::GroupNode {
+                handle,
+                entry,
+                after,
+                wait_ms,
+            } => {
+                let key = StateKey::group(&handle, &entry);
+                Response::GroupNode(Box::new(self.group_node(key, after, wait_ms).await?))
             }
             Request::PublishContact(publish) => {
                 Response::PublishContact(self.storage()?.publish(caller.client, *publish).await?)
@@ -123,6 +136,58 @@ impl Service {
         gateway.submit(caller.client, update).await
     }
 
+    /// Sponsors an update of a group log, unless nothing would come of it.
+    async fn submit_group(&self, caller: Caller, update: GroupUpdate) -> Result<Submitted, RpcError> {
+        let (gateway, _) = self.gateway()?;
+        self.check_progress()?;
+        gateway.submit_group(caller.client, update).await
+    }
+
+    /// What stands under the key of an entry of a group log, proved; held back until it has more than `after` children,
+    /// or the time is up.
+    async fn group_node(&self, key: StateKey, after: u8, wait_ms: u32) -> Result<LookupProof, RpcError> {
+        let ledger = &self.parts.ledger;
+        let wait = Duration::from_millis(u64::from(wait_ms.min(WAIT_MILLISECONDS_MAX)));
+        let deadline = Instant::now().checked_add(wait).unwrap_or_else(Instant::now);
+        if wait.is_zero() {
+            return self.lookup(key).await;
+        }
+        let mut commits = ledger.commits();
+        let mut tips = ledger.tips();
+        let mut stopping = self.parts.stopping.clone();
+        loop {
+            tips.mark_unchanged();
+            let proof = self.lookup(key).await?;
+            if children(proof.value.as_deref()) > usize::from(after) {
+                return Ok(proof);
+            }
+            // What is committed may have no certificate yet, which a proof needs: then it is looked at again with each
+            // block. Else nothing is read until a block names the entry, for many may wait.
+            let is_committed = children(ledger.value(key).await?.as_deref()) > usize::from(after);
+            let changed = async {
+                if is_committed {
+                    return tips.changed().await.is_ok();
+                }
+                loop {
+                    match commits.recv().await {
+                        Ok(commit) if commit.groups.binary_search(&key).is_err() => {}
+                        Ok(_) | Err(RecvError::Lagged(_)) => return true,
+                        Err(RecvError::Closed) => return false,
+                    }
+                }
+            };
+            let changed = async {
+                tokio::select! {
+                    changed = changed => changed,
+                    _ = stopping.wait_for(|stopping| *stopping) => false,
+                }
+            };
+            if !matches!(timeout_at(deadline, changed).await, Ok(true)) {
+                return self.lookup(key).await;
+            }
+        }
+    }
+
     /// Takes a quorum receipt: to be anchored, and to see to it that its envelope is here.
     async fn anchor(&self, receipt: QuorumReceipt) -> Result<AnchorStatus, RpcError> {
         let (_, anchors) = self.gateway()?;
@@ -174,4 +239,11 @@ impl Service {
             _ => Ok(()),
         }
     }
+}
+
+/// The children of an entry of a group log; none if it is not there.
+fn children(value: Option<&[u8]>) -> usize {
+    value
+        .and_then(|bytes| GroupNode::from_bytes(bytes).ok())
+        .map_or(0, |node| node.children.len())
 }

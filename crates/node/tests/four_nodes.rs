@@ -6,8 +6,11 @@ mod common;
 use common::{Client, Folders, Person, eventually, logs, now};
 use std::time::{Duration, Instant};
 use tokenim_envelope::{Opener, open};
-use tokenim_mailbox::{QuorumReceipt, StorageReceipt};
+use tokenim_identity::EpochSigningKey;
+use tokenim_mailbox::group::{AuthorBox, GroupChild, GroupStart, GroupUpdate, SignedGroupChild};
+use tokenim_mailbox::{Descriptor, QuorumReceipt, StorageReceipt, WritePolicy};
 use tokenim_rpc::{AcceptanceOf, ErrorCode, NodeState, Request};
+use tokenim_wire::Height;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_is_kept_proved_and_read_and_a_node_that_was_away_catches_up() {
@@ -203,6 +206,155 @@ async fn with_two_of_four_gone_nothing_is_final_and_clients_are_told_so() {
         nodes.iter().all(|node| node.status().state == NodeState::Ok)
     })
     .await;
+    for node in nodes {
+        node.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_at_once_have_one_order_everywhere_and_outsiders_none() {
+    logs();
+    let folders = Folders::new(4, 3);
+    let mut nodes = Vec::new();
+    for number in 0..4 {
+        nodes.push(folders.start(number).await);
+    }
+    for node in &nodes {
+        tokio::time::timeout(Duration::from_secs(20), node.ready())
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    let light = folders.light_client();
+    let client = Client::new(&folders, 77);
+    let (alice, bob) = (Person::new(1), Person::new(2));
+    let submitted = client.submit(0, bob.registration(&folders.network)).await;
+    client.applied(0, &submitted).await;
+    eventually("bob's identity", Duration::from_secs(5), async || {
+        client.lookup(0, &light, &bob).await.is_some()
+    })
+    .await;
+    let state = client.lookup(0, &light, &bob).await.unwrap();
+    let set = client.node_set(0, &light).await;
+
+    // A commit is any envelope in a mailbox of its own.
+    let key = EpochSigningKey::from_seed([40; 32]);
+    let start = GroupStart {
+        nonce: [41; 32],
+        key: key.verifying_key(),
+    };
+    let handle = start.handle();
+    let root = (handle, handle.root());
+    let stored = async |number: u8, seconds: u64| {
+        let mailbox = Descriptor {
+            write: WritePolicy::Open,
+            read: bob.device.inbox.verifying_key(),
+            nonce: [number; 16],
+        };
+        let sealed = alice.seal_for(&folders.network, &state, "commit", u64::from(number), seconds);
+        let mut receipts = Vec::new();
+        for node in 0..3 {
+            receipts.push(client.put(node, &mailbox, &sealed).await);
+        }
+        QuorumReceipt::assemble(&set, &receipts).unwrap()
+    };
+    let child = |number: u8, receipt: &QuorumReceipt, signer: &EpochSigningKey| {
+        let child = GroupChild {
+            handle,
+            parent: handle.root(),
+            commitment: [number; 32].into(),
+            next: EpochSigningKey::from_seed([50 + number; 32]).verifying_key(),
+            author: AuthorBox::try_from([number; 96].as_slice()).unwrap(),
+            tag: receipt.tag,
+            envelope: receipt.envelope,
+        };
+        let signed = SignedGroupChild::sign(&folders.network, signer, child, receipt.clone()).unwrap();
+        GroupUpdate::Child(Box::new(signed))
+    };
+    let submit = async |number: usize, update: &GroupUpdate| {
+        let request = Request::SubmitGroup(Box::new(update.clone()));
+        client.call(number, &request).await.into_submitted_group()
+    };
+    let refused = async |number: usize, update: &GroupUpdate| {
+        let error = client
+            .refused(number, &Request::SubmitGroup(Box::new(update.clone())))
+            .await;
+        assert_eq!(error.code, ErrorCode::INVALID_TRANSACTION);
+        error.message.as_str().to_owned()
+    };
+    assert_eq!(client.group_node(0, &light, root, 0, 0).await.0, None);
+    let kept = 30 * 24 * 3600;
+    let (one, two, three) = (stored(1, kept).await, stored(2, kept).await, stored(3, 3600).await);
+    let children = [child(1, &one, &key), child(2, &two, &key)];
+
+    // A child may come before what it follows.
+    let starting = GroupUpdate::Start(start);
+    let (early, started) = tokio::join!(submit(1, &children[0]), submit(0, &starting));
+    early.unwrap();
+    let started = started.unwrap();
+    assert_eq!(submit(0, &starting).await.unwrap(), started);
+    let watchers: Vec<_> = (0..4)
+        .map(|number| {
+            let (client, light) = (client.clone(), light.clone());
+            tokio::spawn(async move { client.group_node(number, &light, root, 1, 20_000).await })
+        })
+        .collect();
+    // Two commits at once, by two gateways each; of the same child one transaction is applied.
+    let _ = tokio::join!(
+        submit(2, &children[0]),
+        submit(1, &children[1]),
+        submit(3, &children[1])
+    );
+    let mut seen = Vec::new();
+    for watcher in watchers {
+        let (node, took) = watcher.await.unwrap();
+        assert!(took < Duration::from_secs(15), "{took:?}");
+        seen.push(node.unwrap());
+    }
+    assert_eq!(seen[0].children.len(), 2);
+    assert!(seen[0].children.is_sorted_by_key(|child| child.place));
+    assert!(seen.iter().all(|node| *node == seen[0]));
+    let mut ids: Vec<_> = seen[0].children.iter().map(|child| child.child.id().unwrap()).collect();
+    let first = ids[0];
+    ids.sort_unstable();
+    let mut expected = [children[0].entry().unwrap(), children[1].entry().unwrap()];
+    expected.sort_unstable();
+    assert_eq!(ids, expected);
+    // Each has its own entry, with the key that it announced.
+    for number in 0..4 {
+        let (entry, _) = client.group_node(number, &light, (handle, first), 0, 0).await;
+        assert_eq!(entry.unwrap().key, seen[0].children[0].child.next);
+    }
+
+    // There is no more to wait for, and an entry that is not there has nothing after it.
+    let (same, took) = client.group_node(1, &light, root, 2, 400).await;
+    assert_eq!(same.unwrap(), seen[0]);
+    assert!(took >= Duration::from_millis(400));
+    let (nothing, took) = client.group_node(2, &light, (handle, [9; 32].into()), 0, 400).await;
+    assert_eq!(nothing, None);
+    assert!(took >= Duration::from_millis(400));
+    let (at_once, took) = client.group_node(3, &light, root, 1, 20_000).await;
+    assert_eq!(at_once.unwrap(), seen[0]);
+    assert!(took < Duration::from_secs(5));
+
+    // What the ledger would reject is refused, with the reason, and changes nothing.
+    let outsider = EpochSigningKey::from_seed([99; 32]);
+    let foreign = child(4, &one, &outsider);
+    assert!(refused(0, &foreign).await.contains("not signed with the key"));
+    let short = child(5, &three, &key);
+    assert!(refused(1, &short).await.contains("not kept for long enough"));
+    let mut forged = one.clone();
+    forged.issuers.as_mut_slice()[0].height = Height::new(1);
+    assert!(
+        refused(2, &child(6, &forged, &key))
+            .await
+            .contains("receipt of the commit")
+    );
+    assert!(refused(0, &children[1]).await.contains("already"));
+    assert!(refused(2, &starting).await.contains("already"));
+    for number in 0..4 {
+        assert_eq!(client.group_node(number, &light, root, 0, 0).await.0.unwrap(), seen[0]);
+    }
     for node in nodes {
         node.stop().await.unwrap();
     }

@@ -14,6 +14,7 @@ use tokenim_envelope::hpke::Suite;
 use tokenim_envelope::{Content, EnvelopeSecretKey, MessageId, Recipient, SealedEnvelope, Sender, seal};
 use tokenim_identity::{DeviceSecrets, Genesis, IdentityState, NodeKey, Phrase, RootSigningKey, SignedRecord};
 use tokenim_ledger::{AcceptedEnvelope, GenesisNode, IdentityUpdate, LedgerLimits, LightClient, NetworkConfig};
+use tokenim_mailbox::group::{GroupEntryId, GroupHandle, GroupNode};
 use tokenim_mailbox::{
     ContactKeys, ContactStock, Descriptor, KeyPackage, MailboxTag, NodeSet, Postage, PostageBits, PublishRequest,
     QuorumReceipt, ReadRequest, SignedContactKeys, StorageReceipt, WriteAuthority, WriteRequest, find_postage,
@@ -359,6 +360,27 @@ impl Client {
         page
     }
 
+    /// What the ledger has of a session's entry as a node proves it, and how long it took to answer.
+    pub async fn group_node(
+        &self,
+        number: usize,
+        light: &LightClient,
+        (handle, entry): (GroupHandle, GroupEntryId),
+        after: u8,
+        wait_ms: u32,
+    ) -> (Option<GroupNode>, Duration) {
+        let began = std::time::Instant::now();
+        let request = Request::GroupNode {
+            handle,
+            entry,
+            after,
+            wait_ms,
+        };
+        let proof = self.call(number, &request).await.into_group_node().unwrap();
+        let (_, node) = light.verify_group_node(&handle, &entry, &proof, None).unwrap();
+        (node, began.elapsed())
+    }
+
     pub async fn anchor(&self, number: usize, receipt: &QuorumReceipt) -> AnchorStatus {
         let request = Request::Anchor {
             receipt: Box::new(receipt.clone()),
@@ -412,8 +434,20 @@ impl Person {
         }
     }
 
-    /// Seals a message to another person's device.
+    /// Seals a message to another person's device, for an hour.
     pub fn seal(&self, network: &NetworkId, to: &IdentityState, text: &str, number: u64) -> SealedEnvelope {
+        self.seal_for(network, to, text, number, 3600)
+    }
+
+    /// Seals a message to another person's device, for so many seconds.
+    pub fn seal_for(
+        &self,
+        network: &NetworkId,
+        to: &IdentityState,
+        text: &str,
+        number: u64,
+        seconds: u64,
+    ) -> SealedEnvelope {
         let mut rng = ChaCha20Rng::seed_from_u64(number);
         let entry = to.active_devices().next().unwrap();
         let sender = Sender {
@@ -423,7 +457,7 @@ impl Person {
         };
         let recipient = Recipient::new(to.id, &entry.keys);
         let id = MessageId::generate(&mut rng);
-        let expiry = now().saturating_add(3600);
+        let expiry = now().saturating_add(seconds);
         let content = Content::text(text);
         seal(network, &sender, &recipient, id, expiry, None, &content, &mut rng).unwrap()
     }
