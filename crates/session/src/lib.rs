@@ -6,8 +6,8 @@
 
 extern crate alloc;
 
-pub mod mls;
+pub mod step;
 
-pub use mls::{Owner, SessionError, SessionSuite};
 pub use tokenim_conversation as conversation;
+pub use tokenim_mls::{self as mls, Owner, SessionError, SessionSuite};
 pub use tokenim_identity::CryptoRng;

@@ -1,6 +1,6 @@
 //! Who a leaf is: the certificate that its device signs.
 
-use super::{CertificateError, SessionSuite};
+use crate::{CertificateError, SessionSuite};
 use serde::{Deserialize, Serialize};
 use tokenim_identity::{Device, DeviceId, DeviceKey, DeviceSigningKey, IdentityId, Signature, Statement};
 use tokenim_wire::{
@@ -54,7 +54,7 @@ impl LeafCertificate {
         Ok(())
     }
 
-    fn check_lifetime(&self) -> Result<(), CertificateError> {
+    pub(crate) fn check_lifetime(&self) -> Result<(), CertificateError> {
         let latest = self.created.saturating_add(SESSION_LEAF_LIFETIME_SECONDS_MAX);
         if self.expires <= self.created || self.expires > latest {
             return Err(CertificateError::Lifetime);
@@ -64,7 +64,7 @@ impl LeafCertificate {
 }
 
 /// A [`LeafCertificate`] with its device's signature: the credential of a leaf, of type
-/// [`CREDENTIAL_TYPE`](super::CREDENTIAL_TYPE).
+/// [`CREDENTIAL_TYPE`](crate::CREDENTIAL_TYPE).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedLeafCertificate {
     /// What is signed.

@@ -102,6 +102,10 @@ pub enum SessionError {
     /// It does not open, or a signature or tag in it does not hold.
     #[error("it does not open")]
     Forged,
+    /// A commit whose new secrets are not for this leaf, or not those of its public keys. Other members may be able to
+    /// follow it: its author has shut this leaf out.
+    #[error("the commit shuts this leaf out")]
+    Path,
     /// It is genuine, but not allowed.
     #[error("it is not allowed: {0}")]
     Forbidden(#[from] Forbidden),

@@ -1,15 +1,26 @@
-//! Messaging Layer Security (RFC 9420): groups of devices that agree on keys.
-//!
-//! The protocol is `mls-rs`; the cryptography, the credential, what is accepted of the protocol and what is kept are
-//! ours. No type of the library shows: everything is bytes in and bytes out, a time and a generator given by the
-//! caller, and a step that fails changes nothing.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
+mod authority;
 mod certificate;
+mod crypto;
 mod error;
+mod group;
+mod header;
+mod package;
+mod state;
+mod store;
 mod suite;
+mod tools;
 
 pub use certificate::{LeafCertificate, SignedLeafCertificate};
 pub use error::{CertificateError, Forbidden, SessionError};
+pub use group::{Applied, Commit, Group, Opened, Proposed};
+pub use package::{NewKeyPackage, PackageInfo, key_package, read_key_package, welcome_packages};
+pub use rand_core::{self, CryptoRng};
 pub use suite::SessionSuite;
 
 use core::fmt;
