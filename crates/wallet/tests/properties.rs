@@ -11,7 +11,8 @@
 
 mod common;
 
-use common::{Replayed, account, link, list, text, vectors};
+use common::replayed::Replayed;
+use common::{account, link, list, text, vectors};
 use proptest::prelude::*;
 use tokenim_identity::IdentityId;
 use tokenim_wallet::{Account, LinkStatement, NONCE_BYTES, Opening, WalletSignature, verify};

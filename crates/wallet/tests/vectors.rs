@@ -11,7 +11,8 @@
 
 mod common;
 
-use common::{Replayed, account, bytes, identity, link, list, network, statement, text, vectors};
+use common::replayed::Replayed;
+use common::{account, bytes, identity, link, list, network, statement, text, vectors};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tokenim_wallet::{Account, LinkError, Opening, OpeningError, Proof, WalletSignature, explain, verify};

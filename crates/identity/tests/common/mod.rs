@@ -1,16 +1,44 @@
 //! Vectors and randomness for the tests.
 
+pub mod replayed;
 pub mod world;
 
-use rand_core::{SeedableRng, TryCryptoRng, TryRng};
+use rand_core::SeedableRng;
 use serde::de::DeserializeOwned;
-use std::convert::Infallible;
 use tokenim_identity::{
     DeviceSecrets, EnvelopeKey, Genesis, IdentityState, Phrase, Place, RecoveryShare, RootSigningKey,
 };
 use tokenim_wire::{Height, NetworkId, UnixMillis, hex};
 
 pub const NETWORK: NetworkId = NetworkId::from_bytes([7; 32]);
+
+/// Why a record that decodes is not taken, wherever heights only grow.
+pub const REFUSALS: [&str; 24] = [
+    "WrongNetwork",
+    "WrongIdentity",
+    "WrongSequence",
+    "WrongPrevious",
+    "Deactivated",
+    "NotAllowed",
+    "RecordsFull",
+    "UnknownDevice",
+    "DeviceRevoked",
+    "WrongNextRoot",
+    "NoRecovery",
+    "RecoveryProof",
+    "RecoveryThreshold",
+    "DeviceExists",
+    "DevicesFull",
+    "NotAscending",
+    "Outranked",
+    "NothingPending",
+    "NotDue",
+    "LinkExists",
+    "UnknownLink",
+    "LinksFull",
+    "Consent",
+    "Signature",
+];
 
 /// The window of the tests' network, in milliseconds.
 pub const WINDOW: u64 = 1_000;
@@ -24,35 +52,6 @@ pub fn place(height: u64, time: u64) -> Place<'static> {
         window_ms: WINDOW,
     }
 }
-
-/// Gives the bytes that it was made with, then zeros.
-pub struct Replayed(pub Vec<u8>);
-
-impl TryRng for Replayed {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        out.fill(0);
-        let length = out.len().min(self.0.len());
-        out[..length].copy_from_slice(&self.0[..length]);
-        self.0.drain(..length);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Replayed {}
 
 /// A generator that repeats itself from run to run.
 pub fn rng(seed: u64) -> rand_chacha::ChaCha20Rng {

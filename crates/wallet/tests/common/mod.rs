@@ -1,42 +1,12 @@
 //! Vectors and randomness for the tests.
 
+#[path = "../../../identity/tests/common/replayed.rs"]
+pub mod replayed;
+
 use serde_json::Value;
-use std::convert::Infallible;
-use tokenim_identity::{
-    IdentityId,
-    rand_core::{TryCryptoRng, TryRng},
-};
+use tokenim_identity::IdentityId;
 use tokenim_wallet::{Account, LinkStatement, WalletSignature};
 use tokenim_wire::{NetworkId, UnixSeconds, hex};
-
-/// Gives the bytes that it was made with, then zeros.
-pub struct Replayed(pub Vec<u8>);
-
-impl TryRng for Replayed {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        out.fill(0);
-        let length = out.len().min(self.0.len());
-        out[..length].copy_from_slice(&self.0[..length]);
-        self.0.drain(..length);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Replayed {}
 
 /// A file of `tests/vectors`.
 pub fn vectors(file: &str) -> Value {
