@@ -216,6 +216,17 @@ impl World {
         network
     }
 
+    /// A third person, who is not on the ledger yet and reaches the liar.
+    async fn carl(&self) -> (TempDir, Client) {
+        let folder = TempDir::with_prefix("tokenim-person-").unwrap();
+        let network = self.network.layout.network.clone();
+        let (carl, _) = Client::create(folder.path(), network, b"secret", Argon2Cost::MINIMUM).unwrap();
+        carl.network()
+            .prefer_address(&self.liar.node(), &self.liar.address())
+            .await;
+        (folder, carl)
+    }
+
     /// Asks through the liar, as it is.
     async fn through_liar(&self, request: &Request) -> tokenim_rpc::Response {
         let caller = Caller::new(self.network.layout.id, [9; 32]).unwrap();
@@ -239,12 +250,17 @@ fn caught_with_proofs(network: &Network, liar: &LyingNode) {
 
 // To readers.
 
+/// So many messages are sent, and the lie about them shows.
+fn shows_to_who_reads(messages: usize, lie: Lie, fault: Fault) {
+    World::run(async |world| {
+        world.send_some(messages).await;
+        world.read_against(lie, fault).await;
+    });
+}
+
 #[test]
 fn a_flipped_byte_is_refused() {
-    World::run(async |world| {
-        world.send_some(3).await;
-        world.read_against(Lie::FlippedByte, Fault::TamperedCopy).await;
-    });
+    shows_to_who_reads(3, Lie::FlippedByte, Fault::TamperedCopy);
 }
 
 #[test]
@@ -287,18 +303,12 @@ fn a_stale_head_is_refused() {
 
 #[test]
 fn a_head_signed_by_another_key_is_refused() {
-    World::run(async |world| {
-        world.send().await;
-        world.read_against(Lie::HeadOfAnotherKey, Fault::HeadSignature).await;
-    });
+    shows_to_who_reads(1, Lie::HeadOfAnotherKey, Fault::HeadSignature);
 }
 
 #[test]
 fn an_entry_left_out_of_a_signed_log_is_noticed() {
-    World::run(async |world| {
-        world.send_some(2).await;
-        world.read_against(Lie::MissingEntry, Fault::LogGap).await;
-    });
+    shows_to_who_reads(2, Lie::MissingEntry, Fault::LogGap);
 }
 
 #[test]
@@ -335,9 +345,7 @@ fn an_invented_envelope_is_refused() {
 
 #[test]
 fn a_forged_receipt_does_not_count() {
-    World::run(async |world| {
-        world.write_against(Lie::ForgedReceipt, Fault::ReceiptSignature).await;
-    });
+    World::run(async |world| world.write_against(Lie::ForgedReceipt, Fault::ReceiptSignature).await);
 }
 
 #[test]
@@ -345,7 +353,7 @@ fn the_receipt_of_another_node_does_not_count() {
     World::run(async |world| {
         world
             .write_against(Lie::ReceiptOfAnother, Fault::ReceiptForAnother)
-            .await;
+            .await
     });
 }
 
@@ -354,7 +362,7 @@ fn another_nodes_signature_does_not_count() {
     World::run(async |world| {
         world
             .write_against(Lie::BorrowedSignature, Fault::ReceiptSignature)
-            .await;
+            .await
     });
 }
 
@@ -411,18 +419,12 @@ fn a_node_that_never_answers_holds_nobody_up() {
 
 #[test]
 fn an_answer_that_is_none_is_refused() {
-    World::run(async |world| {
-        world.send().await;
-        world.read_against(Lie::Garbage, Fault::Undecodable).await;
-    });
+    shows_to_who_reads(1, Lie::Garbage, Fault::Undecodable);
 }
 
 #[test]
 fn the_answer_to_another_question_is_refused() {
-    World::run(async |world| {
-        world.send().await;
-        world.read_against(Lie::OtherAnswer, Fault::WrongAnswer).await;
-    });
+    shows_to_who_reads(1, Lie::OtherAnswer, Fault::WrongAnswer);
 }
 
 // About the ledger.
@@ -671,12 +673,7 @@ fn the_proof_of_another_acceptance_is_refused() {
 fn records_and_receipts_that_one_node_swallows_get_to_the_ledger() {
     World::run(async |world| {
         world.liar.tell(Some(Lie::Swallowed));
-        let layout = &world.network.layout;
-        let folder = TempDir::with_prefix("tokenim-person-").unwrap();
-        let (carl, _) = Client::create(folder.path(), layout.network.clone(), b"secret", Argon2Cost::MINIMUM).unwrap();
-        carl.network()
-            .prefer_address(&world.liar.node(), &world.liar.address())
-            .await;
+        let (_folder, carl) = world.carl().await;
         carl.register().await.unwrap();
         assert!(world.liar.told() > 0, "it is the first to be handed a record");
         let report = world.send().await;
@@ -694,12 +691,7 @@ fn records_and_receipts_that_one_node_swallows_get_to_the_ledger() {
 fn a_rejection_that_one_node_claims_is_not_believed() {
     World::run(async |world| {
         world.liar.tell(Some(Lie::FalseRejection));
-        let layout = &world.network.layout;
-        let folder = TempDir::with_prefix("tokenim-person-").unwrap();
-        let (carl, _) = Client::create(folder.path(), layout.network.clone(), b"secret", Argon2Cost::MINIMUM).unwrap();
-        carl.network()
-            .prefer_address(&world.liar.node(), &world.liar.address())
-            .await;
+        let (_folder, carl) = world.carl().await;
         let registered: Result<_, ClientError> = carl.register().await;
         assert!(registered.unwrap().state.is_some());
         carl.close().await;
