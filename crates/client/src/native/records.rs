@@ -6,11 +6,11 @@ use tokenim_identity::{
     Genesis, IdentityId, IdentityState, NodeKey, Phrase, Record, RecordSigner, RecoveryProof, RecoveryShare,
     SignedRecord,
 };
-use tokenim_ledger::{IdentityUpdate, Outcome, ProvenHistory, Rejection};
-use tokenim_rpc::{AnswerError, Blame, ErrorCode, Request, Response, Submitted, TransactionStatus};
+use tokenim_ledger::{IdentityUpdate, LookupProof, Outcome, ProofError, ProvenHistory, Rejection};
+use tokenim_rpc::{AnswerError, Blame, ErrorCode, Request, Submitted, TransactionStatus};
 
 use super::links::CallError;
-use super::network::CALL_TIMEOUT;
+use super::network::{ASK_TIMEOUT, CALL_TIMEOUT};
 use super::{Client, ClientError, Network, now};
 use crate::step::{Fault, LookedUp};
 
@@ -142,13 +142,18 @@ impl Network {
     /// # Errors
     /// [`ClientError::UnknownIdentity`], [`ClientError::Unreachable`], [`ClientError::NotProgressing`].
     pub async fn history(&self, identity: &IdentityId) -> Result<ProvenHistory, ClientError> {
-        if self.lookup(identity, STATE_AGE).await?.state.is_none() {
-            return Err(ClientError::UnknownIdentity(*identity));
-        }
+        let (shower, proof) = self.shown(identity).await?;
+        // Whoever shows the state has the records that lead to it; the others are asked where those don't.
+        let nodes = self.nodes();
+        let others = nodes.members().iter().map(|member| member.key);
         let mut last = "no answer".to_owned();
-        for node in self.order() {
-            match self.history_of(&node, identity).await {
+        for node in std::iter::once(shower).chain(others.filter(|node| *node != shower)) {
+            match self.history_of(&node, identity, &proof).await {
                 Ok(history) => return Ok(history),
+                // It may not have applied the last ones yet.
+                Err(Untold::Fault(fault @ Fault::Proof(ProofError::HistoryShort { .. }))) if node != shower => {
+                    last = fault.to_string();
+                }
                 Err(Untold::Fault(fault)) => {
                     last = fault.to_string();
                     self.caught(&node, fault);
@@ -157,20 +162,33 @@ impl Network {
             }
         }
         Err(ClientError::Unreachable {
-            nodes: self.nodes().len(),
+            nodes: nodes.len(),
             last,
         })
     }
 
-    async fn history_of(&self, node: &NodeKey, identity: &IdentityId) -> Result<ProvenHistory, Untold> {
-        let answer = |outcome: Result<Response, CallError>| match outcome {
-            Ok(response) => Ok(response),
-            Err(CallError::Undecodable) => Err(Untold::Fault(Fault::Undecodable)),
-            Err(error) => Err(Untold::Failed(error.to_string())),
-        };
-        // The look-up first: what is applied meanwhile is then beyond it.
+    /// The proof of an identity's state now, and the node that gave it.
+    async fn shown(&self, identity: &IdentityId) -> Result<(NodeKey, LookupProof), ClientError> {
+        let max_age_ms = u64::try_from(STATE_AGE.as_millis()).unwrap_or(u64::MAX);
         let request = Request::Lookup { identity: *identity };
-        let proof = answer(self.links.call(node, &request, CALL_TIMEOUT).await)?.into_lookup()?;
+        self.ask(&request, CALL_TIMEOUT, ASK_TIMEOUT, |node, response| {
+            let proof = response.into_lookup()?;
+            let found = self.with_view(|view| {
+                let found = view.identity(identity, &proof, None)?;
+                view.check_age(&found, now(), max_age_ms).map(|()| found)
+            })?;
+            Ok(found.state.map(|_| (*node, proof)))
+        })
+        .await?
+        .ok_or(ClientError::UnknownIdentity(*identity))
+    }
+
+    async fn history_of(
+        &self,
+        node: &NodeKey,
+        identity: &IdentityId,
+        proof: &LookupProof,
+    ) -> Result<ProvenHistory, Untold> {
         let mut entries = Vec::new();
         let mut genesis: Option<Genesis> = None;
         loop {
@@ -179,7 +197,11 @@ impl Network {
                 identity: *identity,
                 from,
             };
-            let page = answer(self.links.call(node, &request, CALL_TIMEOUT).await)?.into_history()?;
+            let page = match self.links.call(node, &request, CALL_TIMEOUT).await {
+                Ok(response) => response.into_history()?,
+                Err(CallError::Undecodable) => return Err(Fault::Undecodable.into()),
+                Err(error) => return Err(Untold::Failed(error.to_string())),
+            };
             genesis.get_or_insert(page.genesis);
             let more = page.more && !page.entries.is_empty() && entries.len() < HISTORY_RECORDS_MAX;
             entries.extend(page.entries);
@@ -192,7 +214,7 @@ impl Network {
         let before = IdentityState::new(&genesis);
         let verified = self.with_view(|view| {
             let light = view.light_client();
-            light.verify_history(identity, &before, entries, window_ms, &proof, None)
+            light.verify_history(identity, &before, entries, window_ms, proof, None)
         });
         let (_, history) = verified.map_err(Fault::Proof)?;
         Ok(history)
