@@ -56,11 +56,7 @@ async fn everything_accepted_is_delivered_once_whatever_is_killed() {
     assert!(line.contains("only 0 nodes are well and 3 are needed"), "{line}");
     let (code, line) = newcomer.await.unwrap();
     assert_eq!(code, Some(5), "{line}");
-    // On a loaded machine the two that are left may be too slow to be heard at all.
-    assert!(
-        line.contains("makes no progress") || line.contains("nodes answered"),
-        "{line}"
-    );
+    assert!(line.contains("makes no progress"), "{line}");
     assert!(traffic.kept() > 0, "a sender is told that too few nodes confirmed");
     assert_eq!([height(&nodes, 0).await, height(&nodes, 1).await], stalled);
 

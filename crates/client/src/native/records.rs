@@ -260,6 +260,7 @@ impl Network {
         let mut sent = Vec::new();
         let mut last = "no answer".to_owned();
         let mut refusals = 0_usize;
+        let mut stalled = false;
         let nodes = self.nodes();
         for member in nodes.members() {
             if sent.len() >= wanted {
@@ -271,6 +272,7 @@ impl Network {
                     Ok(submitted) => sent.push((member.key, submitted)),
                     Err(AnswerError::Refused(error)) => {
                         refusals = refusals.saturating_add(1);
+                        stalled |= error.code == ErrorCode::NOT_PROGRESSING;
                         let ours = matches!(error.code.blame(), Blame::Input | Blame::Caller)
                             && error.code != ErrorCode::NOT_IN_SWARM;
                         if ours && refusals >= wanted {
@@ -287,13 +289,16 @@ impl Network {
                 },
             }
         }
-        if sent.is_empty() {
-            return Err(ClientError::Unreachable {
+        match self.tip() {
+            _ if !sent.is_empty() => Ok(sent),
+            Some(tip) if stalled => Err(ClientError::NotProgressing {
+                age_seconds: now().get().saturating_sub(tip.time.get()) / 1_000,
+            }),
+            _ => Err(ClientError::Unreachable {
                 nodes: nodes.len(),
                 last,
-            });
+            }),
         }
-        Ok(sent)
     }
 
     /// Why the ledger rejected a record, if every gateway that took it says that it did.
