@@ -54,7 +54,7 @@ pub enum OpenError {
         detail: String,
     },
     /// The disk is full.
-    #[error("no space left on the disk of {}: make room and try again", path.display())]
+    #[error("the disk of {} is full: make room and try again", path.display())]
     NoSpace {
         /// The folder.
         path: PathBuf,

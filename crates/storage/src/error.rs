@@ -24,7 +24,7 @@ pub enum StoreError {
     #[error("the mailbox holds as much as one may: try again after something in it has expired")]
     MailboxFull,
     /// There is no room for more. Nothing has changed; try again when there is.
-    #[error("no space left for the store: make room on its disk and try again")]
+    #[error("but for what is kept free, the disk of the store is full: make room and try again")]
     Full,
     /// Too much is waiting. Try again.
     #[error("the store has too much waiting: try again")]
