@@ -1,0 +1,557 @@
+//! Changing a session: what is wished becomes a commit, is stored, and is put on the ledger.
+
+use super::{
+    super::{
+        note::Note,
+        record::{Pending, Stage, Task, Wish},
+    },
+    *,
+};
+use crate::{SessionSuite, mls::{Commit, Proposed, read_key_package}};
+use tokenim_conversation::{child::{self, Parent}, epoch::WrapError, policy::{self, Kind, MemberDevice, Role}};
+use alloc::boxed::Box;
+use tokenim_envelope::SealedEnvelope;
+use tokenim_mailbox::{
+    KeyPackage,
+    group::{GroupUpdate, SignedGroupChild},
+};
+use tokenim_wire::{
+    BoundedBytes, BoundedString, BoundedVec, Height,
+    limits::{GROUP_CHILDREN_MAX, SESSION_COMMIT_ADDS_MAX, SESSION_COMMIT_ADDS_POST_QUANTUM_MAX, SESSION_LEAVES_MAX},
+};
+
+/// How long a commit waits for key packages that are being fetched, so that one commit adds all; in milliseconds.
+const PACKAGES_MS: u64 = 3_000;
+/// First pause before a key package is asked for again, in milliseconds; it doubles each time.
+const PACKAGE_PAUSE_MS: u64 = 10_000;
+/// How often a device is asked for a key package.
+const PACKAGE_TRIES: u8 = 5;
+/// How often a commit is stored again after the ledger has refused its receipt.
+const COMMIT_TRIES: u8 = 3;
+/// Pause after a commit that could not be stored, in milliseconds.
+const COMMIT_PAUSE_MS: u64 = 5_000;
+
+/// What a commit is to do.
+struct Plan {
+    add: Vec<(IdentityId, DeviceId, KeyPackage)>,
+    remove: Vec<(u32, IdentityId, DeviceId)>,
+    context: GroupContext,
+}
+
+impl Plan {
+    fn devices<'a>(items: impl Iterator<Item = (&'a IdentityId, &'a DeviceId)>) -> Vec<MemberDevice> {
+        items
+            .map(|(identity, device)| MemberDevice {
+                identity: *identity,
+                device: *device,
+            })
+            .collect()
+    }
+
+    fn added(&self) -> Vec<MemberDevice> {
+        Self::devices(self.add.iter().map(|(identity, device, _)| (identity, device)))
+    }
+
+    fn removed(&self) -> Vec<MemberDevice> {
+        Self::devices(self.remove.iter().map(|(_, identity, device)| (identity, device)))
+    }
+}
+
+impl<V: View, R: CryptoRng> Machine<'_, V, R> {
+    pub(super) fn change(&mut self, id: ConversationId, change: Change) -> Step<(), V> {
+        let row = self.conversation(&id)?.ok_or(StepError::UnknownConversation)?;
+        let handle = row.current.ok_or(StepError::UnknownConversation)?;
+        let mut session = self.session(&handle)?.ok_or(StepError::UnknownConversation)?;
+        if session.standing == Standing::Behind && change == Change::Refresh {
+            session.asked = 0;
+            self.ask(&handle, &mut session)?;
+            return self.save(&handle, &session);
+        }
+        if !matches!(session.standing, Standing::Joining | Standing::Active) {
+            return Err(StepError::NotInConversation);
+        }
+        let roster = self.roster(&handle)?;
+        let context = &roster.context;
+        let own = context.role(&self.owner.identity);
+        let is_admin = context.kind() == Kind::Group && own >= Role::Admin;
+        let task = match change {
+            Change::Invite(identity) if is_admin => Task::Invite(identity),
+            Change::Remove(identity) if identity != self.owner.identity && is_admin => {
+                let of = context.role(&identity);
+                if of >= own && own != Role::Owner {
+                    return Err(StepError::NotAllowed);
+                }
+                Task::Remove(identity)
+            }
+            Change::Leave => {
+                context
+                    .with_role(&self.owner.identity, Role::Leaving)
+                    .map_err(|_| StepError::NotAllowed)?;
+                Task::Leave
+            }
+            Change::Rename(name) if is_admin => {
+                context.with_name(&name).map_err(|_| StepError::Content)?;
+                Task::Rename(BoundedString::try_from(name).map_err(|_| StepError::Content)?)
+            }
+            Change::SetRole(identity, role) if is_admin && own == Role::Owner && role != Role::Leaving => {
+                context.with_role(&identity, role).map_err(|_| StepError::NotAllowed)?;
+                Task::SetRole(identity, role)
+            }
+            Change::Disappear(seconds) if is_admin || context.kind() == Kind::Direct => {
+                context.with_disappear_after(seconds).map_err(|_| StepError::Content)?;
+                Task::Disappear(seconds)
+            }
+            Change::Refresh => Task::Refresh,
+            _ => return Err(StepError::NotAllowed),
+        };
+        self.wish(&mut session, task, 0)?;
+        self.save(&handle, &session)?;
+        self.progress(&handle)
+    }
+
+    /// Makes the next commit, if there is something to commit and nothing in the way.
+    pub(super) fn plan(&mut self, handle: &GroupHandle, session: &mut Session) -> Step<(), V> {
+        let open = session.standing == Standing::Active && session.closing.is_none() && session.pending.is_none();
+        let room = session
+            .node
+            .as_ref()
+            .is_some_and(|node| node.children.len() < GROUP_CHILDREN_MAX);
+        if !open || !room || session.wishes.is_empty() {
+            return Ok(());
+        }
+        let roster = self.roster(handle)?;
+        self.prepare(handle, session, &roster)?;
+        let now = self.now;
+        let due = |wish: &&Wish| wish.not_before <= now && wish.fetching.is_none();
+        let fetching = session
+            .wishes
+            .iter()
+            .any(|wish| wish.fetching.is_some() && wish.not_before.saturating_add(PACKAGES_MS) > now);
+        let ready: Vec<Task> = session
+            .wishes
+            .iter()
+            .filter(due)
+            .map(|wish| wish.task.clone())
+            .filter(|task| !matches!(task, Task::Invite(_) | Task::Add { package: None, .. }))
+            .collect();
+        let only_adds = ready.iter().all(|task| matches!(task, Task::Add { replace: false, .. }));
+        if ready.is_empty() || (fetching && only_adds) {
+            return Ok(());
+        }
+        let mut most = match roster.suite {
+            SessionSuite::Classical => SESSION_COMMIT_ADDS_MAX,
+            _ => SESSION_COMMIT_ADDS_POST_QUANTUM_MAX,
+        };
+        let group = self.group(handle)?.clone();
+        loop {
+            let plan = self.assemble(&group, &roster, session, &ready, most)?;
+            match self.make(handle, session, &group, &roster, plan) {
+                Err(StepError::Full(_)) if most > 1 => most >>= 1,
+                result => return result,
+            }
+        }
+    }
+
+    /// Drops wishes that have come true, and fetches what the others need.
+    fn prepare(&mut self, handle: &GroupHandle, session: &mut Session, roster: &Roster) -> Step<(), V> {
+        let context = &roster.context;
+        let has = |of: &IdentityId| roster.leaves.iter().any(|(identity, _)| identity == of);
+        let mut kept: Vec<Wish> = Vec::new();
+        for mut wish in core::mem::take(&mut session.wishes) {
+            let come_true = match &wish.task {
+                Task::Invite(identity) => {
+                    if wish.not_before <= self.now
+                        && let Some(devices) = self.devices_of(session, identity)?
+                    {
+                        let missing = devices.into_iter().filter(|device| {
+                            *device != self.own_device() && !roster.leaves.contains(&(*identity, *device))
+                        });
+                        for device in missing {
+                            let task = Task::Add {
+                                identity: *identity,
+                                device,
+                                package: None,
+                                replace: false,
+                            };
+                            if !kept.iter().any(|other| other.task == task) {
+                                kept.push(Wish {
+                                    task,
+                                    not_before: self.now,
+                                    tries: 0,
+                                    fetching: None,
+                                });
+                            }
+                        }
+                        true
+                    } else {
+                        self.lacks_identity(identity)?
+                    }
+                }
+                Task::Add {
+                    identity,
+                    device,
+                    replace,
+                    ..
+                } => (!replace && roster.leaves.contains(&(*identity, *device))) || *device == self.own_device(),
+                Task::RemoveDevice(identity, device) => {
+                    !roster.leaves.contains(&(*identity, *device)) || *device == self.own_device()
+                }
+                Task::Remove(identity) => !has(identity),
+                Task::Rename(name) => context.name() == name.as_str(),
+                Task::SetRole(identity, role) => context.role(identity) == *role,
+                Task::Disappear(seconds) => context.disappear_after() == *seconds,
+                Task::Refresh => false,
+                Task::Leave => context.role(&self.owner.identity) == Role::Leaving,
+            };
+            if come_true {
+                continue;
+            }
+            if let Task::Add {
+                identity,
+                device,
+                package: None,
+                ..
+            } = &wish.task
+                && wish.fetching.is_none()
+                && wish.not_before <= self.now
+            {
+                let work = Work::FetchPackage(*identity, *device, roster.suite);
+                wish.fetching = Some(self.effect(work, Purpose::Package(*handle, *identity, *device))?);
+            }
+            kept.push(wish);
+        }
+        session.wishes = BoundedVec::try_from(kept).map_err(|_| StepError::Full("changes that wait"))?;
+        Ok(())
+    }
+
+    /// What one commit does of what is due; what is not permitted is dropped from the wishes.
+    fn assemble(
+        &mut self,
+        group: &Group,
+        roster: &Roster,
+        session: &mut Session,
+        ready: &[Task],
+        most: usize,
+    ) -> Step<Plan, V> {
+        let leaves = group.leaves();
+        let members = Plan::devices(leaves.iter().map(|leaf| (&leaf.identity, &leaf.device)));
+        let author = MemberDevice {
+            identity: self.owner.identity,
+            device: self.own_device(),
+        };
+        let mut plan = Plan {
+            add: Vec::new(),
+            remove: Vec::new(),
+            context: roster.context.clone(),
+        };
+        let room = SESSION_LEAVES_MAX.saturating_sub(leaves.len());
+        for task in ready {
+            let mut add = plan.add.clone();
+            let mut remove = plan.remove.clone();
+            let mut context = Some(plan.context.clone());
+            let mut leaving = |wanted: &dyn Fn(&IdentityId, &DeviceId) -> bool| {
+                for leaf in &leaves {
+                    if leaf.index != group.own()
+                        && wanted(&leaf.identity, &leaf.device)
+                        && !remove.iter().any(|(index, ..)| *index == leaf.index)
+                    {
+                        remove.push((leaf.index, leaf.identity, leaf.device));
+                    }
+                }
+            };
+            match task {
+                Task::Add {
+                    identity,
+                    device,
+                    package: Some(package),
+                    replace,
+                } => {
+                    if add.len() >= most.min(room) {
+                        continue;
+                    }
+                    if *replace {
+                        leaving(&|of, which| of == identity && which == device);
+                    }
+                    add.push((*identity, *device, package.clone()));
+                }
+                Task::RemoveDevice(identity, device) => leaving(&|of, which| of == identity && which == device),
+                Task::Remove(identity) => {
+                    leaving(&|of, _| of == identity);
+                    if plan.context.kind() == Kind::Group && plan.context.named(identity).is_some() {
+                        context = plan.context.with_role(identity, Role::Member).ok();
+                    }
+                }
+                Task::Rename(name) => context = plan.context.with_name(name).ok(),
+                Task::SetRole(identity, role) => context = plan.context.with_role(identity, *role).ok(),
+                Task::Disappear(seconds) => context = plan.context.with_disappear_after(*seconds).ok(),
+                Task::Leave => context = plan.context.with_role(&self.owner.identity, Role::Leaving).ok(),
+                Task::Refresh => {}
+                Task::Invite(_) | Task::Add { package: None, .. } => continue,
+            }
+            let permitted = context.and_then(|context| {
+                let attempt = Plan { add, remove, context };
+                let change = policy::Change {
+                    before: &roster.context,
+                    after: &attempt.context,
+                    members: &members,
+                    author,
+                    added: &attempt.added(),
+                    removed: &attempt.removed(),
+                };
+                policy::permits(&change, |device| self.is_live(device, Height::MAX)).ok()?;
+                Some(attempt)
+            });
+            match permitted {
+                Some(attempt) => plan = attempt,
+                None => drop_wish(session, task)?,
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Makes the commit and sends it off to be stored.
+    fn make(
+        &mut self,
+        handle: &GroupHandle,
+        session: &mut Session,
+        group: &Group,
+        roster: &Roster,
+        plan: Plan,
+    ) -> Step<(), V> {
+        let refresh = session.wishes.iter().any(|wish| wish.task == Task::Refresh);
+        let context = (plan.context != roster.context).then_some(&plan.context);
+        if plan.add.is_empty() && plan.remove.is_empty() && context.is_none() && !refresh {
+            return Ok(());
+        }
+        let proposed = Proposed {
+            add: plan.add.iter().map(|(.., package)| package.to_vec()).collect(),
+            remove: plan.remove.iter().map(|(index, ..)| *index).collect(),
+            context: context.map(Object::to_bytes).transpose()?,
+            update: true,
+        };
+        let Commit {
+            bytes, welcome, next, ..
+        } = match group.commit(&proposed, self.now.to_seconds(), self.rng)
+        {
+            Ok(commit) => commit,
+            // A key package that MLS refuses, although it decodes: nothing else here comes from outside.
+            Err(error) if why(&error).is_some() => {
+                for (identity, device, _) in &plan.add {
+                    drop_add(session, identity, device)?;
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(StepError::Session(error)),
+        };
+        let keys = self.keys(handle)?;
+        let envelope = match keys.wrap(&bytes, self.expiry(), self.rng) {
+            Ok(envelope) => envelope,
+            Err(WrapError::Encode(error)) => return Err(error.into()),
+            Err(_) => return Err(StepError::Full("changes in one commit")),
+        };
+        let next_keys = self.derive(handle, &next)?;
+        let parent = Parent {
+            network: &self.owner.network,
+            handle: *handle,
+            entry: session.entry,
+            keys: &keys,
+        };
+        let child = child::build(
+            &parent,
+            &bytes,
+            next_keys.verifying_key(),
+            envelope.id(),
+            group.own(),
+            |message| Ok::<_, SessionError>(group.sign_author(message)),
+            self.rng,
+        )
+        .map_err(StepError::Session)?;
+        let entry = child.id()?;
+        let state = next.to_bytes().map_err(StepError::Session)?;
+        self.tx.put(Table::Group, &group_key(handle, NEXT), state.to_vec());
+        let effect = self.put_commit(handle, &keys, &child.commitment, &envelope)?;
+        let added: Vec<_> = plan
+            .add
+            .iter()
+            .map(|(identity, device, _)| (*identity, *device))
+            .collect();
+        for (identity, device) in &added {
+            self.note(*identity, *device, &Note::Invitation(*handle))?;
+        }
+        let removed: Vec<_> = plan
+            .remove
+            .iter()
+            .map(|(_, identity, device)| (*identity, *device))
+            .collect();
+        session.pending = Some(Box::new(Pending {
+            child,
+            entry,
+            stage: Stage::Storing,
+            effect,
+            envelope: BoundedBytes::try_from(envelope.as_bytes()).map_err(|_| StepError::Full("a commit"))?,
+            tries: 0,
+            welcome: BoundedBytes::try_from(welcome.unwrap_or_default())
+                .map_err(|_| StepError::Full("changes in one commit"))?,
+            added: BoundedVec::try_from(added).map_err(|_| StepError::Full("changes in one commit"))?,
+            removed: BoundedVec::try_from(removed).map_err(|_| StepError::Full("changes in one commit"))?,
+        }));
+        Ok(())
+    }
+
+    fn put_commit(
+        &mut self,
+        handle: &GroupHandle,
+        keys: &EpochKeys,
+        commitment: &tokenim_mailbox::group::CommitTag,
+        envelope: &SealedEnvelope,
+    ) -> Step<EffectId, V> {
+        let access = keys.commit_mailbox(commitment);
+        let bytes = BoundedBytes::try_from(envelope.as_bytes()).map_err(|_| StepError::Full("a commit"))?;
+        let work = Work::Put(access.descriptor, Secret::new(*access.write.expose_seed()), bytes);
+        self.effect(work, Purpose::Commit(*handle))
+    }
+
+    /// Takes the answer to storing the own commit, or to putting it on the ledger.
+    pub(super) fn commit_done(&mut self, handle: &GroupHandle, effect: EffectId, answer: Answer) -> Step<(), V> {
+        let Some(mut session) = self.session(handle)? else {
+            return Ok(());
+        };
+        let Some(pending) = session.pending.as_mut().filter(|pending| pending.effect == effect) else {
+            return Ok(());
+        };
+        match (pending.stage, answer) {
+            (Stage::Storing, Answer::Stored(receipt)) => {
+                let key = keys_of(&self.tx, handle)?
+                    .ok_or(StepError::Damaged(Table::Keys))?
+                    .signing_key();
+                let child = pending.child.clone();
+                match SignedGroupChild::sign(&self.owner.network, &key, child, *receipt) {
+                    Ok(signed) => {
+                        let update = Box::new(GroupUpdate::Child(Box::new(signed)));
+                        pending.stage = Stage::Submitting;
+                        pending.effect = self.effect(Work::Ledger(update), Purpose::Commit(*handle))?;
+                    }
+                    Err(_) => return Err(StepError::from(Why::Malformed)),
+                }
+            }
+            (Stage::Submitting, Answer::Included) => pending.stage = Stage::Included,
+            (Stage::Submitting, _) if pending.tries < COMMIT_TRIES => {
+                pending.tries = pending.tries.saturating_add(1);
+                pending.stage = Stage::Storing;
+                let envelope = SealedEnvelope::from_bytes(pending.envelope.to_vec())
+                    .map_err(|_| StepError::Damaged(Table::Session))?;
+                let commitment = pending.child.commitment;
+                let keys = self.keys(handle)?;
+                let effect = self.put_commit(handle, &keys, &commitment, &envelope)?;
+                if let Some(pending) = session.pending.as_mut() {
+                    pending.effect = effect;
+                }
+            }
+            _ => {
+                self.drop_pending(handle, &mut session);
+                let again = self.later(COMMIT_PAUSE_MS);
+                for wish in session.wishes.as_mut_slice() {
+                    wish.not_before = wish.not_before.max(again);
+                }
+            }
+        }
+        self.save(handle, &session)?;
+        self.progress(handle)
+    }
+
+    /// Gives up the own commit; the wishes stay.
+    pub(super) fn drop_pending(&mut self, handle: &GroupHandle, session: &mut Session) {
+        if let Some(pending) = session.pending.take() {
+            self.tx.delete(Table::Outbox, &pending.effect.get().to_be_bytes());
+            self.tx.delete(Table::Group, &group_key(handle, NEXT));
+        }
+    }
+
+    /// Takes a key package that was fetched for a wish.
+    pub(super) fn package_fetched(
+        &mut self,
+        handle: &GroupHandle,
+        identity: IdentityId,
+        device: DeviceId,
+        package: Option<KeyPackage>,
+    ) -> Step<(), V> {
+        let Some(mut session) = self.session(handle)? else {
+            return Ok(());
+        };
+        let suite = self.roster(handle)?.suite;
+        let good = package.filter(|bytes| self.is_package_of(bytes, &identity, &device, suite));
+        let now = self.now;
+        let mut given_up = false;
+        for wish in session.wishes.as_mut_slice() {
+            let Task::Add {
+                identity: of,
+                device: which,
+                package: slot @ None,
+                ..
+            } = &mut wish.task
+            else {
+                continue;
+            };
+            if (*of, *which) != (identity, device) {
+                continue;
+            }
+            wish.fetching = None;
+            match &good {
+                Some(package) => *slot = Some(package.clone()),
+                None => {
+                    let pause = PACKAGE_PAUSE_MS.saturating_mul(1 << wish.tries.min(16));
+                    wish.tries = wish.tries.saturating_add(1);
+                    wish.not_before = now.saturating_add(pause);
+                    given_up = wish.tries >= PACKAGE_TRIES;
+                }
+            }
+        }
+        if given_up {
+            drop_add(&mut session, &identity, &device)?;
+            self.act(&session.conversation, Some(Action::NoPackage(identity)))?;
+        }
+        self.save(handle, &session)?;
+        self.progress(handle)
+    }
+
+    /// Whether these bytes are a key package of this device, good now and of this suite.
+    pub(super) fn is_package_of(
+        &self,
+        bytes: &KeyPackage,
+        identity: &IdentityId,
+        device: &DeviceId,
+        suite: SessionSuite,
+    ) -> bool {
+        read_key_package(&self.owner.network, bytes, self.now.to_seconds())
+            .is_ok_and(|info| {
+                let of = (info.certificate.identity, info.certificate.device_id());
+                (of, info.suite) == ((*identity, *device), suite)
+            })
+    }
+
+    /// The keys of the epoch of a state.
+    pub(super) fn derive(&self, handle: &GroupHandle, group: &Group) -> Step<EpochKeys, V> {
+        EpochKeys::derive(&self.owner.network, handle, |label, context, length| {
+            group.export(label, context, length)
+        })
+        .map_err(StepError::Session)
+    }
+}
+
+fn drop_wish<E>(session: &mut Session, task: &Task) -> Result<(), StepError<E>> {
+    retain(session, |wish| wish.task != *task)
+}
+
+/// Drops the wishes to add a device.
+pub(super) fn drop_add<E>(session: &mut Session, identity: &IdentityId, device: &DeviceId) -> Result<(), StepError<E>> {
+    retain(session, |wish| {
+        !matches!(&wish.task, Task::Add { identity: of, device: which, .. } if (of, which) == (identity, device))
+    })
+}
+
+pub(super) fn retain<E>(session: &mut Session, keep: impl Fn(&Wish) -> bool) -> Result<(), StepError<E>> {
+    let mut wishes = core::mem::take(&mut session.wishes).into_inner();
+    wishes.retain(keep);
+    session.wishes = BoundedVec::try_from(wishes).map_err(|_| StepError::Damaged(Table::Session))?;
+    Ok(())
+}

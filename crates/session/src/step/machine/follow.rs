@@ -1,0 +1,526 @@
+//! Following the ledger: from an epoch to the first valid entry after it.
+
+use super::{
+    super::record::{Liveness, Past, Task},
+    commit::{drop_add, retain},
+    *,
+};
+use crate::mls::{Applied, Leaf};
+use tokenim_conversation::{child::{self, AppliedCommit, Flaw, Garbage, OtherEnvelope, Parent, Verdict}, order::{Clock, OrderKey}, policy::{self, Forbidden, MemberDevice}};
+use tokenim_mailbox::group::{GroupEntryId, GroupNode, RecordedChild};
+use tokenim_wire::{
+    BoundedVec, EnvelopeId,
+    limits::{GROUP_CHILDREN_MAX, SESSION_IN_FLIGHT_MAX, SESSION_PAST_EPOCHS_MAX, SESSION_PAST_SECONDS},
+};
+
+/// The next epoch, as an entry makes it.
+struct Next {
+    /// The state of MLS; `None` if this device is removed.
+    group: Option<Group>,
+    added: Vec<(IdentityId, DeviceId)>,
+    removed: Vec<(IdentityId, DeviceId)>,
+    own: bool,
+}
+
+/// What this device makes of an entry.
+enum Judgement {
+    /// Something has to be fetched before.
+    Open,
+    /// It is skipped.
+    Skip(Garbage),
+    /// This device can't follow it, though others may.
+    Lost,
+    /// It is the next epoch.
+    Go(alloc::boxed::Box<Next>),
+}
+
+impl<V: View, R: CryptoRng> Machine<'_, V, R> {
+    /// Takes what the ledger has under an entry.
+    pub(super) fn node(&mut self, handle: GroupHandle, entry: GroupEntryId, node: GroupNode) -> Step<(), V> {
+        let Some(mut session) = self.session(&handle)? else {
+            return Err(StepError::from(Why::Unknown));
+        };
+        let mut known = false;
+        if entry == handle.root() && session.root.is_none() {
+            session.root = Some(node.place);
+            self.save(&handle, &session)?;
+            self.settle(&session.conversation)?;
+            session = self.session(&handle)?.ok_or(StepError::Damaged(Table::Session))?;
+            known = true;
+        }
+        if entry != session.entry {
+            return if known { Ok(()) } else { Err(StepError::from(Why::Unknown)) };
+        }
+        if node.key != self.keys_of_entry(&handle, &session)? {
+            // Whoever sent the Welcome named an entry that is another epoch's.
+            return self.disown(&handle, &session);
+        }
+        let fresh = session
+            .node
+            .as_ref()
+            .is_none_or(|kept| kept.children.len() <= node.children.len());
+        if fresh {
+            let begins = session.node.is_none();
+            session.node = Some(node);
+            session.synced = Some(self.now);
+            if session.standing == Standing::Joining {
+                session.standing = Standing::Active;
+                self.event(Event::Conversation(session.conversation));
+            }
+            if begins {
+                self.check_liveness(&handle, &mut session)?;
+            }
+            self.save(&handle, &session)?;
+        }
+        self.progress(&handle)
+    }
+
+    fn keys_of_entry(&self, handle: &GroupHandle, session: &Session) -> Step<tokenim_identity::EpochKey, V> {
+        match keys_of(&self.tx, handle)? {
+            Some(keys) => Ok(keys.verifying_key()),
+            // Removed: what follows is no concern of this device any more.
+            None => session
+                .node
+                .as_ref()
+                .map(|node| node.key)
+                .ok_or(StepError::from(Why::Unknown)),
+        }
+    }
+
+    /// Forgets a session that turned out to be none.
+    fn disown(&mut self, handle: &GroupHandle, session: &Session) -> Step<(), V> {
+        if session.epoch == 0 || session.node.is_some() {
+            return Err(StepError::from(Why::Forged));
+        }
+        for (table, key) in [
+            (Table::Session, handle.as_bytes().to_vec()),
+            (Table::Roster, handle.as_bytes().to_vec()),
+            (Table::Keys, handle.as_bytes().to_vec()),
+            (Table::Group, group_key(handle, CURRENT)),
+        ] {
+            self.tx.delete(table, &key);
+        }
+        self.groups.remove(handle);
+        if let Some(mut row) = self.conversation(&session.conversation)?
+            && row.current == Some(*handle)
+        {
+            row.current = None;
+            self.save_conversation(&session.conversation, &row)?;
+            self.event(Event::Removed(session.conversation));
+        }
+        Ok(())
+    }
+
+    /// Goes on as far as what is known allows: to newer epochs, then with what is to be changed, then with what is to be
+    /// said.
+    pub(super) fn progress(&mut self, handle: &GroupHandle) -> Step<(), V> {
+        let Some(mut session) = self.session(handle)? else {
+            return Ok(());
+        };
+        while session.standing == Standing::Active && self.follow(handle, &mut session)? {}
+        self.plan(handle, &mut session)?;
+        self.save(handle, &session)?;
+        self.flush(&session.conversation)
+    }
+
+    /// Judges the children of the current entry; goes on to the first valid one. Whether it did.
+    fn follow(&mut self, handle: &GroupHandle, session: &mut Session) -> Step<bool, V> {
+        let Some(node) = session.node.clone() else {
+            return Ok(false);
+        };
+        if node.children.len() <= usize::from(session.judged) || !self.has_room_for_past(handle)? {
+            return Ok(false);
+        }
+        for recorded in node.children.iter().skip(usize::from(session.judged)) {
+            match self.judge(handle, session, recorded)? {
+                Judgement::Open => return Ok(false),
+                Judgement::Lost => {
+                    self.fall_behind(handle, session)?;
+                    return Ok(false);
+                }
+                Judgement::Skip(garbage) => {
+                    session.judged = session.judged.saturating_add(1);
+                    let entry = recorded.child.id()?;
+                    self.tx.delete(Table::Commit, &key(&[handle.as_bytes(), entry.as_bytes()]));
+                    self.tx.delete(Table::Mailbox, recorded.child.tag.as_bytes());
+                    if session.pending.as_ref().is_some_and(|pending| pending.entry == entry) {
+                        self.drop_pending(handle, session);
+                    }
+                    self.name_culprit(handle, session, &garbage)?;
+                }
+                Judgement::Go(next) => {
+                    self.go(handle, session, recorded, *next)?;
+                    return Ok(true);
+                }
+            }
+        }
+        if usize::from(session.judged) >= GROUP_CHILDREN_MAX {
+            session.standing = Standing::Stranded;
+            self.drop_pending(handle, session);
+            self.event(Event::Conversation(session.conversation));
+            self.act(&session.conversation, Some(Action::StartAnew))?;
+        }
+        Ok(false)
+    }
+
+    fn name_culprit(&mut self, handle: &GroupHandle, session: &Session, garbage: &Garbage) -> Step<(), V> {
+        // A device that is revoked just before its commit comes to the ledger does nothing wrong.
+        let honest = matches!(
+            garbage.why,
+            Flaw::Forbidden(Forbidden::AuthorRevoked | Forbidden::AddNotLive)
+        );
+        let Some(author) = garbage.author.filter(|_| !honest) else {
+            return Ok(());
+        };
+        let leaves = self.group(handle)?.leaves();
+        if let Some(leaf) = leaves.iter().find(|leaf| leaf.index == author) {
+            self.event(Event::Culprit {
+                conversation: session.conversation,
+                identity: leaf.identity,
+            });
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, handle: &GroupHandle, session: &Session, recorded: &RecordedChild) -> Step<Judgement, V> {
+        let child = &recorded.child;
+        let entry = child.id()?;
+        let before = self.roster(handle)?.context;
+        let group = self.group(handle)?.clone();
+        if let Some(pending) = session.pending.as_ref().filter(|pending| pending.entry == entry) {
+            let next = self
+                .stored_group(handle, NEXT)?
+                .ok_or(StepError::Damaged(Table::Group))?;
+            let (added, removed) = (pending.added.to_vec(), pending.removed.to_vec());
+            let after = GroupContext::from_bytes(next.context()).ok();
+            let permitted =
+                self.permitted(&group, &before, after.as_ref(), group.own(), &added, &removed, recorded)?;
+            return Ok(match permitted {
+                None => Judgement::Open,
+                Some(Err(forbidden)) => Judgement::Skip(Garbage {
+                    author: Some(group.own()),
+                    why: Flaw::Forbidden(forbidden),
+                }),
+                Some(Ok(())) => Judgement::Go(alloc::boxed::Box::new(Next {
+                    group: Some(next),
+                    added,
+                    removed,
+                    own: true,
+                })),
+            });
+        }
+        let keys = self.keys(handle)?;
+        let parent = Parent {
+            network: &self.owner.network,
+            handle: *handle,
+            entry: session.entry,
+            keys: &keys,
+        };
+        let author = match child::inspect(&parent, child, |leaf, message, signature| {
+            group.verify_author(leaf, message, signature)
+        }) {
+            Ok(author) => author,
+            Err(garbage) => return Ok(Judgement::Skip(garbage)),
+        };
+        if author == group.own() {
+            // It signed this, and does not know it any more: its store is an old copy.
+            return Ok(Judgement::Lost);
+        }
+        let key = key(&[handle.as_bytes(), entry.as_bytes()]);
+        let Some(envelope) = self.tx.get(Table::Commit, &key)? else {
+            let row = MailboxRow {
+                handle: *handle,
+                what: Use::Commit(entry),
+            };
+            self.tx.put_object(Table::Mailbox, child.tag.as_bytes(), &row)?;
+            let kept_until = recorded
+                .place
+                .time
+                .to_seconds()
+                .saturating_add(ENVELOPE_LIFETIME_SECONDS_MAX);
+            let gone = kept_until < self.now.to_seconds();
+            return Ok(if gone { Judgement::Lost } else { Judgement::Open });
+        };
+        let commit = match child::open_commit(&parent, child, author, &envelope) {
+            Ok(Ok(commit)) => commit,
+            Ok(Err(garbage)) => return Ok(Judgement::Skip(garbage)),
+            Err(OtherEnvelope) => return Err(StepError::Damaged(Table::Commit)),
+        };
+        let applied = match group.apply(&commit, recorded.place.time.to_seconds()) {
+            Ok(applied) => Some(applied),
+            Err(SessionError::Path | SessionError::Own) => return Ok(Judgement::Lost),
+            Err(error) if why(&error).is_some() => None,
+            Err(error) => return Err(StepError::Session(error)),
+        };
+        let applied = match applied {
+            None => None,
+            Some(applied) => match self.weigh(handle, &group, &before, applied, recorded)? {
+                None => return Ok(Judgement::Open),
+                weighed => weighed,
+            },
+        };
+        Ok(match child::judge(child, author, applied) {
+            Verdict::Valid { state, .. } => Judgement::Go(alloc::boxed::Box::new(state)),
+            Verdict::Garbage(garbage) => Judgement::Skip(garbage),
+        })
+    }
+
+    /// What applying a commit gave, with the rights of its author; `None` while an identity has to be looked up.
+    fn weigh(
+        &mut self,
+        handle: &GroupHandle,
+        group: &Group,
+        before: &GroupContext,
+        applied: Applied,
+        recorded: &RecordedChild,
+    ) -> Step<Option<AppliedCommit<Next>>, V> {
+        let pairs = |leaves: &[Leaf]| -> Vec<_> {
+            leaves.iter().map(|leaf| (leaf.identity, leaf.device)).collect()
+        };
+        let (added, removed) = (pairs(&applied.added), pairs(&applied.removed));
+        let after = match &applied.next {
+            Some(next) => GroupContext::from_bytes(next.context()).ok(),
+            // Whoever is removed can't see the new context, and need not judge it.
+            None => Some(before.clone()),
+        };
+        let Some(permitted) =
+            self.permitted(group, before, after.as_ref(), applied.author, &added, &removed, recorded)?
+        else {
+            return Ok(None);
+        };
+        let next = match &applied.next {
+            Some(next) => Some(self.derive(handle, next)?.verifying_key()),
+            None => None,
+        };
+        Ok(Some(AppliedCommit {
+            author: applied.author,
+            permitted,
+            next,
+            state: Next {
+                group: applied.next,
+                added,
+                removed,
+                own: false,
+            },
+        }))
+    }
+
+    /// Whether the author may do this, at the height of the entry, so that all compute alike; `None` while an identity has
+    /// to be looked up.
+    fn permitted(
+        &mut self,
+        group: &Group,
+        before: &GroupContext,
+        after: Option<&GroupContext>,
+        author: u32,
+        added: &[(IdentityId, DeviceId)],
+        removed: &[(IdentityId, DeviceId)],
+        recorded: &RecordedChild,
+    ) -> Step<Option<Result<(), Forbidden>>, V> {
+        let Some(after) = after else {
+            return Ok(Some(Err(Forbidden::Context)));
+        };
+        let device = |(identity, device): &(IdentityId, DeviceId)| MemberDevice {
+            identity: *identity,
+            device: *device,
+        };
+        let leaves = group.leaves();
+        let Some(author) = leaves.iter().find(|leaf| leaf.index == author) else {
+            return Ok(Some(Err(Forbidden::AuthorRevoked)));
+        };
+        let author = device(&(author.identity, author.device));
+        let members: Vec<_> = leaves
+            .iter()
+            .map(|leaf| device(&(leaf.identity, leaf.device)))
+            .collect();
+        let coming: Vec<_> = added.iter().map(device).collect();
+        let going: Vec<_> = removed.iter().map(device).collect();
+        let change = policy::Change {
+            before,
+            after,
+            members: &members,
+            author,
+            added: &coming,
+            removed: &going,
+        };
+        // Only who is asked about is looked up.
+        let height = recorded.place.height;
+        let missing = core::cell::RefCell::new(Vec::new());
+        let permitted = policy::permits(&change, |device| {
+            if self.knows_at(&device.identity, height) {
+                self.is_live(device, height)
+            } else {
+                missing.borrow_mut().push(device.identity);
+                true
+            }
+        });
+        let missing = missing.into_inner();
+        if missing.is_empty() {
+            return Ok(Some(permitted));
+        }
+        for identity in missing {
+            self.look_up(identity)?;
+        }
+        Ok(None)
+    }
+
+    /// Goes on to the next epoch.
+    fn go(
+        &mut self,
+        handle: &GroupHandle,
+        session: &mut Session,
+        recorded: &RecordedChild,
+        next: Next,
+    ) -> Step<(), V> {
+        let entry = recorded.child.id()?;
+        let old = session.epoch;
+        let roster = self.roster(handle)?;
+        let past = Past {
+            entry: session.entry,
+            authenticator: roster.authenticator,
+            keys: Secret::new(
+                <[u8; 32]>::try_from(self.keys(handle)?.to_bytes().as_slice())
+                    .map_err(|_| StepError::Damaged(Table::Keys))?,
+            ),
+            ended: recorded.place,
+            leaves: BoundedVec::try_from_iter(roster.leaves.iter().zip(&roster.places).map(|(leaf, place)| {
+                let removed = next.removed.contains(leaf) && !next.added.contains(leaf);
+                (*place, leaf.0, leaf.1, removed)
+            }))
+            .map_err(|_| StepError::Full("devices in a session"))?,
+            read: false,
+        };
+        self.tx.put_object(Table::Past, &past_key(handle, old), &past)?;
+        let over = past
+            .ended
+            .time
+            .max(self.now)
+            .saturating_add(SESSION_PAST_SECONDS.saturating_mul(1000));
+        self.forget_at(over, Forget::Session, handle.as_bytes());
+        for other in session.node.iter().flat_map(|node| node.children.iter()) {
+            let id = other.child.id()?;
+            self.tx.delete(Table::Commit, &key(&[handle.as_bytes(), id.as_bytes()]));
+            self.tx.delete(Table::Mailbox, other.child.tag.as_bytes());
+        }
+        self.withdraw(handle)?;
+        let pending = session.pending.take();
+        if let Some(pending) = &pending {
+            self.tx.delete(Table::Outbox, &pending.effect.get().to_be_bytes());
+            self.tx.delete(Table::Group, &group_key(handle, NEXT));
+        }
+        session.node = None;
+        session.judged = 0;
+        session.synced = None;
+        session.clock = Clock::default();
+        let id = session.conversation;
+        let Some(group) = next.group else {
+            session.standing = Standing::Removed;
+            session.wishes = BoundedVec::empty();
+            self.tx.delete(Table::Keys, handle.as_bytes());
+            self.event(Event::Removed(id));
+            self.event(Event::Conversation(id));
+            return Ok(());
+        };
+        let keys = self.derive(handle, &group)?;
+        session.entry = entry;
+        session.epoch = group.epoch();
+        let context = context_of(&group)?;
+        self.enter(handle, group, &keys)?;
+        self.event(Event::Epoch(id, session.epoch));
+        if context != roster.context {
+            self.event(Event::Conversation(id));
+            self.event(Event::Members(id));
+        }
+        if !next.added.is_empty() || !next.removed.is_empty() {
+            self.event(Event::Members(id));
+        }
+        for (identity, device) in &next.added {
+            drop_add(session, identity, device)?;
+        }
+        if next.own {
+            retain(session, |wish| wish.task != Task::Refresh)?;
+            if let Some(pending) = pending {
+                self.welcome(handle, &entry, &pending)?;
+            }
+        }
+        session.liveness = Liveness::Unknown;
+        self.check_liveness(handle, session)?;
+        self.repeat_late(handle, session, recorded)
+    }
+
+    /// What was stored long after its epoch was over may not be read any more: it is said again.
+    fn repeat_late(&mut self, handle: &GroupHandle, session: &mut Session, ended: &RecordedChild) -> Step<(), V> {
+        let late = ended
+            .place
+            .time
+            .saturating_add(SESSION_PAST_SECONDS.saturating_mul(500));
+        for (order, stored) in core::mem::take(&mut session.recent) {
+            if stored > late {
+                self.queue_again(handle, &session.conversation, &order)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether one more epoch can be kept. If there are too many, the oldest goes, once its mailbox was read to its end
+    /// after it was over.
+    fn has_room_for_past(&mut self, handle: &GroupHandle) -> Step<bool, V> {
+        let past = self.past(handle)?;
+        if past.len() < SESSION_PAST_EPOCHS_MAX {
+            return Ok(true);
+        }
+        match past.first() {
+            Some((epoch, oldest)) if oldest.read || self.is_gone(oldest) => {
+                self.drop_past(handle, *epoch, oldest)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether everything that may have been stored in this epoch has expired.
+    pub(super) fn is_gone(&self, past: &Past) -> bool {
+        let kept = past.ended.time.to_seconds().saturating_add(ENVELOPE_LIFETIME_SECONDS_MAX);
+        kept < self.now.to_seconds()
+    }
+
+    pub(super) fn drop_past(&mut self, handle: &GroupHandle, epoch: u64, past: &Past) -> Step<(), V> {
+        let tag = past_keys(past)?.mailbox().tag();
+        self.tx.delete(Table::Mailbox, tag.as_bytes());
+        self.tx.delete(Table::Past, &past_key(handle, epoch));
+        Ok(())
+    }
+
+    /// Takes the envelope of a commit.
+    pub(super) fn commit_envelope(&mut self, handle: &GroupHandle, entry: &GroupEntryId, bytes: &[u8]) -> Step<(), V> {
+        let Some(session) = self.session(handle)? else {
+            return Err(StepError::from(Why::Unknown));
+        };
+        let node = session.node.as_ref().ok_or(StepError::from(Why::Unknown))?;
+        let named = node
+            .children
+            .iter()
+            .find(|recorded| recorded.child.id().is_ok_and(|id| id == *entry))
+            .ok_or(StepError::from(Why::Unknown))?;
+        if EnvelopeId::of(bytes) != named.child.envelope {
+            return Err(StepError::from(Why::Forged));
+        }
+        let key = key(&[handle.as_bytes(), entry.as_bytes()]);
+        self.tx.put(Table::Commit, &key, bytes.to_vec());
+        self.progress(handle)
+    }
+
+    /// Remembers when a message of the owner's was stored.
+    pub(super) fn note_stored(&mut self, handle: &GroupHandle, order: OrderKey) -> Step<(), V> {
+        let Some(mut session) = self.session(handle)? else {
+            return Ok(());
+        };
+        let mut recent = core::mem::take(&mut session.recent).into_inner();
+        if recent.len() >= SESSION_IN_FLIGHT_MAX {
+            recent.remove(0);
+        }
+        recent.push((order, self.now));
+        session.recent = BoundedVec::try_from(recent).map_err(|_| StepError::Damaged(Table::Session))?;
+        self.save(handle, &session)
+    }
+}

@@ -1,0 +1,397 @@
+//! One step: what it has loaded, and the parts that the kinds of input have in common.
+
+use super::{
+    Action, Answer, Change, ConversationId, EffectId, Event, Input, Outcome, Refusal, Standing, StepError, Table, View,
+    Why,
+    query,
+    record::{
+        Conversation, Due, MailboxRow, Meta, Past, Purpose, Roster, Secret, Session, Use, Work,
+    },
+    tx::{Step, Tx, key},
+};
+use crate::{Owner, mls::Group, SessionError};
+use tokenim_conversation::{epoch::EpochKeys, policy::GroupContext};
+use alloc::{collections::BTreeMap, vec::Vec};
+use rand_core::CryptoRng;
+use tokenim_identity::{DeviceId, IdentityId};
+use tokenim_mailbox::group::GroupHandle;
+use tokenim_wire::{BoundedVec, Object, UnixMillis, UnixSeconds, limits::ENVELOPE_LIFETIME_SECONDS_MAX};
+use zeroize::Zeroizing;
+
+mod commit;
+mod deliver;
+mod follow;
+mod heal;
+mod join;
+mod peers;
+mod receive;
+mod send;
+mod start;
+mod stock;
+mod tick;
+
+/// Seconds by which what is stored expires earlier than nodes would allow, so that clocks need not agree.
+const EXPIRY_MARGIN_SECONDS: u64 = 60 * 60;
+
+/// What a row of [`Table::Expiry`] is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Forget {
+    /// A row of [`Table::Seen`].
+    Seen,
+    /// A message that disappears.
+    Message,
+    /// Something of a session is due: a past epoch, a request.
+    Session,
+    /// Receipts of a conversation are due.
+    Receipts,
+    /// An invitation is due.
+    Invitation,
+    /// A part of a Welcome.
+    Part,
+}
+
+impl Forget {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Seen => 0,
+            Self::Message => 1,
+            Self::Session => 2,
+            Self::Receipts => 3,
+            Self::Invitation => 4,
+            Self::Part => 5,
+        }
+    }
+
+    const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            0 => Self::Seen,
+            1 => Self::Message,
+            2 => Self::Session,
+            3 => Self::Receipts,
+            4 => Self::Invitation,
+            5 => Self::Part,
+            _ => return None,
+        })
+    }
+}
+
+/// One step under way.
+pub(crate) struct Machine<'a, V, R> {
+    tx: Tx<'a, V>,
+    owner: &'a Owner,
+    now: UnixMillis,
+    rng: &'a mut R,
+    meta: Meta,
+    events: Vec<Event>,
+    /// States of MLS that were loaded, and whether they have changed.
+    groups: BTreeMap<GroupHandle, (Group, bool)>,
+}
+
+impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
+    pub(crate) fn new(view: &'a V, owner: &'a Owner, now: UnixMillis, rng: &'a mut R) -> Step<Self, V> {
+        let tx = Tx::new(view);
+        let meta = tx.object(Table::Meta, b"meta")?.unwrap_or(Meta {
+            next: 0,
+            receipts: true,
+            published: None,
+        });
+        Ok(Self {
+            tx,
+            owner,
+            now,
+            rng,
+            meta,
+            events: Vec::new(),
+            groups: BTreeMap::new(),
+        })
+    }
+
+    pub(crate) fn finish(mut self) -> Step<Outcome, V> {
+        let before: Option<Meta> = self.tx.object(Table::Meta, b"meta")?;
+        if before.as_ref() != Some(&self.meta) {
+            self.tx.put_object(Table::Meta, b"meta", &self.meta)?;
+        }
+        for (handle, (group, changed)) in core::mem::take(&mut self.groups) {
+            if changed {
+                let bytes = group.to_bytes().map_err(StepError::Session)?;
+                self.tx.put(Table::Group, &group_key(&handle, CURRENT), bytes.to_vec());
+            }
+        }
+        Ok(Outcome {
+            batch: self.tx.finish(),
+            events: self.events,
+        })
+    }
+
+    pub(crate) fn input(&mut self, input: Input) -> Step<(), V> {
+        match input {
+            Input::StartDirect { with } => self.start_direct(with),
+            Input::CreateGroup { name, members, suite } => self.create_group(&name, &members, suite),
+            Input::Change { conversation, change } => self.change(conversation, change),
+            Input::Send { conversation, content } => self.send(conversation, content),
+            Input::MarkRead { conversation, up_to } => self.mark_read(conversation, up_to),
+            Input::Settings { receipts } => {
+                self.meta.receipts = receipts;
+                Ok(())
+            }
+            Input::Done(effect, answer) => self.done(effect, answer),
+            Input::Node { handle, entry, node, .. } => self.node(handle, entry, *node),
+            Input::Envelope { tag, bytes, height } => self.envelope(tag, &bytes, height),
+            Input::Read { tag, .. } => self.read(tag),
+            Input::Sealed { sender, device, body } => self.sealed(sender, device, &body),
+            Input::Identity { state, height } => {
+                let identity = state.id;
+                self.identity(identity, Some(*state), height)
+            }
+            Input::Tick => self.tick(),
+        }
+    }
+
+    /// Takes the answer to an effect. One that is no longer due is ignored: it was answered before, or withdrawn.
+    fn done(&mut self, effect: EffectId, answer: Answer) -> Step<(), V> {
+        let key = effect.get().to_be_bytes();
+        let Some(due) = self.tx.object::<Due>(Table::Outbox, &key)? else {
+            return Ok(());
+        };
+        self.tx.delete(Table::Outbox, &key);
+        match (due.purpose, answer) {
+            (Purpose::Message { handle, queued, .. }, Answer::Stored(receipt)) => {
+                self.message_stored(&handle, &queued, &receipt)
+            }
+            (
+                Purpose::Message {
+                    handle, number, queued, ..
+                },
+                Answer::Failed,
+            ) => self.requeue(&handle, number, &queued),
+            (Purpose::Commit(handle), answer) => self.commit_done(&handle, effect, answer),
+            (Purpose::Start(handle), Answer::Failed) => self.start_failed(&handle),
+            (Purpose::Package(handle, identity, device), answer) => {
+                let package = match answer {
+                    Answer::Package(package) => package,
+                    _ => None,
+                };
+                self.package_fetched(&handle, identity, device, package)
+            }
+            (Purpose::Lookup(identity), Answer::Identity(state, height)) => {
+                self.identity(identity, state.map(|state| *state), height)
+            }
+            (Purpose::Lookup(identity), _) => self.lookup_failed(identity),
+            _ => Ok(()),
+        }
+    }
+
+    // Rows.
+
+    fn session(&self, handle: &GroupHandle) -> Step<Option<Session>, V> {
+        self.tx.object(Table::Session, handle.as_bytes())
+    }
+
+    fn save(&mut self, handle: &GroupHandle, session: &Session) -> Step<(), V> {
+        self.tx.put_object(Table::Session, handle.as_bytes(), session)
+    }
+
+    fn conversation(&self, id: &ConversationId) -> Step<Option<Conversation>, V> {
+        self.tx.object(Table::Conversation, id.as_bytes())
+    }
+
+    fn save_conversation(&mut self, id: &ConversationId, row: &Conversation) -> Step<(), V> {
+        self.tx.put_object(Table::Conversation, id.as_bytes(), row)
+    }
+
+    fn roster(&self, handle: &GroupHandle) -> Step<Roster, V> {
+        self.tx
+            .object(Table::Roster, handle.as_bytes())?
+            .ok_or(StepError::Damaged(Table::Roster))
+    }
+
+    fn keys(&self, handle: &GroupHandle) -> Step<EpochKeys, V> {
+        keys_of(&self.tx, handle)?.ok_or(StepError::Damaged(Table::Keys))
+    }
+
+    /// The state of MLS of the current epoch.
+    fn group(&mut self, handle: &GroupHandle) -> Step<&mut Group, V> {
+        if !self.groups.contains_key(handle) {
+            let group = self
+                .stored_group(handle, CURRENT)?
+                .ok_or(StepError::Damaged(Table::Group))?;
+            self.groups.insert(*handle, (group, false));
+        }
+        self.groups
+            .get_mut(handle)
+            .map(|(group, _)| group)
+            .ok_or(StepError::Damaged(Table::Group))
+    }
+
+    fn stored_group(&self, handle: &GroupHandle, which: u8) -> Step<Option<Group>, V> {
+        let Some(bytes) = self.tx.get(Table::Group, &group_key(handle, which))? else {
+            return Ok(None);
+        };
+        let bytes = Zeroizing::new(bytes);
+        Group::from_bytes(self.owner.network, &bytes).map(Some).map_err(StepError::Session)
+    }
+
+    /// Marks the state of MLS as changed.
+    fn touch(&mut self, handle: &GroupHandle) {
+        if let Some((_, changed)) = self.groups.get_mut(handle) {
+            *changed = true;
+        }
+    }
+
+    /// Makes this the state of MLS of the current epoch, with its keys, mailbox and roster.
+    fn enter(&mut self, handle: &GroupHandle, group: Group, keys: &EpochKeys) -> Step<(), V> {
+        let context = context_of(&group)?;
+        let leaves = group.leaves();
+        let roster = Roster {
+            suite: group.suite(),
+            authenticator: group.authenticator().map_err(StepError::Session)?,
+            context,
+            leaves: BoundedVec::try_from_iter(leaves.iter().map(|leaf| (leaf.identity, leaf.device)))
+                .map_err(|_| StepError::Full("devices in a session"))?,
+            places: BoundedVec::try_from_iter(leaves.iter().map(|leaf| leaf.index))
+                .map_err(|_| StepError::Full("devices in a session"))?,
+        };
+        self.tx.put_object(Table::Roster, handle.as_bytes(), &roster)?;
+        self.tx.put(Table::Keys, handle.as_bytes(), keys.to_bytes().to_vec());
+        let mailbox = MailboxRow {
+            handle: *handle,
+            what: Use::Epoch(group.epoch()),
+        };
+        let tag = keys.mailbox().tag();
+        self.tx.put_object(Table::Mailbox, tag.as_bytes(), &mailbox)?;
+        self.groups.insert(*handle, (group, true));
+        Ok(())
+    }
+
+    /// Appends an effect.
+    fn effect(&mut self, work: Work, purpose: Purpose) -> Step<EffectId, V> {
+        let id = self.number();
+        self.tx
+            .put_object(Table::Outbox, &id.to_be_bytes(), &Due { work, purpose })?;
+        Ok(EffectId::new(id))
+    }
+
+    /// A number that never comes again on this device.
+    fn number(&mut self) -> u64 {
+        let number = self.meta.next;
+        self.meta.next = number.saturating_add(1);
+        number
+    }
+
+    /// Remembers to look at something again.
+    fn forget_at(&mut self, time: UnixMillis, what: Forget, row: &[u8]) {
+        let key = key(&[&time.get().to_be_bytes(), &[what.number()], row]);
+        self.tx.put(Table::Expiry, &key, Vec::new());
+    }
+
+    fn event(&mut self, event: Event) {
+        if !self.events.contains(&event) {
+            self.events.push(event);
+        }
+    }
+
+    fn act(&mut self, conversation: &ConversationId, action: Option<Action>) -> Step<(), V> {
+        let Some(mut row) = self.conversation(conversation)? else {
+            return Ok(());
+        };
+        if row.action != action {
+            row.action = action;
+            self.save_conversation(conversation, &row)?;
+            if let Some(action) = action {
+                self.event(Event::Action(*conversation, action));
+            }
+        }
+        Ok(())
+    }
+
+    /// Some milliseconds below `bound`, at random.
+    fn jitter(&mut self, bound: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.rng.fill_bytes(&mut bytes);
+        u64::from_be_bytes(bytes).checked_rem(bound.max(1)).unwrap_or(0)
+    }
+
+    fn later(&self, milliseconds: u64) -> UnixMillis {
+        self.now.saturating_add(milliseconds)
+    }
+
+    /// Until when what is stored now is kept.
+    fn expiry(&self) -> UnixSeconds {
+        let lifetime = ENVELOPE_LIFETIME_SECONDS_MAX.saturating_sub(EXPIRY_MARGIN_SECONDS);
+        self.now.to_seconds().saturating_add(lifetime)
+    }
+
+    fn own_device(&self) -> DeviceId {
+        self.owner.device_id()
+    }
+
+    fn past(&self, handle: &GroupHandle) -> Step<Vec<(u64, Past)>, V> {
+        self.tx
+            .scan(Table::Past, handle.as_bytes(), &[], usize::MAX >> 1)?
+            .into_iter()
+            .map(|(key, value)| {
+                let epoch = key.get(32..)?.try_into().ok()?;
+                Some((u64::from_be_bytes(epoch), Past::from_bytes(&value).ok()?))
+            })
+            .map(|past| past.ok_or(StepError::Damaged(Table::Past)))
+            .collect()
+    }
+}
+
+/// The state of the current epoch in [`Table::Group`].
+pub(crate) const CURRENT: u8 = 0;
+/// The state that the own commit leads to.
+pub(crate) const NEXT: u8 = 1;
+
+pub(crate) fn group_key(handle: &GroupHandle, which: u8) -> Vec<u8> {
+    key(&[handle.as_bytes(), &[which]])
+}
+
+pub(crate) fn past_key(handle: &GroupHandle, epoch: u64) -> Vec<u8> {
+    key(&[handle.as_bytes(), &epoch.to_be_bytes()])
+}
+
+/// The keys of the current epoch of a session.
+pub(crate) fn keys_of<V: View>(tx: &Tx<'_, V>, handle: &GroupHandle) -> Step<Option<EpochKeys>, V> {
+    let Some(bytes) = tx.get(Table::Keys, handle.as_bytes())? else {
+        return Ok(None);
+    };
+    let bytes = Zeroizing::new(bytes);
+    EpochKeys::from_bytes(&bytes)
+        .map(Some)
+        .ok_or(StepError::Damaged(Table::Keys))
+}
+
+/// The keys of an epoch that is over.
+pub(crate) fn past_keys<E>(past: &Past) -> Result<EpochKeys, StepError<E>> {
+    EpochKeys::from_bytes(past.keys.expose()).ok_or(StepError::Damaged(Table::Past))
+}
+
+/// The terms of a group.
+pub(crate) fn context_of<E>(group: &Group) -> Result<GroupContext, StepError<E>> {
+    GroupContext::from_bytes(group.context()).map_err(|_| StepError::Damaged(Table::Group))
+}
+
+/// The fault of whoever made this commit, Welcome or message; of the own state, if it is that.
+fn refused<E>(error: SessionError, author: Option<IdentityId>) -> StepError<E> {
+    match why(&error) {
+        Some(why) => StepError::Refused(Refusal { why, author }),
+        None => StepError::Session(error),
+    }
+}
+
+/// Whose fault an error of MLS is: why it is refused, or `None` if it is this device's own.
+fn why(error: &SessionError) -> Option<Why> {
+    Some(match error {
+        SessionError::Malformed | SessionError::Suite | SessionError::Context | SessionError::Empty => Why::Malformed,
+        SessionError::Session | SessionError::NotForUs => Why::Unknown,
+        SessionError::Epoch { .. } => Why::Epoch,
+        SessionError::Replayed => Why::Replayed,
+        SessionError::Own | SessionError::TooFarAhead | SessionError::Forged | SessionError::Certificate(_) => {
+            Why::Forged
+        }
+        SessionError::NotAMember | SessionError::NoLeaf(_) => Why::NotAMember,
+        SessionError::Forbidden(_) => Why::NotAllowed,
+        _ => return None,
+    })
+}

@@ -1,0 +1,212 @@
+//! What is known of people from the ledger.
+
+use super::{
+    super::record::{Peer, Task},
+    receive::JITTER_MS,
+    *,
+};
+use tokenim_conversation::policy::MemberDevice;
+use tokenim_identity::IdentityState;
+use tokenim_wire::{Height, limits::SESSION_PEER_SECONDS_MAX};
+
+/// Members for whom one round of look-ups each [`SESSION_PEER_SECONDS_MAX`] is not too much.
+const MEMBERS_PER_ROUND: u64 = 16;
+/// How long a member waits for a member's own devices to add a new one of theirs, in milliseconds.
+const OTHERS_MS: u64 = 60_000;
+
+impl<V: View, R: CryptoRng> Machine<'_, V, R> {
+    fn peer(&self, identity: &IdentityId) -> Step<Option<Peer>, V> {
+        self.tx.object(Table::Peer, identity.as_bytes())
+    }
+
+    /// Takes the state of an identity.
+    pub(super) fn identity(
+        &mut self,
+        identity: IdentityId,
+        state: Option<IdentityState>,
+        height: Height,
+    ) -> Step<(), V> {
+        if state.as_ref().is_some_and(|state| state.id != identity) {
+            return Err(StepError::from(Why::Malformed));
+        }
+        let kept = self.peer(&identity)?;
+        let newer = kept.as_ref().is_none_or(|kept| kept.height <= height);
+        if !newer {
+            return Ok(());
+        }
+        let changed = kept.as_ref().is_none_or(|kept| kept.state != state);
+        let peer = Peer {
+            state,
+            height,
+            checked: self.now,
+            looking: None,
+        };
+        if let Some(effect) = kept.and_then(|kept| kept.looking) {
+            self.tx.delete(Table::Outbox, &effect.get().to_be_bytes());
+        }
+        self.tx.put_object(Table::Peer, identity.as_bytes(), &peer)?;
+        self.take_waiting(&identity)?;
+        for (handle, mut session) in query::sessions(&self.tx)? {
+            let waits = session
+                .wishes
+                .iter()
+                .any(|wish| wish.task == Task::Invite(identity));
+            let concerned = match self.tx.object::<Roster>(Table::Roster, handle.as_bytes())? {
+                Some(roster) => roster.leaves.iter().any(|(of, _)| *of == identity),
+                None => false,
+            };
+            if concerned && changed {
+                session.liveness = super::super::record::Liveness::Unknown;
+            }
+            let undecided = session
+                .node
+                .as_ref()
+                .is_some_and(|node| node.children.len() > usize::from(session.judged));
+            if concerned || waits || undecided {
+                self.check_liveness(&handle, &mut session)?;
+                self.save(&handle, &session)?;
+                self.progress(&handle)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A look-up that can't be carried out: it is tried again when it is needed again.
+    pub(super) fn lookup_failed(&mut self, identity: IdentityId) -> Step<(), V> {
+        if let Some(mut peer) = self.peer(&identity)? {
+            peer.looking = None;
+            self.tx.put_object(Table::Peer, identity.as_bytes(), &peer)?;
+        }
+        Ok(())
+    }
+
+    /// Looks an identity up, unless that is under way.
+    pub(super) fn look_up(&mut self, identity: IdentityId) -> Step<(), V> {
+        let mut peer = self.peer(&identity)?.unwrap_or(Peer {
+            state: None,
+            height: Height::ZERO,
+            checked: UnixMillis::ZERO,
+            looking: None,
+        });
+        if peer.looking.is_none() {
+            peer.looking = Some(self.effect(Work::Lookup(identity), Purpose::Lookup(identity))?);
+            self.tx.put_object(Table::Peer, identity.as_bytes(), &peer)?;
+        }
+        Ok(())
+    }
+
+    /// When an identity was looked up last.
+    pub(super) fn checked(&self, identity: &IdentityId) -> Step<Option<UnixMillis>, V> {
+        Ok(self
+            .peer(identity)?
+            .map(|peer| peer.checked)
+            .filter(|checked| *checked != UnixMillis::ZERO))
+    }
+
+    /// Whether anything is known of an identity.
+    pub(super) fn knows(&self, identity: &IdentityId) -> Step<bool, V> {
+        Ok(self.checked(identity)?.is_some())
+    }
+
+    /// Whether the devices of an identity at this height are known.
+    pub(super) fn knows_at(&self, identity: &IdentityId, height: Height) -> bool {
+        matches!(self.peer(identity), Ok(Some(peer)) if peer.checked != UnixMillis::ZERO && peer.height >= height)
+    }
+
+    /// Whether a device was one of its identity's at a height, as far as is known; at [`Height::MAX`], now.
+    pub(super) fn is_live(&self, device: &MemberDevice, height: Height) -> bool {
+        self.was_live(&device.identity, &device.device, height)
+    }
+
+    pub(super) fn was_live(&self, identity: &IdentityId, device: &DeviceId, height: Height) -> bool {
+        let Ok(Some(Peer { state: Some(state), .. })) = self.peer(identity) else {
+            return false;
+        };
+        state.deactivated().is_none_or(|at| height < at) && state.device_live_at(device, height).is_some()
+    }
+
+    /// Whether a device is one of its identity's, and was not revoked at a height.
+    pub(super) fn was_not_revoked(&self, identity: &IdentityId, device: &DeviceId, height: Height) -> bool {
+        let Ok(Some(Peer { state: Some(state), .. })) = self.peer(identity) else {
+            return false;
+        };
+        let after = |at: &Height| height < *at;
+        state.deactivated().as_ref().is_none_or(after)
+            && state
+                .device(device)
+                .is_some_and(|entry| entry.revoked.as_ref().is_none_or(after))
+    }
+
+    /// For how long look-ups of that many members are good for sending, in milliseconds.
+    pub(super) fn peer_age(&self, members: usize) -> u64 {
+        let members = u64::try_from(members).unwrap_or(u64::MAX);
+        let rounds = members.div_ceil(MEMBERS_PER_ROUND).max(1);
+        SESSION_PEER_SECONDS_MAX.saturating_mul(1000).saturating_mul(rounds)
+    }
+
+    /// The devices of an identity that are live now; `None` while it has to be looked up, or if there is no such identity.
+    pub(super) fn devices_of(&mut self, session: &Session, identity: &IdentityId) -> Step<Option<Vec<DeviceId>>, V> {
+        let _ = session;
+        let bound = self.peer_age(1);
+        match self.peer(identity)? {
+            Some(peer) if peer.checked != UnixMillis::ZERO && self.now < peer.checked.saturating_add(bound) => {
+                Ok(peer.state.map(|state| {
+                    let live = state.active_devices().map(|entry| entry.keys.device_id());
+                    live.collect()
+                }))
+            }
+            _ => {
+                self.look_up(*identity)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether it was looked up and does not exist.
+    pub(super) fn lacks_identity(&self, identity: &IdentityId) -> Step<bool, V> {
+        Ok(self
+            .peer(identity)?
+            .is_some_and(|peer| peer.checked != UnixMillis::ZERO && peer.state.is_none()))
+    }
+
+    /// Wishes for the devices of members that are not in the session: the owner's own soon, others' if their own devices
+    /// don't see to it.
+    pub(super) fn add_missing(&mut self, session: &mut Session, roster: &Roster) -> Step<(), V> {
+        let own = self.owner.identity;
+        let is_admin = roster.context.role(&own) >= tokenim_conversation::Role::Admin;
+        for identity in query::identities(roster) {
+            let delay = if identity == own {
+                self.jitter(JITTER_MS)
+            } else if is_admin {
+                OTHERS_MS.saturating_add(self.jitter(OTHERS_MS))
+            } else {
+                continue;
+            };
+            if roster.context.named(&identity) == Some(tokenim_conversation::Role::Leaving) {
+                continue;
+            }
+            let Some(Peer { state: Some(state), .. }) = self.peer(&identity)? else {
+                continue;
+            };
+            for entry in state.active_devices() {
+                let device = entry.keys.device_id();
+                let wanted = device != self.own_device()
+                    && !roster.leaves.contains(&(identity, device))
+                    && !session.wishes.iter().any(|wish| {
+                        matches!(&wish.task, Task::Add { identity: of, device: which, .. } if (of, which) == (&identity, &device))
+                            || wish.task == Task::Invite(identity)
+                    });
+                if wanted {
+                    let task = Task::Add {
+                        identity,
+                        device,
+                        package: None,
+                        replace: false,
+                    };
+                    self.wish(session, task, delay)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,428 @@
+//! Saying something: it waits in the queue of the conversation, is encrypted for the epoch that this device is in, and
+//! waits again if that epoch ends before W nodes keep it.
+
+use super::{
+    super::record::{Liveness, MessageRow, Queued, Seen},
+    *,
+};
+use tokenim_conversation::{content::{Body, Content, EpochView, Marks}, epoch::WrapError, order::OrderKey, policy::Kind};
+use alloc::boxed::Box;
+use tokenim_envelope::MessageId;
+use tokenim_mailbox::QuorumReceipt;
+use tokenim_wire::{
+    BoundedBytes, BoundedVec,
+    limits::{
+        SESSION_IN_FLIGHT_MAX, SESSION_MARKS_MAX, SESSION_QUEUE_MAX, SESSION_RECEIPT_MEMBERS_MAX,
+        SESSION_SYNC_SECONDS_MAX,
+    },
+};
+
+use super::super::Mark;
+
+/// How many messages of a conversation are looked at when one is read up to.
+const READ_MAX: usize = SESSION_MARKS_MAX;
+
+impl<V: View, R: CryptoRng> Machine<'_, V, R> {
+    pub(super) fn send(&mut self, id: ConversationId, content: Content) -> Step<(), V> {
+        let row = self.conversation(&id)?.ok_or(StepError::UnknownConversation)?;
+        let handle = row.current.ok_or(StepError::UnknownConversation)?;
+        let session = self.session(&handle)?.ok_or(StepError::UnknownConversation)?;
+        if matches!(session.standing, Standing::Removed | Standing::Stranded) {
+            return Err(StepError::NotInConversation);
+        }
+        if matches!(content, Content::Delivered { .. }) {
+            return Err(StepError::Content);
+        }
+        self.queue(&id, &handle, &session, content)?;
+        self.progress(&handle)
+    }
+
+    /// Puts a content into the queue, and what is to be kept among the messages.
+    fn queue(
+        &mut self,
+        id: &ConversationId,
+        handle: &GroupHandle,
+        session: &Session,
+        content: Content,
+    ) -> Step<(), V> {
+        if self.tx.scan(Table::Queue, id.as_bytes(), &[], SESSION_QUEUE_MAX)?.len() >= SESSION_QUEUE_MAX {
+            return Err(StepError::Full("messages that wait"));
+        }
+        let message = MessageId::generate(self.rng);
+        if let Content::Delete { of } = &content {
+            self.erase(id, &self.owner.identity.clone(), of)?;
+        }
+        let kept = is_kept(&content);
+        let order = OrderKey {
+            epoch: session.epoch,
+            clock: session.clock.get().saturating_add(1),
+            device: self.own_device(),
+            id: message,
+        };
+        if kept {
+            let row = MessageRow {
+                author: self.owner.identity,
+                sent: self.now,
+                received: self.now,
+                content: Some(content.clone()),
+                stored: None,
+                session: Some(*handle),
+                mark: Some(Mark::Queued),
+                marks: BoundedVec::empty(),
+            };
+            self.keep(id, &order, &row)?;
+            self.event(Event::Message(*id, order));
+        }
+        let queued = Queued {
+            id: message,
+            sent: self.now,
+            placed: None,
+            kept: kept.then_some(order),
+            content,
+        };
+        let number = self.number();
+        self.tx.put_object(Table::Queue, &queue_key(id, number), &queued)
+    }
+
+    fn keep(&mut self, id: &ConversationId, order: &OrderKey, row: &MessageRow) -> Step<(), V> {
+        self.tx
+            .put_object(Table::Message, &key(&[id.as_bytes(), &order.to_bytes()]), row)?;
+        self.saw(id, &row.author, &order.id, &Seen::Kept(*order))
+    }
+
+    pub(super) fn saw(
+        &mut self,
+        id: &ConversationId,
+        author: &IdentityId,
+        message: &MessageId,
+        seen: &Seen,
+    ) -> Step<(), V> {
+        self.tx.put_object(
+            Table::Seen,
+            &key(&[id.as_bytes(), author.as_bytes(), message.as_bytes()]),
+            seen,
+        )
+    }
+
+    /// Encrypts what waits in the queue of a conversation, if its session is fit for it.
+    pub(super) fn flush(&mut self, id: &ConversationId) -> Step<(), V> {
+        let Some(row) = self.conversation(id)? else {
+            return Ok(());
+        };
+        let Some(handle) = row.current else { return Ok(()) };
+        let Some(mut session) = self.session(&handle)? else {
+            return Ok(());
+        };
+        let waiting = self.tx.scan(Table::Queue, id.as_bytes(), &[], SESSION_IN_FLIGHT_MAX)?;
+        if waiting.is_empty() || !self.may_send(&handle, &mut session, row.with)? {
+            return self.save(&handle, &session);
+        }
+        if row.with.is_some() && self.rivals(id)?.len() > 1 {
+            return self.save(&handle, &session);
+        }
+        let in_flight = self.in_flight(&handle)?.len();
+        let room = SESSION_IN_FLIGHT_MAX.saturating_sub(in_flight);
+        let keys = self.keys(&handle)?;
+        let access = keys.mailbox();
+        let view = EpochView::of(&session.entry, &self.roster(&handle)?.authenticator);
+        for (queue, value) in waiting.into_iter().take(room) {
+            let mut queued = Queued::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Queue))?;
+            self.tx.delete(Table::Queue, &queue);
+            let number = queue
+                .get(32..)
+                .and_then(|number| <[u8; 8]>::try_from(number).ok())
+                .map(u64::from_be_bytes)
+                .ok_or(StepError::Damaged(Table::Queue))?;
+            let (epoch, clock) = match queued.placed {
+                Some(placed) => placed,
+                None => {
+                    let placed = (session.epoch, session.clock.tick());
+                    queued.placed = Some(placed);
+                    self.place(id, &mut queued, placed)?;
+                    placed
+                }
+            };
+            let body = Body {
+                id: queued.id,
+                view,
+                epoch,
+                clock,
+                sent: queued.sent,
+                content: queued.content.clone(),
+            };
+            let plain = body.encode()?;
+            self.group(&handle)?;
+            let group = self
+                .groups
+                .get_mut(&handle)
+                .ok_or(StepError::Damaged(Table::Group))?;
+            group.1 = true;
+            let message = group.0.encrypt(&plain, self.rng).map_err(StepError::Session)?;
+            let envelope = match keys.wrap(&message, self.expiry(), self.rng) {
+                Ok(envelope) => envelope,
+                Err(WrapError::Encode(error)) => return Err(error.into()),
+                Err(_) => return Err(StepError::Content),
+            };
+            let sent = key(&[handle.as_bytes(), envelope.id().as_bytes()]);
+            self.tx.put_object(Table::Seen, &sent, &Seen::Passed)?;
+            let until = self.expiry().to_millis();
+            self.forget_at(until, Forget::Seen, &sent);
+            let bytes =
+                BoundedBytes::try_from(envelope.as_bytes()).map_err(|_| StepError::Full("bytes of a message"))?;
+            self.effect(
+                Work::Put(access.descriptor, Secret::new(*access.write.expose_seed()), bytes),
+                Purpose::Message {
+                    handle,
+                    epoch: session.epoch,
+                    number,
+                    queued: Box::new(queued),
+                },
+            )?;
+        }
+        self.save(&handle, &session)
+    }
+
+    /// Gives a message its place, when it is encrypted for the first time.
+    fn place(&mut self, id: &ConversationId, queued: &mut Queued, placed: (u64, u64)) -> Step<(), V> {
+        let Some(before) = queued.kept else { return Ok(()) };
+        let order = OrderKey {
+            epoch: placed.0,
+            clock: placed.1,
+            ..before
+        };
+        if order == before {
+            return Ok(());
+        }
+        queued.kept = Some(order);
+        let old = key(&[id.as_bytes(), &before.to_bytes()]);
+        if let Some(row) = self.tx.object::<MessageRow>(Table::Message, &old)? {
+            self.tx.delete(Table::Message, &old);
+            self.keep(id, &order, &row)?;
+            self.event(Event::Message(*id, order));
+        }
+        Ok(())
+    }
+
+    /// Whether messages may be encrypted now: the epoch is the newest that the ledger has, as far as was looked lately; all
+    /// devices in it are live, as far as was looked lately; and somebody is there to hear.
+    fn may_send(&mut self, handle: &GroupHandle, session: &mut Session, with: Option<IdentityId>) -> Step<bool, V> {
+        let synced = session
+            .synced
+            .is_some_and(|synced| self.now < synced.saturating_add(SESSION_SYNC_SECONDS_MAX.saturating_mul(1000)));
+        if session.standing != Standing::Active || !synced || session.closing.is_some() {
+            return Ok(false);
+        }
+        // What the ledger already has may end this epoch.
+        let undecided = session
+            .node
+            .as_ref()
+            .is_some_and(|node| node.children.len() > usize::from(session.judged));
+        if undecided || session.epoch == 0 {
+            return Ok(false);
+        }
+        if let Some(with) = with {
+            let roster = self.roster(handle)?;
+            if !roster.leaves.iter().any(|(identity, _)| *identity == with) {
+                return Ok(false);
+            }
+        }
+        self.check_liveness(handle, session)?;
+        if session.liveness == Liveness::Dead {
+            // It was late: whoever is to be removed is removed by a commit of this device at once.
+            self.plan(handle, session)?;
+        }
+        Ok(session.liveness == Liveness::Clean)
+    }
+
+    /// The messages of a session that are on their way into its mailbox.
+    fn in_flight(&self, handle: &GroupHandle) -> Step<Vec<(Vec<u8>, u64, Queued)>, V> {
+        let mut found = Vec::new();
+        for (key, value) in self.tx.scan(Table::Outbox, &[], &[], usize::MAX >> 1)? {
+            let due = Due::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Outbox))?;
+            if let Purpose::Message {
+                handle: of,
+                number,
+                queued,
+                ..
+            } = due.purpose
+                && of == *handle
+            {
+                found.push((key, number, *queued));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts the messages that are on their way back into the queue.
+    pub(super) fn withdraw(&mut self, handle: &GroupHandle) -> Step<(), V> {
+        for (key, number, queued) in self.in_flight(handle)? {
+            self.tx.delete(Table::Outbox, &key);
+            self.requeue_only(handle, number, &queued)?;
+        }
+        Ok(())
+    }
+
+    fn requeue_only(&mut self, handle: &GroupHandle, number: u64, queued: &Queued) -> Step<(), V> {
+        let Some(session) = self.session(handle)? else {
+            return Ok(());
+        };
+        // A receipt or hint is of no use later.
+        if queued.kept.is_none() && matches!(queued.content, Content::Typing) {
+            return Ok(());
+        }
+        self.tx
+            .put_object(Table::Queue, &queue_key(&session.conversation, number), queued)
+    }
+
+    /// Puts one message back into the queue, and tries again.
+    pub(super) fn requeue(&mut self, handle: &GroupHandle, number: u64, queued: &Queued) -> Step<(), V> {
+        self.requeue_only(handle, number, queued)?;
+        self.progress(handle)
+    }
+
+    /// Says a kept message again, in its place.
+    pub(super) fn queue_again(&mut self, handle: &GroupHandle, id: &ConversationId, order: &OrderKey) -> Step<(), V> {
+        let row_key = key(&[id.as_bytes(), &order.to_bytes()]);
+        let Some(mut row) = self.tx.object::<MessageRow>(Table::Message, &row_key)? else {
+            return Ok(());
+        };
+        let Some(content) = row.content.clone() else {
+            return Ok(());
+        };
+        row.mark = Some(Mark::Queued);
+        row.session = Some(*handle);
+        self.tx.put_object(Table::Message, &row_key, &row)?;
+        let queued = Queued {
+            id: order.id,
+            sent: row.sent,
+            placed: Some((order.epoch, order.clock)),
+            kept: Some(*order),
+            content,
+        };
+        let number = self.number();
+        self.tx.put_object(Table::Queue, &queue_key(id, number), &queued)
+    }
+
+    /// Says again in the session that goes on what the owner has said in one that is closed, as long as it is not known
+    /// that the other one has it.
+    pub(super) fn say_again(&mut self, handle: &GroupHandle, session: &Session) -> Step<(), V> {
+        let id = session.conversation;
+        let device = self.own_device();
+        for (row_key, value) in self.tx.scan(Table::Message, id.as_bytes(), &[], usize::MAX >> 1)? {
+            let row = MessageRow::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Message))?;
+            let order = row_key
+                .get(32..)
+                .and_then(OrderKey::from_bytes)
+                .ok_or(StepError::Damaged(Table::Message))?;
+            if order.device == device && row.session == Some(*handle) && row.mark == Some(Mark::Stored) {
+                self.queue_again(handle, &id, &order)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the receipt of a message.
+    pub(super) fn message_stored(
+        &mut self,
+        handle: &GroupHandle,
+        queued: &Queued,
+        receipt: &QuorumReceipt,
+    ) -> Step<(), V> {
+        let Some(session) = self.session(handle)? else {
+            return Ok(());
+        };
+        if let Some(order) = queued.kept {
+            let row_key = key(&[session.conversation.as_bytes(), &order.to_bytes()]);
+            if let Some(mut row) = self.tx.object::<MessageRow>(Table::Message, &row_key)? {
+                row.stored = Some((receipt.tag, receipt.envelope));
+                row.session = Some(*handle);
+                if row.mark < Some(Mark::Stored) {
+                    row.mark = Some(Mark::Stored);
+                    self.event(Event::Mark(session.conversation, order.id, Mark::Stored));
+                }
+                self.tx.put_object(Table::Message, &row_key, &row)?;
+            }
+            self.note_stored(handle, order)?;
+        }
+        self.flush(&session.conversation)
+    }
+
+    pub(super) fn mark_read(&mut self, id: ConversationId, up_to: OrderKey) -> Step<(), V> {
+        let mut row = self.conversation(&id)?.ok_or(StepError::UnknownConversation)?;
+        if row.read.is_some_and(|read| read >= up_to) {
+            return Ok(());
+        }
+        let from = row
+            .read
+            .map_or_else(Vec::new, |read| key(&[id.as_bytes(), &read.to_bytes(), &[0]]));
+        let mut ids = Vec::new();
+        for (row_key, value) in self.tx.scan(Table::Message, id.as_bytes(), &from, usize::MAX >> 1)? {
+            let order = row_key
+                .get(32..)
+                .and_then(OrderKey::from_bytes)
+                .ok_or(StepError::Damaged(Table::Message))?;
+            if order > up_to {
+                break;
+            }
+            let message = MessageRow::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Message))?;
+            if message.author != self.owner.identity {
+                ids.push(order.id);
+            }
+        }
+        row.read = Some(up_to);
+        self.save_conversation(&id, &row)?;
+        let Some(handle) = row.current else { return Ok(()) };
+        let latest = ids.len().saturating_sub(READ_MAX);
+        let marks = Marks::new(ids.into_iter().skip(latest));
+        if let (Ok(ids), true) = (marks, self.sends_receipts(&handle)?)
+            && let Some(session) = self.session(&handle)?
+        {
+            self.queue(&id, &handle, &session, Content::Read { ids })?;
+        }
+        self.progress(&handle)
+    }
+
+    /// Whether receipts are sent in a session.
+    pub(super) fn sends_receipts(&self, handle: &GroupHandle) -> Step<bool, V> {
+        if !self.meta.receipts {
+            return Ok(false);
+        }
+        let Some(roster) = self.tx.object::<Roster>(Table::Roster, handle.as_bytes())? else {
+            return Ok(false);
+        };
+        let members = query::members(&roster).len();
+        Ok(roster.context.kind() == Kind::Direct || members <= SESSION_RECEIPT_MEMBERS_MAX)
+    }
+
+    /// Says which messages have come since the last time.
+    pub(super) fn send_receipts(&mut self, id: &ConversationId) -> Step<(), V> {
+        let Some(mut row) = self.conversation(id)? else {
+            return Ok(());
+        };
+        let ids = core::mem::take(&mut row.receipts);
+        self.save_conversation(id, &row)?;
+        let (Some(handle), Ok(ids)) = (row.current, Marks::new(ids)) else {
+            return Ok(());
+        };
+        if let Some(session) = self.session(&handle)?
+            && matches!(session.standing, Standing::Active | Standing::Joining)
+            && self.sends_receipts(&handle)?
+        {
+            self.queue(id, &handle, &session, Content::Delivered { ids })?;
+            self.progress(&handle)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a content is kept among the messages of a conversation.
+pub(super) const fn is_kept(content: &Content) -> bool {
+    !matches!(
+        content,
+        Content::Delivered { .. } | Content::Read { .. } | Content::Typing | Content::Delete { .. }
+    )
+}
+
+fn queue_key(id: &ConversationId, number: u64) -> Vec<u8> {
+    key(&[id.as_bytes(), &number.to_be_bytes()])
+}

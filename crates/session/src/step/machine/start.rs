@@ -1,0 +1,230 @@
+//! Beginning a conversation.
+
+use super::{
+    super::record::{Liveness, Task, Wish},
+    *,
+};
+use crate::SessionSuite;
+use tokenim_conversation::{order::Clock};
+use alloc::boxed::Box;
+use tokenim_mailbox::group::{GroupEntryId, GroupStart, GroupUpdate, LedgerPlace};
+use tokenim_wire::{
+    BoundedString, BoundedVec,
+    limits::{SESSION_POST_QUANTUM_MEMBERS_MAX, SESSIONS_MAX},
+};
+
+impl<V: View, R: CryptoRng> Machine<'_, V, R> {
+    pub(super) fn start_direct(&mut self, with: IdentityId) -> Step<(), V> {
+        if with == self.owner.identity {
+            return Err(StepError::NotAllowed);
+        }
+        let id = ConversationId::between(&self.owner.identity, &with);
+        if let Some(row) = self.conversation(&id)?
+            && let Some(handle) = row.current
+            && let Some(session) = self.session(&handle)?
+            && !matches!(session.standing, Standing::Removed | Standing::Stranded)
+        {
+            return Ok(());
+        }
+        let (start, keys) = self.new_start();
+        let context = GroupContext::direct(start.handle(), self.owner.identity, with).map_err(|_| StepError::Content)?;
+        self.begin(id, Some(with), &[with], SessionSuite::PostQuantum, start, &keys, &context)
+    }
+
+    pub(super) fn create_group(
+        &mut self,
+        name: &str,
+        members: &[IdentityId],
+        suite: Option<SessionSuite>,
+    ) -> Step<(), V> {
+        let suite = suite.unwrap_or(if members.len() < SESSION_POST_QUANTUM_MEMBERS_MAX {
+            SessionSuite::PostQuantum
+        } else {
+            SessionSuite::Classical
+        });
+        let (start, keys) = self.new_start();
+        let context =
+            GroupContext::group(start.handle(), name, self.owner.identity).map_err(|_| StepError::Content)?;
+        let id = ConversationId::group(&start.handle());
+        self.begin(id, None, members, suite, start, &keys, &context)
+    }
+
+    fn new_start(&mut self) -> (GroupStart, EpochKeys) {
+        let keys = EpochKeys::start(self.rng);
+        let mut nonce = [0; 32];
+        self.rng.fill_bytes(&mut nonce);
+        let key = keys.verifying_key();
+        (GroupStart { nonce, key }, keys)
+    }
+
+    /// Makes a session of this device alone, which then invites the others.
+    fn begin(
+        &mut self,
+        id: ConversationId,
+        with: Option<IdentityId>,
+        members: &[IdentityId],
+        suite: SessionSuite,
+        start: GroupStart,
+        keys: &EpochKeys,
+        context: &GroupContext,
+    ) -> Step<(), V> {
+        let handle = start.handle();
+        let bytes = context.to_bytes()?;
+        let group =
+            Group::create(self.owner, suite, &bytes, self.now.to_seconds(), self.rng).map_err(StepError::Session)?;
+        let mut session = self.new_session(id, handle.root(), 0)?;
+        session.started = true;
+        for identity in members.iter().chain([&self.owner.identity]) {
+            self.wish(&mut session, Task::Invite(*identity), 0)?;
+        }
+        self.enter(&handle, group, keys)?;
+        self.save(&handle, &session)?;
+        self.open_conversation(&id, with, context.name(), handle)?;
+        self.effect(
+            Work::Ledger(Box::new(GroupUpdate::Start(start))),
+            Purpose::Start(handle),
+        )?;
+        self.progress(&handle)
+    }
+
+    /// A session that stands at this entry, so far without anything known from the ledger.
+    pub(super) fn new_session(&self, id: ConversationId, entry: GroupEntryId, epoch: u64) -> Step<Session, V> {
+        if self.tx.scan(Table::Session, &[], &[], SESSIONS_MAX)?.len() >= SESSIONS_MAX {
+            return Err(StepError::Full("conversations"));
+        }
+        Ok(Session {
+            conversation: id,
+            standing: Standing::Joining,
+            started: false,
+            root: None,
+            entry,
+            epoch,
+            clock: Clock::default(),
+            node: None,
+            judged: 0,
+            synced: None,
+            wishes: BoundedVec::empty(),
+            pending: None,
+            liveness: Liveness::Unknown,
+            checked: UnixMillis::ZERO,
+            asked: 0,
+            ask_next: UnixMillis::ZERO,
+            others_behind: false,
+            renewed: UnixMillis::ZERO,
+            closing: None,
+            recent: BoundedVec::empty(),
+            replaced: BoundedVec::empty(),
+        })
+    }
+
+    /// Makes the conversation go on in this session, unless it goes on in another one of the same two people, which is
+    /// then left to [`Machine::settle`].
+    pub(super) fn open_conversation(
+        &mut self,
+        id: &ConversationId,
+        with: Option<IdentityId>,
+        name: &str,
+        handle: GroupHandle,
+    ) -> Step<(), V> {
+        let kept = self.conversation(id)?;
+        let mut row = kept.unwrap_or(Conversation {
+            with,
+            name: BoundedString::default(),
+            current: None,
+            receipts: BoundedVec::empty(),
+            read: None,
+            action: None,
+        });
+        row.name = BoundedString::try_from(name).map_err(|_| StepError::Content)?;
+        let replaces = match row.current {
+            None => true,
+            Some(current) => self.session(&current)?.is_none_or(|session| {
+                matches!(session.standing, Standing::Removed | Standing::Stranded) || session.closing.is_some()
+            }),
+        };
+        if replaces {
+            row.current = Some(handle);
+            row.action = None;
+        }
+        self.save_conversation(id, &row)?;
+        self.event(Event::Conversation(*id));
+        Ok(())
+    }
+
+    /// Adds a wish, unless there is one of the kind already.
+    pub(super) fn wish(&mut self, session: &mut Session, task: Task, delay_ms: u64) -> Step<(), V> {
+        let not_before = self.later(delay_ms);
+        if let Some(wish) = session.wishes.as_mut_slice().iter_mut().find(|wish| wish.task == task) {
+            wish.not_before = wish.not_before.min(not_before);
+            return Ok(());
+        }
+        let wish = Wish {
+            task,
+            not_before,
+            tries: 0,
+            fetching: None,
+        };
+        session.wishes.push(wish).map_err(|_| StepError::Full("changes that wait"))
+    }
+
+    /// The ledger will not have the start: nobody else knows of the session yet.
+    pub(super) fn start_failed(&mut self, handle: &GroupHandle) -> Step<(), V> {
+        let Some(mut session) = self.session(handle)? else {
+            return Ok(());
+        };
+        session.standing = Standing::Stranded;
+        self.save(handle, &session)?;
+        self.act(&session.conversation, Some(Action::StartAnew))
+    }
+
+    /// Of several sessions of the same two people, the one whose start stands first on the ledger goes on; the others are
+    /// closed, and what the owner said in them is said again. Everybody computes the same.
+    pub(super) fn settle(&mut self, id: &ConversationId) -> Step<(), V> {
+        let Some(mut row) = self.conversation(id)? else {
+            return Ok(());
+        };
+        if row.with.is_none() {
+            return Ok(());
+        }
+        let rivals = self.rivals(id)?;
+        let mut first: Option<(LedgerPlace, GroupHandle)> = None;
+        for (handle, session) in &rivals {
+            let Some(root) = session.root else { return Ok(()) };
+            let candidate = (root, *handle);
+            if first.is_none_or(|first| candidate < first) {
+                first = Some(candidate);
+            }
+        }
+        let Some((_, winner)) = first else { return Ok(()) };
+        if row.current != Some(winner) {
+            row.current = Some(winner);
+            row.action = None;
+            self.save_conversation(id, &row)?;
+            self.event(Event::Conversation(*id));
+        }
+        for (handle, mut session) in rivals {
+            if handle == winner {
+                continue;
+            }
+            let until = self.later(tokenim_wire::limits::SESSION_CLOSING_SECONDS.saturating_mul(1000));
+            session.closing = Some(until);
+            session.wishes = BoundedVec::empty();
+            self.save(&handle, &session)?;
+            self.forget_at(until, Forget::Session, handle.as_bytes());
+            self.withdraw(&handle)?;
+            self.say_again(&handle, &session)?;
+        }
+        Ok(())
+    }
+
+    /// The sessions that carry a conversation and could go on.
+    pub(super) fn rivals(&self, id: &ConversationId) -> Step<Vec<(GroupHandle, Session)>, V> {
+        let mut sessions = query::sessions(&self.tx)?;
+        sessions.retain(|(_, session)| {
+            session.conversation == *id
+                && session.closing.is_none()
+                && !matches!(session.standing, Standing::Removed | Standing::Stranded)
+        });
+        Ok(sessions)
+    }
+}

@@ -1,0 +1,122 @@
+//! What is due when time has passed.
+
+use super::{
+    super::record::{Liveness, Past},
+    *,
+};
+use tokenim_wire::limits::SESSION_PAST_SECONDS;
+
+/// Rows of [`Table::Expiry`] that one step works off.
+const ROWS_MAX: usize = 256;
+
+impl<V: View, R: CryptoRng> Machine<'_, V, R> {
+    pub(super) fn tick(&mut self) -> Step<(), V> {
+        self.look_after_stock()?;
+        for (row, _) in self.tx.scan(Table::Expiry, &[], &[], ROWS_MAX)? {
+            let Some((time, rest)) = row.split_first_chunk::<8>() else {
+                return Err(StepError::Damaged(Table::Expiry));
+            };
+            if UnixMillis::new(u64::from_be_bytes(*time)) > self.now {
+                break;
+            }
+            self.tx.delete(Table::Expiry, &row);
+            let Some((number, about)) = rest.split_first() else {
+                return Err(StepError::Damaged(Table::Expiry));
+            };
+            let what = Forget::from_number(*number).ok_or(StepError::Damaged(Table::Expiry))?;
+            self.due(what, about)?;
+        }
+        for (handle, mut session) in query::sessions(&self.tx)? {
+            if session.standing == Standing::Active {
+                if session.liveness != Liveness::Dead {
+                    self.check_liveness(&handle, &mut session)?;
+                }
+                self.save(&handle, &session)?;
+                self.progress(&handle)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn due(&mut self, what: Forget, about: &[u8]) -> Step<(), V> {
+        match what {
+            Forget::Seen => self.tx.delete(Table::Seen, about),
+            Forget::Part => self.tx.delete(Table::Part, about),
+            Forget::Message => self.disappear(about)?,
+            Forget::Receipts => {
+                let id = ConversationId::try_from(about).map_err(|_| StepError::Damaged(Table::Expiry))?;
+                self.send_receipts(&id)?;
+            }
+            Forget::Invitation => {
+                let handle = GroupHandle::try_from(about).map_err(|_| StepError::Damaged(Table::Expiry))?;
+                self.ask_about_invitation(&handle)?;
+            }
+            Forget::Session => {
+                let handle = GroupHandle::try_from(about).map_err(|_| StepError::Damaged(Table::Expiry))?;
+                self.session_due(&handle)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A message disappears; its id stays known, so that it does not come back.
+    fn disappear(&mut self, row: &[u8]) -> Step<(), V> {
+        self.tx.delete(Table::Message, row);
+        let (Some(id), Some(order)) = (
+            row.get(..32).and_then(|id| ConversationId::try_from(id).ok()),
+            row.get(32..).and_then(tokenim_conversation::OrderKey::from_bytes),
+        ) else {
+            return Err(StepError::Damaged(Table::Expiry));
+        };
+        self.event(Event::Message(id, order));
+        Ok(())
+    }
+
+    fn session_due(&mut self, handle: &GroupHandle) -> Step<(), V> {
+        let Some(mut session) = self.session(handle)? else {
+            return Ok(());
+        };
+        if session.standing == Standing::Behind && session.ask_next <= self.now {
+            self.ask(handle, &mut session)?;
+            self.save(handle, &session)?;
+        }
+        if session.closing.is_some_and(|until| until <= self.now) {
+            return self.forget_session(handle);
+        }
+        for (epoch, past) in self.past(handle)? {
+            let over = past.ended.time.saturating_add(SESSION_PAST_SECONDS.saturating_mul(1000));
+            if (past.read && over <= self.now) || self.is_gone(&past) {
+                self.drop_past(handle, epoch, &past)?;
+            }
+        }
+        self.forget_if_removed(handle, &session)
+    }
+
+    /// The last secrets of a session that this device is no longer in go with its last epoch.
+    fn forget_if_removed(&mut self, handle: &GroupHandle, session: &Session) -> Step<(), V> {
+        if session.standing == Standing::Removed && self.past(handle)?.is_empty() {
+            self.tx.delete(Table::Group, &group_key(handle, CURRENT));
+            self.groups.remove(handle);
+        }
+        Ok(())
+    }
+
+    /// Forgets a session whose conversation has gone on in another one.
+    fn forget_session(&mut self, handle: &GroupHandle) -> Step<(), V> {
+        let past: Vec<(u64, Past)> = self.past(handle)?;
+        for (epoch, past) in past {
+            self.drop_past(handle, epoch, &past)?;
+        }
+        if let Some(keys) = keys_of(&self.tx, handle)? {
+            self.tx.delete(Table::Mailbox, keys.mailbox().tag().as_bytes());
+        }
+        for table in [Table::Session, Table::Roster, Table::Keys] {
+            self.tx.delete(table, handle.as_bytes());
+        }
+        for which in [CURRENT, NEXT] {
+            self.tx.delete(Table::Group, &group_key(handle, which));
+        }
+        self.groups.remove(handle);
+        Ok(())
+    }
+}

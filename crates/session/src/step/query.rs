@@ -1,0 +1,268 @@
+//! What can be asked without changing anything.
+
+use super::{
+    ConversationId, Effect, EffectId, Info, MailboxWatch, Member, Message, Standing, StepError, Table, View, Watches,
+    machine::{keys_of, past_keys},
+    record::{Conversation, Due, MessageRow, Past, Queued, Roster, Session, Work},
+    tx::{Step, Tx, key},
+};
+use tokenim_conversation::{order::OrderKey, policy::Kind};
+use alloc::{string::String, vec::Vec};
+use tokenim_envelope::SealedEnvelope;
+use tokenim_identity::{IdentityId, MailboxSigningKey};
+use tokenim_mailbox::group::GroupHandle;
+use tokenim_wire::{UnixMillis, limits::SESSIONS_MAX};
+
+/// All of them.
+const ALL: usize = usize::MAX >> 1;
+
+/// Every conversation, in no particular order.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn conversations<V: View>(view: &V) -> Result<Vec<Info>, StepError<V::Error>> {
+    let tx = Tx::new(view);
+    tx.scan(Table::Conversation, &[], &[], SESSIONS_MAX)?
+        .into_iter()
+        .map(|(id, _)| {
+            let id = ConversationId::try_from(id.as_slice()).map_err(|_| StepError::Damaged(Table::Conversation))?;
+            info(&tx, id)?.ok_or(StepError::Damaged(Table::Conversation))
+        })
+        .collect()
+}
+
+/// One conversation.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn conversation<V: View>(view: &V, id: ConversationId) -> Result<Option<Info>, StepError<V::Error>> {
+    info(&Tx::new(view), id)
+}
+
+fn info<V: View>(tx: &Tx<'_, V>, id: ConversationId) -> Step<Option<Info>, V> {
+    let Some(row) = tx.object::<Conversation>(Table::Conversation, id.as_bytes())? else {
+        return Ok(None);
+    };
+    let queued = tx.scan(Table::Queue, id.as_bytes(), &[], ALL)?.into_iter();
+    let queued = queued
+        .filter(|(_, value)| <Queued as tokenim_wire::Object>::from_bytes(value).is_ok_and(|queued| queued.kept.is_some()))
+        .count();
+    let mut info = Info {
+        conversation: id,
+        handle: row.current,
+        with: row.with,
+        name: String::from(row.name.as_str()),
+        members: Vec::new(),
+        suite: None,
+        epoch: 0,
+        authenticator: [0; 32],
+        disappear_after: None,
+        standing: Standing::Joining,
+        queued,
+        action: row.action,
+    };
+    let Some(handle) = row.current else {
+        return Ok(Some(info));
+    };
+    let session: Session = tx
+        .object(Table::Session, handle.as_bytes())?
+        .ok_or(StepError::Damaged(Table::Session))?;
+    info.epoch = session.epoch;
+    info.standing = session.standing;
+    if let Some(roster) = tx.object::<Roster>(Table::Roster, handle.as_bytes())? {
+        info.suite = Some(roster.suite);
+        info.authenticator = roster.authenticator;
+        info.disappear_after = roster.context.disappear_after();
+        if roster.context.kind() == Kind::Group {
+            info.name = String::from(roster.context.name());
+        }
+        info.members = members(&roster);
+    }
+    Ok(Some(info))
+}
+
+/// The leaves of a session, by identity.
+pub(crate) fn members(roster: &Roster) -> Vec<Member> {
+    let mut members: Vec<Member> = Vec::new();
+    for (identity, device) in &roster.leaves {
+        match members.iter_mut().find(|member| member.identity == *identity) {
+            Some(member) => member.devices.push(*device),
+            None => members.push(Member {
+                identity: *identity,
+                role: roster.context.role(identity),
+                devices: Vec::from([*device]),
+            }),
+        }
+    }
+    members
+}
+
+/// Up to `limit` messages of a conversation from `from` on, in their order.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn messages<V: View>(
+    view: &V,
+    id: ConversationId,
+    from: Option<OrderKey>,
+    limit: usize,
+) -> Result<Vec<Message>, StepError<V::Error>> {
+    let tx = Tx::new(view);
+    let from = from.map_or_else(Vec::new, |from| key(&[id.as_bytes(), &from.to_bytes()]));
+    tx.scan(Table::Message, id.as_bytes(), &from, limit)?
+        .into_iter()
+        .map(|(key, value)| message(&key, &value).ok_or(StepError::Damaged(Table::Message)))
+        .collect()
+}
+
+fn message(key: &[u8], value: &[u8]) -> Option<Message> {
+    let order = OrderKey::from_bytes(key.get(32..)?)?;
+    let row = <MessageRow as tokenim_wire::Object>::from_bytes(value).ok()?;
+    Some(Message {
+        order,
+        id: order.id,
+        author: row.author,
+        device: order.device,
+        sent: row.sent,
+        received: row.received,
+        content: row.content,
+        mark: row.mark,
+        stored: row.stored,
+    })
+}
+
+/// Up to `limit` effects that are due, the oldest first. Each stays due until it is answered.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn due<V: View>(view: &V, limit: usize) -> Result<Vec<(EffectId, Effect)>, StepError<V::Error>> {
+    let tx = Tx::new(view);
+    tx.scan(Table::Outbox, &[], &[], limit)?
+        .into_iter()
+        .map(|(key, value)| {
+            let id = <[u8; 8]>::try_from(key.as_slice()).ok()?;
+            let due = <Due as tokenim_wire::Object>::from_bytes(&value).ok()?;
+            Some((EffectId::new(u64::from_be_bytes(id)), effect(due.work)?))
+        })
+        .map(|due| due.ok_or(StepError::Damaged(Table::Outbox)))
+        .collect()
+}
+
+fn effect(work: Work) -> Option<Effect> {
+    Some(match work {
+        Work::Put(descriptor, seed, envelope) => Effect::Put {
+            descriptor,
+            write_key: MailboxSigningKey::from_seed(*seed.expose()),
+            envelope: SealedEnvelope::from_bytes(envelope.into_inner()).ok()?,
+        },
+        Work::Ledger(update) => Effect::Ledger(update),
+        Work::Seal(to, device, id, body) => Effect::Seal {
+            to,
+            device,
+            id,
+            body: body.into_inner(),
+        },
+        Work::FetchPackage(identity, device, suite) => Effect::FetchPackage {
+            identity,
+            device,
+            suite,
+        },
+        Work::Lookup(identity) => Effect::Lookup { identity },
+        Work::Publish(packages) => Effect::Publish {
+            packages: packages.into_inner(),
+        },
+    })
+}
+
+/// What the host is to look at. It changes with steps only.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn watches<V: View>(view: &V) -> Result<Watches, StepError<V::Error>> {
+    let tx = Tx::new(view);
+    let mut watches = Watches::default();
+    for (handle, session) in sessions(&tx)? {
+        if session.root.is_none() {
+            watches.nodes.push((handle, handle.root(), 0));
+        }
+        if matches!(session.standing, Standing::Joining | Standing::Active) {
+            let known = session.node.as_ref().map_or(0, |node| node.children.len());
+            let known = u8::try_from(known).unwrap_or(u8::MAX);
+            if session.root.is_some() || session.entry != handle.root() {
+                watches.nodes.push((handle, session.entry, known));
+            }
+        }
+        let Some(keys) = keys_of(&tx, &handle)? else { continue };
+        watches.mailboxes.push(watch(&keys.mailbox(), false));
+        for (_, value) in tx.scan(Table::Past, handle.as_bytes(), &[], ALL)? {
+            let past = <Past as tokenim_wire::Object>::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Past))?;
+            watches.mailboxes.push(watch(&past_keys(&past)?.mailbox(), false));
+        }
+        let open = session.node.iter().flat_map(|node| node.children.iter()).skip(usize::from(session.judged));
+        for recorded in open {
+            let child = &recorded.child;
+            let access = keys.commit_mailbox(&child.commitment);
+            let entry = child.id()?;
+            let held = tx.get(Table::Commit, &key(&[handle.as_bytes(), entry.as_bytes()]))?;
+            let own = session.pending.as_ref().is_some_and(|pending| pending.entry == entry);
+            if held.is_none() && !own && access.descriptor.tag() == child.tag {
+                watches.mailboxes.push(watch(&access, true));
+            }
+        }
+    }
+    Ok(watches)
+}
+
+fn watch(access: &tokenim_conversation::epoch::MailboxAccess, one_shot: bool) -> MailboxWatch {
+    MailboxWatch {
+        descriptor: access.descriptor,
+        read_key: access.read.clone(),
+        one_shot,
+    }
+}
+
+/// Every session.
+pub(crate) fn sessions<V: View>(tx: &Tx<'_, V>) -> Step<Vec<(GroupHandle, Session)>, V> {
+    tx.scan(Table::Session, &[], &[], SESSIONS_MAX)?
+        .into_iter()
+        .map(|(handle, value)| {
+            let handle = GroupHandle::try_from(handle.as_slice()).ok()?;
+            Some((handle, <Session as tokenim_wire::Object>::from_bytes(&value).ok()?))
+        })
+        .map(|session| session.ok_or(StepError::Damaged(Table::Session)))
+        .collect()
+}
+
+/// When the next [`Input::Tick`](super::Input::Tick) has something to do, as far as is known now.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn wake<V: View>(view: &V) -> Result<Option<UnixMillis>, StepError<V::Error>> {
+    let tx = Tx::new(view);
+    let mut wake: Option<UnixMillis> = None;
+    let mut earliest = |time: UnixMillis| wake = Some(wake.map_or(time, |known| known.min(time)));
+    if let Some((first, _)) = tx.scan(Table::Expiry, &[], &[], 1)?.first()
+        && let Some(time) = first.first_chunk::<8>()
+    {
+        earliest(UnixMillis::new(u64::from_be_bytes(*time)));
+    }
+    for (_, session) in sessions(&tx)? {
+        for wish in &session.wishes {
+            if wish.fetching.is_none() && session.pending.is_none() {
+                earliest(wish.not_before);
+            }
+        }
+        if session.standing == Standing::Behind {
+            earliest(session.ask_next);
+        }
+    }
+    Ok(wake)
+}
+
+/// Who is known to be a member of a conversation, for the host to look after.
+pub(crate) fn identities(roster: &Roster) -> Vec<IdentityId> {
+    let mut identities: Vec<_> = roster.leaves.iter().map(|(identity, _)| *identity).collect();
+    identities.sort_unstable();
+    identities.dedup();
+    identities
+}

@@ -1,0 +1,78 @@
+//! What people do all day, with nothing going wrong.
+
+use crate::world::World;
+use tokenim_session::step::{Change, Mark, Standing};
+
+#[test]
+fn a_message_reaches_every_device_and_comes_back_marked() {
+    let mut world = World::new(1, 2, 2);
+    let talk = world.start(0, 1);
+    world.say(0, talk, "hello");
+    world.settle();
+    for at in 0..4 {
+        assert_eq!(world.texts(at, talk), ["hello"], "{}", world.devices[at].name);
+    }
+    world.assert_together(&[0, 1, 2, 3], talk);
+    assert_eq!(world.mark(0, talk, "hello"), Some(Mark::Delivered));
+    let order = world.messages(2, talk)[0].order;
+    world.tell(2, tokenim_session::step::Input::MarkRead { conversation: talk, up_to: order });
+    world.settle();
+    assert_eq!(world.mark(0, talk, "hello"), Some(Mark::Read));
+}
+
+#[test]
+fn a_group_talks_after_a_removal_without_the_one_removed() {
+    let mut world = World::new(2, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    world.assert_together(&[0, 1, 2], group);
+    world.say(1, group, "all three");
+    world.settle();
+    let removed = world.people[2];
+    world.change(0, group, Change::Remove(removed));
+    world.settle();
+    world.say(1, group, "only two");
+    world.settle();
+    world.assert_together(&[0, 1], group);
+    assert_eq!(world.info(2, group).standing, Standing::Removed);
+    assert_eq!(world.texts(0, group), ["all three", "only two"]);
+    assert_eq!(world.texts(1, group), ["all three", "only two"]);
+    assert_eq!(world.texts(2, group), ["all three"]);
+}
+
+#[test]
+fn of_two_commits_at_once_one_wins_and_the_other_is_made_again() {
+    let mut world = World::new(3, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    let admin = world.people[1];
+    world.change(0, group, Change::SetRole(admin, tokenim_conversation::Role::Admin));
+    world.settle();
+    let before = world.info(0, group).epoch;
+    world.change(0, group, Change::Rename("from a".into()));
+    world.change(1, group, Change::Disappear(Some(3600)));
+    world.change(2, group, Change::Refresh);
+    world.settle();
+    world.assert_together(&[0, 1, 2], group);
+    let info = world.info(2, group);
+    assert_eq!(info.epoch, before + 3);
+    assert_eq!((info.name.as_str(), info.disappear_after), ("from a", Some(3600)));
+}
+
+#[test]
+fn two_people_who_start_at_once_end_in_one_conversation() {
+    let mut world = World::new(4, 2, 2);
+    let talk = world.start(0, 1);
+    assert_eq!(world.start(2, 0), talk);
+    world.say(0, talk, "from a");
+    world.say(2, talk, "from b");
+    world.settle();
+    world.assert_together(&[0, 1, 2, 3], talk);
+    let order = world.orders(0, talk);
+    for at in 0..4 {
+        assert_eq!(world.texts(at, talk).len(), 2, "{}", world.devices[at].name);
+        assert_eq!(world.orders(at, talk), order);
+    }
+    let sessions = world.devices[0].store.rows(tokenim_session::step::Table::Session);
+    assert!(sessions <= 2);
+}

@@ -1,0 +1,286 @@
+//! What goes wrong, and how each of it ends in a working member by itself, or in one thing to do.
+
+use crate::{
+    villain::{Mischief, do_mischief},
+    world::World,
+};
+use tokenim_mailbox::group::GroupEntryId;
+use tokenim_session::step::{Action, Change, Event, Input, Standing, Table};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+#[test]
+fn garbage_as_first_child_is_skipped_by_all_and_its_author_named() {
+    for what in Mischief::ALL {
+        let mut world = World::new(10, 3, 1);
+        let group = world.group(0, &[1, 2]);
+        world.settle();
+        do_mischief(&mut world, 2, group, what).unwrap();
+        world.pass(1_000);
+        world.change(0, group, Change::Rename("after".into()));
+        world.say(1, group, "still here");
+        world.settle();
+        world.assert_together(&[0, 1, 2], group);
+        assert_eq!(world.info(1, group).name, "after", "{what:?}");
+        assert_eq!(world.texts(0, group), ["still here"], "{what:?}");
+        let named = Event::Culprit {
+            conversation: group,
+            identity: world.people[2],
+        };
+        let expected = !matches!(what, Mischief::NoAuthor | Mischief::ForeignAuthor | Mischief::OtherMailbox);
+        for at in [0, 1] {
+            assert_eq!(world.devices[at].events.contains(&named), expected, "{what:?}");
+        }
+    }
+}
+
+#[test]
+fn an_entry_full_of_garbage_ends_in_one_thing_to_do() {
+    let mut world = World::new(11, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    for _ in 0..8 {
+        do_mischief(&mut world, 2, group, Mischief::NoCommit).unwrap();
+    }
+    world.settle();
+    for at in 0..3 {
+        let info = world.info(at, group);
+        assert_eq!((info.standing, info.action), (Standing::Stranded, Some(Action::StartAnew)));
+    }
+    let culprit = world.people[2];
+    let named = Event::Culprit {
+        conversation: group,
+        identity: culprit,
+    };
+    assert!(world.devices[1].events.contains(&named));
+}
+
+#[test]
+fn a_device_that_slept_through_fifty_epochs_follows_them_all_and_misses_no_message() {
+    let mut world = World::new(12, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    world.devices[2].online = false;
+    let mut said = Vec::new();
+    for number in 0..50 {
+        let words = format!("message {number}");
+        world.say(number % 2, group, &words);
+        world.rounds(3);
+        world.change(number % 2, group, Change::Refresh);
+        world.rounds(5);
+        said.push(words);
+    }
+    world.settle();
+    assert!(world.info(0, group).epoch >= 50);
+    world.devices[2].online = true;
+    for _ in 0..80 {
+        world.settle();
+    }
+    world.assert_together(&[0, 1, 2], group);
+    assert_eq!(world.texts(2, group), world.texts(0, group));
+    assert_eq!(world.texts(2, group), said);
+}
+
+#[test]
+fn a_device_that_slept_longer_than_commits_are_kept_asks_to_be_readded() {
+    let mut world = World::new(13, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    world.devices[2].online = false;
+    world.change(0, group, Change::Refresh);
+    world.settle();
+    // What is stored is kept for 30 days.
+    world.mailboxes = Default::default();
+    world.sleep(31 * DAY_MS);
+    world.devices[2].online = true;
+    world.settle();
+    world.settle();
+    world.assert_together(&[0, 1, 2], group);
+    world.say(2, group, "awake");
+    world.settle();
+    assert_eq!(world.texts(0, group), ["awake"]);
+}
+
+#[test]
+fn a_device_restored_from_an_old_copy_asks_to_be_readded() {
+    let mut world = World::new(14, 2, 1);
+    let talk = world.start(0, 1);
+    world.say(0, talk, "one");
+    world.settle();
+    let copy = world.devices[0].store.clone();
+    world.change(0, talk, Change::Refresh);
+    world.settle();
+    world.say(0, talk, "two");
+    world.settle();
+    // The commit that it made since is one that it does not know any more.
+    world.devices[0].store = copy;
+    world.devices[0].given.clear();
+    world.settle();
+    world.sleep(200_000);
+    world.settle();
+    world.assert_together(&[0, 1], talk);
+    world.say(0, talk, "three");
+    world.say(1, talk, "four");
+    world.settle();
+    assert_eq!(world.texts(1, talk).len(), 4);
+    assert!(world.texts(0, talk).contains(&"four".to_string()));
+}
+
+#[test]
+fn an_old_copy_in_the_same_epoch_renews_its_keys() {
+    let mut world = World::new(15, 2, 1);
+    let talk = world.start(0, 1);
+    world.say(0, talk, "one");
+    world.settle();
+    let copy = world.devices[0].store.clone();
+    let before = world.info(0, talk).epoch;
+    world.say(0, talk, "two");
+    world.settle();
+    world.devices[0].store = copy;
+    world.devices[0].given.clear();
+    world.settle();
+    world.assert_together(&[0, 1], talk);
+    assert_eq!(world.info(0, talk).epoch, before + 1);
+    world.say(0, talk, "three");
+    world.settle();
+    assert_eq!(world.texts(1, talk), ["one", "two", "three"]);
+}
+
+#[test]
+fn a_lost_welcome_is_asked_for() {
+    let mut world = World::new(16, 2, 1);
+    let talk = world.start(0, 1);
+    world.say(0, talk, "come in");
+    // The key package is lost before the Welcome comes: it opens nothing.
+    for _ in 0..40 {
+        world.round();
+        if world.devices[1].store.rows(Table::Invitation) > 0 {
+            break;
+        }
+    }
+    let mut lost = tokenim_session::step::MemoryStore::new();
+    core::mem::swap(&mut world.devices[1].store, &mut lost);
+    world.settle();
+    assert!(world.infos(1).is_empty());
+    world.sleep(100_000);
+    world.settle();
+    world.sleep(400_000);
+    world.settle();
+    world.assert_together(&[0, 1], talk);
+    world.say(1, talk, "here");
+    world.settle();
+    assert!(world.texts(0, talk).contains(&"here".to_string()));
+}
+
+#[test]
+fn a_revoked_device_is_removed_before_the_next_message() {
+    let mut world = World::new(17, 3, 2);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    let (identity, device) = (world.people[2], world.devices[5].owner.device_id());
+    world.ledger.revoke_device(identity, device);
+    world.pass(1_000);
+    world.devices[5].online = false;
+    // As a host does that follows the people it talks to.
+    let (state, height) = world.ledger.identity(&identity, 0);
+    world.tell(
+        0,
+        Input::Identity {
+            state: Box::new(state.unwrap()),
+            height,
+        },
+    );
+    world.say(0, group, "not for the thief");
+    world.settle();
+    world.assert_together(&[0, 1, 2, 3, 4], group);
+    let members = world.info(0, group).members;
+    assert!(members.iter().all(|member| !member.devices.contains(&device)));
+    world.devices[5].online = true;
+    world.settle();
+    assert!(world.texts(5, group).is_empty());
+    assert_eq!(world.texts(4, group), ["not for the thief"]);
+}
+
+#[test]
+fn a_new_device_of_a_member_comes_into_all_its_conversations() {
+    let mut world = World::new(18, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    let talk = world.start(1, 2);
+    world.settle();
+    let new = world.add_device(1, 1);
+    world.pass(1_000);
+    let identity = world.people[1];
+    let (state, height) = world.ledger.identity(&identity, 0);
+    world.tell(
+        1,
+        Input::Identity {
+            state: Box::new(state.unwrap()),
+            height,
+        },
+    );
+    world.settle();
+    world.assert_together(&[0, 1, 2, new], group);
+    world.assert_together(&[1, 2, new], talk);
+    world.say(0, group, "all of you");
+    world.settle();
+    assert_eq!(world.texts(new, group), ["all of you"]);
+}
+
+#[test]
+fn who_leaves_is_removed_by_the_others() {
+    let mut world = World::new(19, 3, 2);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    world.change(4, group, Change::Leave);
+    world.settle();
+    world.assert_together(&[0, 1, 2, 3], group);
+    for at in [4, 5] {
+        assert_eq!(world.info(at, group).standing, Standing::Removed);
+    }
+    assert_eq!(world.info(0, group).members.len(), 2);
+}
+
+#[test]
+fn messages_disappear_when_their_time_has_come() {
+    let mut world = World::new(20, 2, 1);
+    let talk = world.start(0, 1);
+    world.settle();
+    world.change(0, talk, Change::Disappear(Some(60)));
+    world.settle();
+    world.say(0, talk, "for a minute");
+    world.settle();
+    assert_eq!(world.texts(1, talk), ["for a minute"]);
+    world.sleep(61_000);
+    world.settle();
+    for at in [0, 1] {
+        assert!(world.texts(at, talk).is_empty());
+    }
+}
+
+#[test]
+fn a_message_that_was_cut_off_by_a_new_epoch_is_said_again_once() {
+    let mut world = World::new(21, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    world.say(1, group, "cut off");
+    // It lies on one node, without a receipt, when the epoch ends.
+    world.faults.loss = 100;
+    for _ in 0..6 {
+        world.carry_out(1);
+    }
+    world.faults.loss = 0;
+    world.devices[1].online = false;
+    world.change(0, group, Change::Refresh);
+    world.settle();
+    world.devices[1].online = true;
+    world.settle();
+    for at in 0..3 {
+        assert_eq!(world.texts(at, group), ["cut off"], "{}", world.devices[at].name);
+    }
+    assert_eq!(world.orders(0, group), world.orders(2, group));
+}
+
+/// So that the type is used where the log of a run is compared.
+pub fn entries(world: &World) -> Vec<GroupEntryId> {
+    world.ledger.included.clone()
+}

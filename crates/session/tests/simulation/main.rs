@@ -1,0 +1,18 @@
+//! The machine in a simulated world: people with several devices, a sequencer, four nodes, time, faults.
+//!
+//! Everything is drawn from one seed, so that a failing one replays exactly: `TOKENIM_SEED=17 cargo test -p tokenim-session
+//! --test simulation one_seed`. `TOKENIM_SEEDS` sets how many are tried.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod conversation;
+mod model;
+mod world;
