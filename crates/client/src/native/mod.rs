@@ -6,6 +6,7 @@ mod contacts;
 mod error;
 mod folder;
 mod follow;
+mod groups;
 mod links;
 mod network;
 mod proofs;

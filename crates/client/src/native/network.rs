@@ -15,13 +15,13 @@ use super::{ClientError, now};
 use crate::step::{Fault, LedgerView, LookedUp, LookupError, Pin, Tip};
 
 /// A node that has not answered after this long gets company.
-const HEDGE_AFTER: Duration = Duration::from_millis(300);
+pub(crate) const HEDGE_AFTER: Duration = Duration::from_millis(300);
 /// How long a single question may take.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long all nodes together may take to answer a question.
 pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(12);
 /// Pause between two rounds through all nodes.
-const ROUND_PAUSE: Duration = Duration::from_millis(250);
+pub(crate) const ROUND_PAUSE: Duration = Duration::from_millis(250);
 
 /// Why one node's answer is not used.
 #[derive(Debug)]
@@ -286,7 +286,7 @@ impl Network {
         })
     }
 
-    async fn question(
+    pub(crate) async fn question(
         &self,
         node: NodeKey,
         request: &Request,

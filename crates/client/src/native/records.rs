@@ -15,9 +15,9 @@ use super::{Client, ClientError, Network, now};
 use crate::step::{Fault, LookedUp};
 
 /// How long a record may take to become final.
-const FINAL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const FINAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause between two looks for it.
-const LOOK_PAUSE: Duration = Duration::from_millis(150);
+pub(crate) const LOOK_PAUSE: Duration = Duration::from_millis(150);
 /// How old the proof of a state may be on which a record is built.
 const STATE_AGE: Duration = Duration::from_secs(30);
 
@@ -229,7 +229,7 @@ impl Network {
         let identity = update.record.record.identity;
         let request = Request::SubmitIdentity(Box::new(update));
         let started = tokio::time::Instant::now();
-        let mut submitted = self.submit(&request).await?;
+        let mut submitted = self.submit(&request, Response::into_submitted).await?;
         loop {
             tokio::time::sleep(LOOK_PAUSE).await;
             let found = self.lookup(&identity, STATE_AGE).await?;
@@ -248,15 +248,23 @@ impl Network {
             }
             let height = found.height;
             if submitted.iter().all(|(_, sent)| sent.valid_until < height) {
-                submitted = self.submit(&request).await?;
+                submitted = self.submit(&request, Response::into_submitted).await?;
             }
         }
     }
 
-    /// Hands a record to f+1 gateways, so that at least one of them is honest.
-    async fn submit(&self, request: &Request) -> Result<Vec<(NodeKey, Submitted)>, ClientError> {
-        let validators = self.config().validators().len();
-        let wanted = validators.saturating_sub(1) / 3 + 1;
+    /// f+1: of so many nodes at least one is honest.
+    pub(crate) fn one_honest(&self) -> usize {
+        self.config().validators().len().saturating_sub(1) / 3 + 1
+    }
+
+    /// Hands something for the ledger to f+1 gateways, so that at least one of them is honest.
+    pub(crate) async fn submit(
+        &self,
+        request: &Request,
+        answer: fn(Response) -> Result<Submitted, AnswerError>,
+    ) -> Result<Vec<(NodeKey, Submitted)>, ClientError> {
+        let wanted = self.one_honest();
         let mut sent = Vec::new();
         let mut last = "no answer".to_owned();
         let mut refusals = 0_usize;
@@ -268,7 +276,7 @@ impl Network {
             }
             match self.links.call(&member.key, request, CALL_TIMEOUT).await {
                 Err(error) => last = error.to_string(),
-                Ok(response) => match response.into_submitted() {
+                Ok(response) => match answer(response) {
                     Ok(submitted) => sent.push((member.key, submitted)),
                     Err(AnswerError::Refused(error)) => {
                         refusals = refusals.saturating_add(1);
@@ -301,8 +309,8 @@ impl Network {
         }
     }
 
-    /// Why the ledger rejected a record, if every gateway that took it says that it did.
-    async fn rejection(&self, submitted: &[(NodeKey, Submitted)]) -> Option<ClientError> {
+    /// Why the ledger rejected what was submitted, if every gateway that took it says that it did.
+    pub(crate) async fn rejection(&self, submitted: &[(NodeKey, Submitted)]) -> Option<ClientError> {
         let mut why = None;
         for (node, sent) in submitted {
             let request = Request::TransactionStatus { id: sent.id };

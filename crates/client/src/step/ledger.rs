@@ -8,13 +8,18 @@ use serde::{Deserialize, Serialize};
 use tokenim_consensus::{FinalityProof, Header};
 use tokenim_identity::{IdentityId, IdentityState};
 use tokenim_ledger::{AcceptanceProof, AcceptedEnvelope, LightClient, LookupProof, NetworkConfig, header_leaf};
+use tokenim_mailbox::group::{GroupEntryId, GroupHandle, GroupNode};
 use tokenim_mailbox::{MailboxTag, NodeSet};
+use tokenim_wire::limits::CLOCK_SKEW_SECONDS_MAX;
 use tokenim_wire::{Digest, EncodeError, EnvelopeId, Height, NetworkId, Object, UnixMillis};
 
 use super::{Fault, Pin};
 
 /// An identity's absence is believed only from a block this recent, in milliseconds.
 pub const ABSENCE_AGE_MS_MAX: u64 = 3_000;
+
+/// And that nothing follows an entry of a group log, when f+1 nodes say so: the clocks of members need not be the network's.
+pub const GROUP_AGE_MS_MAX: u64 = ABSENCE_AGE_MS_MAX + CLOCK_SKEW_SECONDS_MAX * 1_000;
 
 /// Headers whose digests are remembered, to be compared with what others have seen.
 const HEADERS_MAX: usize = 1_024;
@@ -24,6 +29,17 @@ const HEADERS_MAX: usize = 1_024;
 pub struct LookedUp {
     /// The identity's state, or `None` when it is proved that there is none.
     pub state: Option<IdentityState>,
+    /// The height of the header that proves it.
+    pub height: Height,
+    /// That header's time.
+    pub time: UnixMillis,
+}
+
+/// What the ledger has, as a final header proves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proved<T> {
+    /// What it has.
+    pub value: T,
     /// The height of the header that proves it.
     pub height: Height,
     /// That header's time.
@@ -225,9 +241,41 @@ impl LedgerView {
         } else {
             max_age_ms.min(ABSENCE_AGE_MS_MAX)
         };
+        self.check_header_age(found.time, now, limit)
+    }
+
+    /// Checks a look-up of an entry of a group log. Whoever waits for more than `after` children takes an answer with more
+    /// of them however old it is, for what is final stays so. Any other one also says that there is nothing yet, so it
+    /// must be at most [`GROUP_AGE_MS_MAX`] old. That is no more than a sign that the
+    /// network goes on; who wants to know that nothing follows asks so many nodes that one is honest.
+    ///
+    /// # Errors
+    /// [`LookupError::Fault`], [`LookupError::TooOld`]; only the first speaks against the node.
+    pub fn group_node(
+        &mut self,
+        (handle, entry): (&GroupHandle, &GroupEntryId),
+        proof: &LookupProof,
+        after: u8,
+        now: UnixMillis,
+    ) -> Result<Proved<Option<GroupNode>>, LookupError> {
+        let (header, value) = self
+            .light
+            .verify_group_node(handle, entry, proof, None)
+            .map_err(Fault::Proof)?;
+        let (height, time) = (header.height, header.time);
+        self.saw(&*header);
+        let children = value.as_ref().map_or(0, |node| node.children.len());
+        if children <= usize::from(after) {
+            self.check_header_age(time, now, GROUP_AGE_MS_MAX)?;
+        }
+        Ok(Proved { value, height, time })
+    }
+
+    /// Checks that a header is recent. The time never counts as earlier than that of the newest header seen.
+    fn check_header_age(&self, time: UnixMillis, now: UnixMillis, age_ms_max: u64) -> Result<(), LookupError> {
         let now = self.tip.map_or(now, |tip| tip.time.max(now));
-        let age_ms = now.get().saturating_sub(found.time.get());
-        if age_ms > limit {
+        let age_ms = now.get().saturating_sub(time.get());
+        if age_ms > age_ms_max {
             return Err(LookupError::TooOld { age_ms });
         }
         Ok(())

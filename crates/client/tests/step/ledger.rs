@@ -1,12 +1,13 @@
 //! What the client believes of the ledger, against proofs from a network made of seeds.
 
-use tokenim_client::step::{Comparison, Fault, LedgerView, LookedUp, LookupError, Pin};
+use tokenim_client::step::{Comparison, Fault, LedgerView, LookedUp, LookupError, Pin, Proved};
 use tokenim_ledger::proof::{EMPTY_STATE_ROOT, StateProof, Terminal, state_leaf_hash, state_value_hash};
 use tokenim_ledger::{FinalityProof, LookupProof, StateKey, header_leaf};
+use tokenim_mailbox::group::{GroupNode, LedgerPlace, RecordedChild};
 use tokenim_mailbox::{MailboxTag, NodeSet};
 use tokenim_wire::{Digest, EnvelopeId, Height, Object as _, SetEpoch, UnixMillis};
 
-use crate::common::{At, Net, STARTED, net, person};
+use crate::common::{At, Net, STARTED, net, person, session};
 
 fn at(seconds: u64) -> UnixMillis {
     STARTED.saturating_add(seconds * 1_000)
@@ -304,4 +305,64 @@ fn a_header_that_somebody_saw_is_the_same_another_or_unknown() {
     assert_eq!(view.compare(Height::new(9), &ours), Comparison::Same);
     assert_eq!(view.compare(Height::new(9), &other), Comparison::Other(ours));
     assert_eq!(view.compare(Height::new(8), &other), Comparison::Unknown);
+}
+
+#[test]
+fn that_nothing_follows_is_believed_of_a_recent_answer_only() {
+    let net = net(4, 4);
+    let session = session(1);
+    let (handle, root) = (session.start.handle(), session.start.handle().root());
+    let key = StateKey::group(&handle, &root);
+    let place = LedgerPlace {
+        height: Height::new(5),
+        time: at(50),
+        index: 0,
+    };
+    let mut node = GroupNode::start(&session.start, place);
+    let empty = node.clone();
+    let (child, _) = session.child(&net, root, 1);
+    node.children.push(RecordedChild { child, place }).unwrap();
+    let shown = |node: Option<&GroupNode>, height, seconds| {
+        let value = node.map(|node| node.to_bytes().unwrap());
+        lookup(&net, &key, value, height, seconds)
+    };
+    let ask = |proof: &LookupProof, after, now| view(&net).group_node((&handle, &root), proof, after, now);
+    let children = |found: Proved<Option<GroupNode>>| found.value.map(|node| node.children.len());
+
+    // Nothing there, or nothing more, only from a recent block.
+    for (shown, after, expected) in [
+        (shown(None, 9, 100), 0, None),
+        (shown(Some(&empty), 9, 100), 0, Some(0)),
+        (shown(Some(&node), 9, 100), 1, Some(1)),
+        (shown(Some(&node), 9, 100), 7, Some(1)),
+    ] {
+        assert_eq!(children(ask(&shown, after, at(223)).unwrap()), expected);
+        assert!(matches!(
+            ask(&shown, after, at(224)),
+            Err(LookupError::TooOld { age_ms: 124_000 })
+        ));
+    }
+    // What is there stays there.
+    let found = ask(&shown(Some(&node), 9, 100), 0, at(100_000)).unwrap();
+    assert_eq!((found.height, found.time), (Height::new(9), at(100)));
+    assert_eq!(children(found), Some(1));
+    // A newer header seen makes an old answer old, whatever the clock says.
+    let mut seen = view(&net);
+    seen.group_node((&handle, &root), &shown(Some(&node), 20, 300), 0, at(0))
+        .unwrap();
+    let old = seen.group_node((&handle, &root), &shown(Some(&empty), 9, 100), 0, at(0));
+    assert!(matches!(old, Err(LookupError::TooOld { .. })));
+    // Another value, another entry, a denied one: the node is at fault.
+    let mut changed = shown(Some(&node), 9, 100);
+    changed.value = Some(empty.to_bytes().unwrap().try_into().unwrap());
+    let mut denied = shown(Some(&node), 9, 100);
+    denied.value = None;
+    let other = lookup(&net, &StateKey::group(&handle, &[9; 32].into()), None, 9, 100);
+    for proof in [changed, denied] {
+        assert!(matches!(ask(&proof, 0, at(100)), Err(LookupError::Fault(_))));
+    }
+    // The empty state proves every absence; with a leaf in it, it is one of that key alone.
+    assert_eq!(ask(&other, 0, at(100)).unwrap().value, None);
+    let other = lookup(&net, &StateKey::group(&handle, &[9; 32].into()), Some(vec![1]), 9, 100);
+    assert!(matches!(ask(&other, 0, at(100)), Err(LookupError::Fault(_))));
 }
