@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use tokenim_client::IdentityId;
+use tokenim_client::{Client, ClientError, IdentityId};
 use tokenim_ledger::LedgerLimits;
 
 use crate::contact::ContactArgs;
 use crate::error::{CliError, USAGE};
 use crate::id::args::IdArgs;
+use crate::{secret, status};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -83,6 +84,41 @@ pub(crate) struct PassphraseArgs {
     /// $TOKENIM_NODE_PASSPHRASE) or a question.
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// A person's folder, and what opens the keys in it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeviceArgs {
+    #[command(flatten)]
+    pub(crate) folder: FolderArgs,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+}
+
+impl FolderArgs {
+    /// The client of the folder, without its keys.
+    pub(crate) fn open(&self) -> Result<Client, CliError> {
+        Ok(Client::open(&status::folder(self)?, None)?)
+    }
+}
+
+impl DeviceArgs {
+    /// Refuses a folder without an identity, before anything is asked for.
+    pub(crate) fn check(&self) -> Result<(), CliError> {
+        let folder = status::folder(&self.folder)?;
+        if folder.join(tokenim_client::STORE_FILE).exists() {
+            Ok(())
+        } else {
+            Err(ClientError::NoClient(folder).into())
+        }
+    }
+
+    /// The client of the folder, with its keys.
+    pub(crate) fn open(&self) -> Result<Client, CliError> {
+        let folder = status::folder(&self.folder)?;
+        let passphrase = secret::existing(&self.passphrase, secret::PERSON)?;
+        Ok(Client::open(&folder, Some(passphrase.as_bytes()))?)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -286,9 +322,7 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) folder: FolderArgs,
-    #[command(flatten)]
-    pub(crate) passphrase: PassphraseArgs,
+    pub(crate) device: DeviceArgs,
     /// Also wait until the acceptance is proved on the ledger, a few seconds.
     #[arg(long)]
     pub(crate) proof: bool,
@@ -311,9 +345,7 @@ pub(crate) struct InboxArgs {
     #[arg(long)]
     pub(crate) all: bool,
     #[command(flatten)]
-    pub(crate) folder: FolderArgs,
-    #[command(flatten)]
-    pub(crate) passphrase: PassphraseArgs,
+    pub(crate) device: DeviceArgs,
     /// Print one JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
@@ -336,9 +368,7 @@ pub(crate) struct ReceiptArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) wait: u64,
     #[command(flatten)]
-    pub(crate) folder: FolderArgs,
-    #[command(flatten)]
-    pub(crate) passphrase: PassphraseArgs,
+    pub(crate) device: DeviceArgs,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -13,7 +13,6 @@ use tokenim_client::{Client, ClientError, IdentityId};
 use crate::args::FolderArgs;
 use crate::error::CliError;
 use crate::output::{self, line, remark, utc};
-use crate::status;
 
 /// Contacts read at a time.
 const PAGE: usize = 256;
@@ -77,20 +76,16 @@ Compare over a way that you trust: face to face, or a call in which you know the
 
 pub(crate) async fn run(args: &ContactArgs) -> Result<(), CliError> {
     match &args.what {
-        ContactCommand::List { folder, json } => list(&open(folder)?, *json),
+        ContactCommand::List { folder, json } => list(&folder.open()?, *json),
         ContactCommand::Allow(one) => decide(one, Relation::Allowed, "is let in").await,
         ContactCommand::Block(one) => decide(one, Relation::Blocked, "is kept out").await,
         ContactCommand::Verify { one, shown, json } => verify(one, shown.as_deref(), *json).await,
-        ContactCommand::Notices { folder, json } => notices(&open(folder)?, *json).await,
+        ContactCommand::Notices { folder, json } => notices(&folder.open()?, *json).await,
     }
 }
 
-fn open(folder: &FolderArgs) -> Result<Client, CliError> {
-    Ok(Client::open(&status::folder(folder)?, None)?)
-}
-
 async fn decide(one: &One, relation: Relation, done: &str) -> Result<(), CliError> {
-    let client = open(&one.folder)?;
+    let client = one.folder.open()?;
     client.set_relation(&one.identity, relation).await?;
     line(format!("{} {done}.", one.identity))
 }
@@ -132,7 +127,7 @@ fn list(client: &Client, json: bool) -> Result<(), CliError> {
 }
 
 async fn verify(one: &One, shown: Option<&str>, json: bool) -> Result<(), CliError> {
-    let client = open(&one.folder)?;
+    let client = one.folder.open()?;
     let number = client.safety_number(&one.identity).await?;
     let code = client.verification_code(&one.identity).await?;
     let shown = match shown {

@@ -11,7 +11,8 @@ use tokenim_wire::hex;
 use crate::args::InboxArgs;
 use crate::error::CliError;
 use crate::output::{self, count, line, printable, remark, utc};
-use crate::{contact, id, progress, secret, signals, status};
+use crate::progress::during;
+use crate::{contact, id, signals};
 
 /// How often the outbox is looked after while following.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(5);
@@ -25,12 +26,8 @@ const MAX_AGE: Duration = Duration::from_secs(30);
 const PAGE: usize = 256;
 
 pub(crate) async fn run(args: &InboxArgs) -> Result<(), CliError> {
-    let folder = status::folder(&args.folder)?;
-    if !folder.join(tokenim_client::STORE_FILE).exists() {
-        return Err(tokenim_client::ClientError::NoClient(folder).into());
-    }
-    let passphrase = secret::existing(&args.passphrase, secret::PERSON)?;
-    let client = Client::open(&folder, Some(passphrase.as_bytes()))?;
+    args.device.check()?;
+    let client = args.device.open()?;
     let mut shown = 0;
     if args.all {
         loop {
@@ -45,10 +42,7 @@ pub(crate) async fn run(args: &InboxArgs) -> Result<(), CliError> {
     if args.follow {
         follow(args, &client).await?;
     } else {
-        let waiting = progress::spinner("reading from the nodes");
-        let reading = client.receive().await;
-        waiting.finish_and_clear();
-        let reading = reading?;
+        let reading = during("reading from the nodes", client.receive()).await?;
         for received in &reading.received {
             show(
                 args,

@@ -4,6 +4,14 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// A moving sign with a text until the work is done.
+pub(crate) async fn during<T>(text: &'static str, work: impl Future<Output = T>) -> T {
+    let bar = spinner(text);
+    let done = work.await;
+    bar.finish_and_clear();
+    done
+}
+
 /// A moving sign with a text.
 pub(crate) fn spinner(text: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner();

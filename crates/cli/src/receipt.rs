@@ -11,11 +11,10 @@ use crate::args::ReceiptArgs;
 use crate::error::{CliError, UNPROVED};
 use crate::init::write_new_file;
 use crate::output::{self, count, line, utc};
-use crate::{progress, secret, status};
+use crate::progress;
 
 pub(crate) async fn run(args: &ReceiptArgs) -> Result<(), CliError> {
-    let folder = status::folder(&args.folder)?;
-    let mut client = Client::open(&folder, None)?;
+    let mut client = args.device.folder.open()?;
     let wait = Duration::from_secs(args.wait.min(3_600));
     let sent = client.outgoing(&args.message)?.is_some();
     let received = if sent { None } else { find(&client, &args.message)? };
@@ -31,8 +30,7 @@ pub(crate) async fn run(args: &ReceiptArgs) -> Result<(), CliError> {
     if received.is_some() {
         // Which mailbox it came through is known from the keys.
         drop(client);
-        let passphrase = secret::existing(&args.passphrase, secret::PERSON)?;
-        client = Client::open(&folder, Some(passphrase.as_bytes()))?;
+        client = args.device.open()?;
     }
     let waiting = progress::spinner("waiting for the proof");
     let proofs = match received {

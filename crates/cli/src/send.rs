@@ -4,13 +4,13 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use serde_json::json;
-use tokenim_client::{Client, Content};
+use tokenim_client::Content;
 use tokenim_wire::limits::MESSAGE_BODY_BYTES_MAX;
 
 use crate::args::SendArgs;
 use crate::error::{CliError, USAGE};
 use crate::output::{self, count, line, remark};
-use crate::{progress, receipt, secret, status};
+use crate::{progress, receipt};
 
 /// How long the ledger may take to prove the acceptance.
 const PROOF_PATIENCE: Duration = Duration::from_secs(30);
@@ -18,14 +18,10 @@ const PROOF_PATIENCE: Duration = Duration::from_secs(30);
 const REST_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: &SendArgs) -> Result<(), CliError> {
-    let folder = status::folder(&args.folder)?;
     // Cheap mistakes first: no passphrase for a folder or file that is not there.
-    if !folder.join(tokenim_client::STORE_FILE).exists() {
-        return Err(tokenim_client::ClientError::NoClient(folder).into());
-    }
+    args.device.check()?;
     let content = content(args)?;
-    let passphrase = secret::existing(&args.passphrase, secret::PERSON)?;
-    let client = Client::open(&folder, Some(passphrase.as_bytes()))?;
+    let client = args.device.open()?;
     let waiting = progress::spinner("sending");
     let sent = client.send(&args.to, content).await;
     let report = match sent {

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use tokenim_client::{DeviceId, IdentityId};
 use tokenim_wire::Digest;
 
-use crate::args::{FolderArgs, NetworkArgs, PassphraseArgs};
+use crate::args::{DeviceArgs, FolderArgs, NetworkArgs, PassphraseArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct IdArgs {
@@ -30,8 +30,9 @@ pub(crate) struct NextWordsArgs {
     pub(crate) next_words_from: Option<PathBuf>,
 }
 
+/// A folder that becomes a device's.
 #[derive(Debug, Args)]
-pub(crate) struct NewArgs {
+pub(crate) struct FreshArgs {
     /// The network's configuration: the only root of trust, so get it from someone you trust.
     #[arg(long, value_name = "GENESIS")]
     pub(crate) network: Option<PathBuf>,
@@ -39,6 +40,12 @@ pub(crate) struct NewArgs {
     pub(crate) folder: FolderArgs,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    #[command(flatten)]
+    pub(crate) fresh: FreshArgs,
     /// Write the words to a new file, readable by you alone, instead of the terminal.
     #[arg(long, value_name = "FILE")]
     pub(crate) words_to: Option<PathBuf>,
@@ -55,29 +62,13 @@ pub(crate) struct NewArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
-    /// The network's configuration: the only root of trust, so get it from someone you trust.
-    #[arg(long, value_name = "GENESIS")]
-    pub(crate) network: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) folder: FolderArgs,
-    #[command(flatten)]
-    pub(crate) passphrase: PassphraseArgs,
+    pub(crate) fresh: FreshArgs,
     #[command(flatten)]
     pub(crate) words: WordsArgs,
     /// The identity, where the words alone don't give it: its root was replaced, or it has second words.
     #[arg(long, value_name = "IDENTITY")]
     pub(crate) identity: Option<IdentityId>,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BackupArgs {
-    #[command(flatten)]
-    pub(crate) folder: FolderArgs,
-    #[command(flatten)]
-    pub(crate) words: WordsArgs,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -125,6 +116,7 @@ pub(crate) struct RecoverArgs {
     pub(crate) json: bool,
 }
 
+/// What the root key says, or the words behind it.
 #[derive(Debug, Args)]
 pub(crate) struct RootArgs {
     #[command(flatten)]
@@ -156,9 +148,7 @@ pub(crate) struct RevokeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CompleteArgs {
     #[command(flatten)]
-    pub(crate) folder: FolderArgs,
-    #[command(flatten)]
-    pub(crate) passphrase: PassphraseArgs,
+    pub(crate) device: DeviceArgs,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -197,7 +187,7 @@ Examples:
     #[command(after_help = "\
 The words are kept nowhere, so they can't be shown again: this reads them and says whose they are. Without a folder or a
 network it says what the words alone give.")]
-    Backup(BackupArgs),
+    Backup(RootArgs),
     /// Put the identity of a folder on the ledger, if `id new` could not.
     Register {
         #[command(flatten)]
@@ -297,9 +287,7 @@ Example:
         #[arg(value_name = "IDENTITY")]
         to: IdentityId,
         #[command(flatten)]
-        folder: FolderArgs,
-        #[command(flatten)]
-        passphrase: PassphraseArgs,
+        device: DeviceArgs,
     },
     /// Take a link back from the ledger. Whoever was shown it has seen it.
     Remove {

@@ -11,45 +11,40 @@ use tokenim_wallet::{Account, LinkStatement, Opening, VerifiedLink, WalletSignat
 use tokenim_wire::{Digest, NetworkId, Object as _, UnixSeconds, hex};
 
 use super::args::{LinkCommand, RootArgs};
+use super::records::{self, publish};
 use super::words;
+use crate::args::FolderArgs;
 use crate::error::CliError;
 use crate::init::write_new_file;
 use crate::output::{self, line, remark};
-use crate::{progress, secret, status};
+use crate::progress::during;
+use crate::status;
 
 /// The folder, in a client's, that holds the openings of its links.
 const FOLDER: &str = "links";
 
 pub(crate) async fn run(what: &LinkCommand) -> Result<(), CliError> {
     match what {
-        LinkCommand::Text { account, folder, out } => text(account, &status::folder(folder)?, out),
+        LinkCommand::Text { account, folder, out } => text(account, folder, out),
         LinkCommand::Add {
             statement,
             signature,
             root,
         } => add(statement, signature, root).await,
         LinkCommand::List { folder, json } => list(&status::folder(folder)?, *json),
-        LinkCommand::Show {
-            link,
-            to,
-            folder,
-            passphrase,
-        } => {
-            let folder = status::folder(folder)?;
-            let opening = read(&path(&folder, link))?;
-            let passphrase = secret::existing(passphrase, secret::PERSON)?;
-            let client = Client::open(&folder, Some(passphrase.as_bytes()))?;
-            show(&client, &opening, to).await
+        LinkCommand::Show { link, to, device } => {
+            let opening = read(&path(&status::folder(&device.folder)?, link))?;
+            show(&device.open()?, &opening, to).await
         }
         LinkCommand::Remove { link, root } => remove(link, root).await,
     }
 }
 
-fn text(account: &str, folder: &Path, out: &Path) -> Result<(), CliError> {
+fn text(account: &str, folder: &FolderArgs, out: &Path) -> Result<(), CliError> {
     let account: Account = account
         .parse()
         .map_err(|error| CliError::local(format!("{account}: {error}")))?;
-    let client = Client::open(folder, None)?;
+    let client = folder.open()?;
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
@@ -101,7 +96,7 @@ fn statement(path: &Path) -> Result<LinkStatement, CliError> {
 async fn add(file: &Path, signature: &str, args: &RootArgs) -> Result<(), CliError> {
     let statement = statement(file)?;
     let folder = status::folder(&args.folder)?;
-    let client = Client::open(&folder, None)?;
+    let client = args.folder.open()?;
     if statement.identity() != &client.identity() || statement.network() != client.network().id() {
         return Err(CliError::local(format!(
             "{} was made for another identity or network: make it anew with `id link text`",
@@ -122,11 +117,7 @@ async fn add(file: &Path, signature: &str, args: &RootArgs) -> Result<(), CliErr
     let kept = path(&folder, &commitment);
     std::fs::create_dir_all(folder.join(FOLDER)).map_err(|error| CliError::file(&folder, &error))?;
     write_new_file(&kept, &opening.to_bytes().map_err(ClientError::from)?, 0o600)?;
-    let waiting = progress::spinner("waiting for the ledger");
-    let found = client.publish_record(record).await;
-    waiting.finish_and_clear();
-    let found = found?;
-    client.close().await;
+    let found = publish(&client, Ok(record)).await?;
     if args.json {
         return output::json(&json!({
             "link": commitment.to_string(),
@@ -182,30 +173,20 @@ async fn show(client: &Client, opening: &Opening, to: &IdentityId) -> Result<(),
         kind: ContentKind::ACCOUNT,
         body: opening.to_bytes().map_err(ClientError::from)?,
     };
-    let waiting = progress::spinner("sending");
-    let report = client.send(to, content).await;
-    waiting.finish_and_clear();
-    let report = report?;
+    let report = during("sending", client.send(to, content)).await?;
     client.close().await;
     line(format!("shown to {to} in message {}", report.message))
 }
 
 async fn remove(link: &Digest, args: &RootArgs) -> Result<(), CliError> {
-    let folder = status::folder(&args.folder)?;
-    let client = Client::open(&folder, None)?;
-    let words = words::read(&args.words)?;
-    let state = client.state().await?;
+    let (client, state, words) = records::open(args).await?;
     let root = words::root(&state, &words)?;
-    let record =
-        SignedRecord::unlink_account(client.network().id(), &state, &root, *link).map_err(ClientError::from)?;
-    let waiting = progress::spinner("waiting for the ledger");
-    let found = client.publish_record(record).await;
-    waiting.finish_and_clear();
-    let found = found?;
-    client.close().await;
-    match std::fs::remove_file(path(&folder, link)) {
+    let record = SignedRecord::unlink_account(client.network().id(), &state, &root, *link);
+    let found = publish(&client, record).await?;
+    let opening = path(&status::folder(&args.folder)?, link);
+    match std::fs::remove_file(&opening) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(CliError::file(&path(&folder, link), &error));
+            return Err(CliError::file(&opening, &error));
         }
         _ => {}
     }

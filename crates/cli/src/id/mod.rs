@@ -12,10 +12,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokenim_client::{Argon2Cost, Client, ClientError, IdentityId, IdentityState};
 
-use self::args::{BackupArgs, IdArgs, IdCommand, NewArgs, RestoreArgs};
+use self::args::{IdArgs, IdCommand, NewArgs, RestoreArgs, RootArgs};
 use crate::args::{FolderArgs, NetworkArgs};
 use crate::error::CliError;
 use crate::output::{self, line};
+use crate::progress::during;
 use crate::{secret, status};
 
 /// How old the ledger's answer may be.
@@ -27,7 +28,7 @@ pub(crate) async fn run(args: &IdArgs) -> Result<(), CliError> {
         IdCommand::Restore(args) => restore(args).await,
         IdCommand::Backup(args) => backup(args).await,
         IdCommand::Register { folder, json } => {
-            let client = Client::open(&status::folder(folder)?, None)?;
+            let client = folder.open()?;
             let height = register(&client).await?;
             if *json {
                 output::json(&json!({ "identity": client.identity().to_string(), "height": height }))
@@ -66,12 +67,12 @@ fn network_for(folder: &Path, network: Option<&std::path::PathBuf>) -> Result<to
 }
 
 async fn new(args: &NewArgs) -> Result<(), CliError> {
-    let folder = status::folder(&args.folder)?;
+    let folder = status::folder(&args.fresh.folder)?;
     // What can fail without leaving anything behind comes first.
-    let network = network_for(&folder, args.network.as_ref())?;
+    let network = network_for(&folder, args.fresh.network.as_ref())?;
     words::refuse_existing(args.words_to.as_deref())?;
     words::refuse_existing(args.next_words_to.as_deref())?;
-    let passphrase = secret::fresh(&args.passphrase, secret::PERSON)?;
+    let passphrase = secret::fresh(&args.fresh.passphrase, secret::PERSON)?;
     let (passphrase, cost) = (passphrase.as_bytes(), Argon2Cost::RECOMMENDED);
     let (client, first, second) = if args.second_phrase {
         let (client, first, second) = Client::create_with_next(&folder, network, passphrase, cost)?;
@@ -90,10 +91,10 @@ async fn new(args: &NewArgs) -> Result<(), CliError> {
 }
 
 async fn restore(args: &RestoreArgs) -> Result<(), CliError> {
-    let folder = status::folder(&args.folder)?;
-    let network = network_for(&folder, args.network.as_ref())?;
+    let folder = status::folder(&args.fresh.folder)?;
+    let network = network_for(&folder, args.fresh.network.as_ref())?;
     let words = words::read(&args.words)?;
-    let passphrase = secret::fresh(&args.passphrase, secret::PERSON)?;
+    let passphrase = secret::fresh(&args.fresh.passphrase, secret::PERSON)?;
     let (passphrase, cost) = (passphrase.as_bytes(), Argon2Cost::RECOMMENDED);
     let client = Client::restore(&folder, network, &words, args.identity, passphrase, cost).await?;
     put_on_ledger(&client, &folder, args.json, Value::Null, Value::Null).await
@@ -137,7 +138,7 @@ async fn put_on_ledger(
     })
 }
 
-async fn backup(args: &BackupArgs) -> Result<(), CliError> {
+async fn backup(args: &RootArgs) -> Result<(), CliError> {
     let folder = status::folder(&args.folder)?;
     let words = words::read(&args.words)?;
     let offline = words.genesis().id();
@@ -176,14 +177,12 @@ async fn backup(args: &BackupArgs) -> Result<(), CliError> {
 }
 
 async fn register(client: &Client) -> Result<u64, CliError> {
-    let waiting = crate::progress::spinner("putting the identity on the ledger");
-    let found = client.register().await;
-    waiting.finish_and_clear();
-    Ok(found?.height.get())
+    let found = during("putting the identity on the ledger", client.register()).await?;
+    Ok(found.height.get())
 }
 
 async fn show(identity: Option<IdentityId>, folder: &FolderArgs, json: bool) -> Result<(), CliError> {
-    let client = Client::open(&status::folder(folder)?, None)?;
+    let client = folder.open()?;
     let own = identity.is_none_or(|identity| identity == client.identity());
     let identity = identity.unwrap_or_else(|| client.identity());
     let found = match client.refresh(&identity, MAX_AGE).await {

@@ -5,8 +5,9 @@ use std::path::Path;
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use serde_json::json;
-use tokenim_client::{Argon2Cost, Client, IdentityState, Network, Phrase, RecoveryShare};
-use tokenim_identity::{RecordSigner, SignedRecord};
+use tokenim_client::step::LookedUp;
+use tokenim_client::{Argon2Cost, Client, ClientError, IdentityState, Network, Phrase, RecoveryShare};
+use tokenim_identity::{RecordError, RecordSigner, SignedRecord};
 use zeroize::Zeroizing;
 
 use super::args::{CompleteArgs, NextRootArgs, RecoverArgs, RecoveryArgs, RevokeArgs, RootArgs};
@@ -14,31 +15,40 @@ use super::{history, network_for, put_on_ledger, words};
 use crate::error::CliError;
 use crate::init::write_new_file;
 use crate::output::{self, line, remark, utc};
-use crate::{progress, secret, status};
+use crate::progress::during;
+use crate::{secret, status};
 
 /// More bytes than this are not a recovery key.
 const KEY_BYTES_MAX: u64 = 4_096;
 
 /// A folder's client with its state and its words.
-async fn open(args: &RootArgs) -> Result<(Client, IdentityState, Phrase), CliError> {
-    let client = Client::open(&status::folder(&args.folder)?, None)?;
+pub(super) async fn open(args: &RootArgs) -> Result<(Client, IdentityState, Phrase), CliError> {
+    let client = args.folder.open()?;
     let words = words::read(&args.words)?;
     let state = client.state().await?;
     Ok((client, state, words))
 }
 
-/// Puts a record on the ledger and says what came of it.
-async fn publish(client: &Client, record: SignedRecord, json: bool, done: &str) -> Result<(), CliError> {
-    let waiting = progress::spinner("waiting for the ledger");
-    let found = client.publish_record(record).await;
-    waiting.finish_and_clear();
-    let found = found?;
-    tell(client, &found, json, done)?;
+/// Puts a record on the ledger, the client's last act.
+pub(super) async fn publish(client: &Client, record: Result<SignedRecord, RecordError>) -> Result<LookedUp, CliError> {
+    let record = record.map_err(ClientError::from)?;
+    let found = during("waiting for the ledger", client.publish_record(record)).await?;
     client.close().await;
-    Ok(())
+    Ok(found)
 }
 
-fn tell(client: &Client, found: &tokenim_client::step::LookedUp, json: bool, done: &str) -> Result<(), CliError> {
+/// Puts a record on the ledger and says what came of it.
+async fn carry_out(
+    client: &Client,
+    record: Result<SignedRecord, RecordError>,
+    json: bool,
+    done: &str,
+) -> Result<(), CliError> {
+    let found = publish(client, record).await?;
+    tell(client, &found, json, done)
+}
+
+fn tell(client: &Client, found: &LookedUp, json: bool, done: &str) -> Result<(), CliError> {
     let pending = found.state.as_ref().and_then(IdentityState::pending);
     if json {
         return output::json(&json!({
@@ -62,9 +72,8 @@ fn tell(client: &Client, found: &tokenim_client::step::LookedUp, json: bool, don
 pub(crate) async fn revoke(args: &RevokeArgs) -> Result<(), CliError> {
     let (client, state, words) = open(&args.root).await?;
     let root = words::root(&state, &words)?;
-    let record = SignedRecord::revoke_device(client.network().id(), &state, &root, args.device)
-        .map_err(tokenim_client::ClientError::from)?;
-    publish(&client, record, args.root.json, "The device is revoked for good.").await
+    let record = SignedRecord::revoke_device(client.network().id(), &state, &root, args.device);
+    carry_out(&client, record, args.root.json, "The device is revoked for good.").await
 }
 
 pub(crate) async fn recovery(args: &RecoveryArgs) -> Result<(), CliError> {
@@ -77,12 +86,12 @@ pub(crate) async fn recovery(args: &RecoveryArgs) -> Result<(), CliError> {
             ),
         ));
     }
-    let client = Client::open(&status::folder(&args.folder)?, None)?;
+    let client = args.folder.open()?;
     let words = words::read(&args.words)?;
     let second = words::read_next(&args.next_words)?;
     let state = client.state().await?;
-    let shares = RecoveryShare::generate(args.threshold, args.keys, &mut UnwrapErr(SysRng))
-        .map_err(tokenim_client::ClientError::from)?;
+    let shares =
+        RecoveryShare::generate(args.threshold, args.keys, &mut UnwrapErr(SysRng)).map_err(ClientError::from)?;
     let commitment = shares.first().map(|share| share.commitment().digest());
     let id = client.network().id();
     let record = if state.recovery.is_none() {
@@ -92,7 +101,7 @@ pub(crate) async fn recovery(args: &RecoveryArgs) -> Result<(), CliError> {
         let root = words::root(&state, &words)?;
         SignedRecord::set_recovery(id, &state, RecordSigner::Root(&root), commitment)
     };
-    let record = record.map_err(tokenim_client::ClientError::from)?;
+    let record = record.map_err(ClientError::from)?;
     // The keys before the record: they are nowhere else.
     std::fs::create_dir_all(&args.out).map_err(|error| CliError::file(&args.out, &error))?;
     for (number, share) in (1_u32..).zip(&shares) {
@@ -108,7 +117,7 @@ pub(crate) async fn recovery(args: &RecoveryArgs) -> Result<(), CliError> {
         "{} of these {} keys together recover the identity.",
         args.threshold, args.keys
     );
-    publish(&client, record, args.json, &done).await
+    carry_out(&client, Ok(record), args.json, &done).await
 }
 
 fn read_key(path: &Path) -> Result<RecoveryShare, CliError> {
@@ -134,9 +143,8 @@ pub(crate) async fn recover(args: &RecoverArgs) -> Result<(), CliError> {
     let phrase = Phrase::generate(&mut UnwrapErr(SysRng));
     // The words before the record: without them the identity would belong to nobody.
     let shown = words::hand_over(&phrase, args.words_to.as_deref(), args.json, "new ")?;
-    let waiting = progress::spinner("recovering the identity");
-    let recovered = network.recover(&args.identity, &shares, &phrase).await;
-    waiting.finish_and_clear();
+    let recovering = network.recover(&args.identity, &shares, &phrase);
+    let recovered = during("recovering the identity", recovering).await;
     network.close().await;
     recovered?;
     let (passphrase, cost) = (passphrase.as_bytes(), Argon2Cost::RECOMMENDED);
@@ -148,9 +156,8 @@ pub(crate) async fn rotate(args: &NextRootArgs) -> Result<(), CliError> {
     let (client, state, words) = open(&args.root).await?;
     let second = words::read_next(&args.next_words)?;
     let (next, after) = words::next_root(&state, &words, second.as_ref())?;
-    let record = SignedRecord::rotate_root(client.network().id(), &state, &next, &after)
-        .map_err(tokenim_client::ClientError::from)?;
-    publish(
+    let record = SignedRecord::rotate_root(client.network().id(), &state, &next, &after);
+    carry_out(
         &client,
         record,
         args.root.json,
@@ -162,9 +169,8 @@ pub(crate) async fn rotate(args: &NextRootArgs) -> Result<(), CliError> {
 pub(crate) async fn deactivate(args: &RootArgs) -> Result<(), CliError> {
     let (client, state, words) = open(args).await?;
     let root = words::root(&state, &words)?;
-    let record =
-        SignedRecord::deactivate(client.network().id(), &state, &root).map_err(tokenim_client::ClientError::from)?;
-    publish(&client, record, args.json, "The end of the identity is asked for.").await
+    let record = SignedRecord::deactivate(client.network().id(), &state, &root);
+    carry_out(&client, record, args.json, "The end of the identity is asked for.").await
 }
 
 pub(crate) async fn cancel(args: &NextRootArgs) -> Result<(), CliError> {
@@ -177,17 +183,12 @@ pub(crate) async fn cancel(args: &NextRootArgs) -> Result<(), CliError> {
         Ok((next, _)) => SignedRecord::cancel(id, &state, RecordSigner::NextRoot(next)),
         Err(_) => SignedRecord::cancel(id, &state, RecordSigner::Root(&words::root(&state, &words)?)),
     };
-    let record = record.map_err(tokenim_client::ClientError::from)?;
-    publish(&client, record, args.root.json, "What was pending is dropped.").await
+    carry_out(&client, record, args.root.json, "What was pending is dropped.").await
 }
 
 pub(crate) async fn complete(args: &CompleteArgs) -> Result<(), CliError> {
-    let passphrase = secret::existing(&args.passphrase, secret::PERSON)?;
-    let client = Client::open(&status::folder(&args.folder)?, Some(passphrase.as_bytes()))?;
-    let waiting = progress::spinner("waiting for the ledger");
-    let found = client.complete_pending().await;
-    waiting.finish_and_clear();
-    tell(&client, &found?, args.json, "What was pending is carried out.")?;
+    let client = args.device.open()?;
+    let found = during("waiting for the ledger", client.complete_pending()).await?;
     client.close().await;
-    Ok(())
+    tell(&client, &found, args.json, "What was pending is carried out.")
 }
