@@ -5,16 +5,19 @@ use std::sync::{Arc, OnceLock};
 use tokenim_consensus::{Block, Validator, ValidatorSet, payload_root};
 use tokenim_execution::{BlockRoom, ExecutionError, Executor, Mempool, MempoolError, MempoolLimits};
 use tokenim_identity::{
-    DeviceSecrets, DeviceSigningKey, EnvelopeKey, Genesis, IdentityState, MailboxSigningKey, NodeSigningKey,
+    DeviceSecrets, DeviceSigningKey, EnvelopeKey, EpochSigningKey, Genesis, IdentityState, MailboxSigningKey, NodeSigningKey,
     RecordSigner, RootSigningKey, SignedRecord, replay,
 };
 use tokenim_ledger::{
     Anchor, Body, GenesisNode, IdentityUpdate, IncarnationRegistration, LedgerLimits, NetworkConfig, NodeRegistration,
     Outcome, Payload, StateKey, Transaction, TransactionId, VerifiedTransaction,
 };
-use tokenim_mailbox::Incarnation;
+use tokenim_mailbox::{
+    Incarnation, LogPosition, QuorumReceipt, StorageReceipt, StorageReceiptBody,
+    group::{GroupChild, GroupStart, GroupUpdate, SignedGroupChild},
+};
 use tokenim_storage::memory::MemoryStateStore;
-use tokenim_wire::{BoundedVec, Digest, Epoch, Height, NetworkId, Object, UnixMillis};
+use tokenim_wire::{BoundedVec, Digest, Epoch, Height, NetworkId, Object, UnixMillis, UnixSeconds};
 
 type Store = Arc<MemoryStateStore>;
 
@@ -180,6 +183,58 @@ fn registration(number: u8, admitted: u8) -> Option<NodeRegistration> {
     Some(out)
 }
 
+/// The start of a session, or a child of its root entry, or of the child 1, by the key `signer` and with a receipt of all
+/// nodes of the genesis.
+fn group_update(session: u8, what: u8, signer: u8) -> Option<Body> {
+    let (config, network) = config();
+    let key = |number: u8| EpochSigningKey::from_seed([100 + 16 * session + number; 32]);
+    let start = GroupStart {
+        nonce: [session; 32],
+        key: key(0).verifying_key(),
+    };
+    if what == 0 {
+        return Some(GroupUpdate::Start(start).into());
+    }
+    let handle = start.handle();
+    let child_of = |parent, number: u8| GroupChild {
+        handle,
+        parent,
+        commitment: [number; 32].into(),
+        next: key(number).verifying_key(),
+        author: Default::default(),
+        tag: [number; 32].into(),
+        envelope: [number; 32].into(),
+    };
+    let first = child_of(handle.root(), 1);
+    let child = match what {
+        2 => child_of(first.id().ok()?, 2),
+        _ => child_of(handle.root(), what),
+    };
+    let set = config.node_set().ok()?;
+    let receipts: Vec<StorageReceipt> = (0..NODES)
+        .filter_map(|number| {
+            let body = StorageReceiptBody {
+                node: node(number).verifying_key(),
+                tag: child.tag,
+                envelope: child.envelope,
+                expiry: UnixSeconds::MAX,
+                position: LogPosition {
+                    set_epoch: set.epoch(),
+                    incarnation: Incarnation::ZERO,
+                    index: 0,
+                    size: 1,
+                    root: Digest::from_bytes([0; 32]),
+                    height: Height::ZERO,
+                },
+            };
+            StorageReceipt::sign(network, &node(number), body).ok()
+        })
+        .collect();
+    let receipt = QuorumReceipt::assemble(&set, &receipts).ok()?;
+    let signed = SignedGroupChild::sign(network, &key(signer), child, receipt).ok()?;
+    Some(GroupUpdate::Child(Box::new(signed)).into())
+}
+
 fn sponsored(sponsor: u8, body: Body, valid_until: Height, nonce: u64) -> VerifiedTransaction {
     let network = &config().1;
     Transaction::sponsored(network, &node(sponsor), body, valid_until, nonce)
@@ -224,6 +279,7 @@ pub fn chain(data: &[u8]) {
                     .and_then(|person| update(person, choices.below(10)))
                     .map(Body::from)
             }
+            4 if choice >= 128 => group_update(choices.below(2), choices.below(6), choices.below(3)),
             4 => registration(choices.below(2), choices.below(5)).map(Body::RegisterNode),
             _ => None,
         };

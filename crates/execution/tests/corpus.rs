@@ -114,6 +114,22 @@ fn write_corpus() {
     ]
     .concat();
     write("chain", "rivals", &rivals);
+    // A session, a child of it and one of that, by two sponsors at once; then one by the wrong key.
+    let group = |what: u8, signer: u8, sponsor: u8| [134, 3, 0, what, signer, sponsor];
+    let log = [
+        &group(0, 0, 0)[..],
+        &group(1, 0, 1),
+        &group(1, 0, 2),
+        &propose,
+        &commit,
+        &group(2, 1, 0),
+        &group(3, 1, 1),
+        &group(3, 0, 2),
+        &propose,
+        &commit,
+    ]
+    .concat();
+    write("chain", "group_log", &log);
     write(
         "mempool",
         "few",

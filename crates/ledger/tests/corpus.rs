@@ -74,16 +74,22 @@ fn write_corpus() {
     }
     let transactions = json(include_str!("vectors/transactions.json"));
     let mut list = Vec::new();
-    for (place, name) in ["identity", "node", "anchor", "incarnation", "unsigned"]
-        .iter()
-        .enumerate()
-    {
+    let names = [
+        "identity",
+        "node",
+        "anchor",
+        "incarnation",
+        "group_start",
+        "group_child",
+        "unsigned",
+    ];
+    for (place, name) in names.iter().enumerate() {
         let one = bytes(&transactions[place]["bytes"]);
         write("transaction", name, &one);
         list.push(Transaction::from_bytes(&one).unwrap());
     }
     let payload = Payload(BoundedVec::try_from(list).unwrap()).to_bytes().unwrap();
-    write("payload", "five", &payload);
+    write("payload", "one_of_each", &payload);
     write("payload", "cut", &cut(&payload));
     write("payload", "empty", &Payload::default().to_bytes().unwrap());
     let network = json(include_str!("vectors/network.json"));

@@ -50,6 +50,10 @@ pub enum Lie {
     OldLookup,
     /// Says that an identity is not there, with the proof that it is.
     DeniedIdentity,
+    /// Answers what follows an entry of a group log with what was true when it was first asked.
+    HiddenChildren,
+    /// Adds a child to an entry of a group log, with the proof of the entry without it.
+    InventedChildren,
     /// Leaves the last record out of a history.
     ShortHistory,
     /// Dates a history's records a second late.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokenim_consensus::{Certificate, FinalityProof, Header, ParsedCertificate, Proposal, View};
 use tokenim_identity::{IdentityId, NodeKey, NodeSigningKey, Signature};
 use tokenim_ledger::{AcceptanceProof, LookupProof, Outcome, Rejection, TransactionId};
+use tokenim_mailbox::group::{AuthorBox, GroupChild, GroupEntryId, GroupHandle, GroupNode, RecordedChild};
 use tokenim_mailbox::mmr::Accumulator;
 use tokenim_mailbox::{
     HeadBody, Incarnation, LogEntry, LogPosition, MailboxTag, SignedHead, StorageReceipt, StorageReceiptBody,
@@ -21,7 +22,7 @@ use tokenim_rpc::{
 use tokenim_transport::{Bytes, Connection as _, FrameReader, Limits, SendStream as _, Transport as _, send_frame};
 use tokenim_transport_quic::{QuicConnection, QuicTransport};
 use tokenim_wire::limits::FRAME_BYTES_MAX;
-use tokenim_wire::{BoundedBytes, BoundedVec, EnvelopeId, Height, NetworkId, SetEpoch};
+use tokenim_wire::{BoundedBytes, BoundedVec, EnvelopeId, Height, NetworkId, Object as _, SetEpoch};
 use tokio::task::{AbortHandle, JoinSet};
 
 /// How long the honest node gets for an answer; longer than any client waits.
@@ -65,6 +66,7 @@ struct Memory {
     receipt: Option<StorageReceipt>,
     acceptance: Option<AcceptanceProof>,
     lookups: BTreeMap<IdentityId, LookupProof>,
+    group_nodes: BTreeMap<(GroupHandle, GroupEntryId), LookupProof>,
     pages: BTreeMap<MailboxTag, Page>,
     /// Logs that it made up.
     logs: BTreeMap<MailboxTag, Vec<Item>>,
@@ -208,7 +210,7 @@ impl Inner {
         let Ok(Some(body)) = frames.next().await else {
             return Reply::Bytes(b"");
         };
-        let Ok(request) = <Request as tokenim_wire::Object>::from_bytes(&body) else {
+        let Ok(request) = Request::from_bytes(&body) else {
             return Reply::Bytes(b"");
         };
         let lie = *lock(&self.lie);
@@ -251,6 +253,10 @@ impl Inner {
             }
             (Request::Lookup { identity }, Response::Lookup(proof)) => {
                 memory.lookups.entry(*identity).or_insert_with(|| (**proof).clone());
+            }
+            (Request::GroupNode { handle, entry, .. }, Response::GroupNode(proof)) => {
+                let nodes = &mut memory.group_nodes;
+                nodes.entry((*handle, *entry)).or_insert_with(|| (**proof).clone());
             }
             (Request::Read(read), Response::Read(page)) => {
                 memory.pages.entry(read.request.tag).or_insert_with(|| (**page).clone());
@@ -459,6 +465,27 @@ impl Inner {
                 let mut proof = self.honest(request).await.ok()?.into_lookup().ok()?;
                 proof.value.take()?;
                 Some(Response::Lookup(Box::new(proof)))
+            }
+            (Lie::HiddenChildren, Request::GroupNode { handle, entry, .. }) => {
+                let old = lock(&self.memory).group_nodes.get(&(*handle, *entry)).cloned()?;
+                Some(Response::GroupNode(Box::new(old)))
+            }
+            (Lie::InventedChildren, Request::GroupNode { handle, entry, .. }) => {
+                let mut proof = self.honest(request).await.ok()?.into_group_node().ok()?;
+                let mut node = GroupNode::from_bytes(proof.value.as_ref()?).ok()?;
+                let child = GroupChild {
+                    handle: *handle,
+                    parent: *entry,
+                    commitment: [1; 32].into(),
+                    next: node.key,
+                    author: AuthorBox::empty(),
+                    tag: [2; 32].into(),
+                    envelope: [3; 32].into(),
+                };
+                let place = node.place;
+                node.children.push(RecordedChild { child, place }).ok()?;
+                proof.value = Some(BoundedBytes::try_from(node.to_bytes().ok()?).ok()?);
+                Some(Response::GroupNode(Box::new(proof)))
             }
             (Lie::ShortHistory | Lie::ForeignTimes, Request::History { .. }) => {
                 let mut page = self.honest(request).await.ok()?.into_history().ok()?;

@@ -13,9 +13,12 @@ use tokenim_client::step::Fault;
 use tokenim_client::step::contact::KeyChange;
 use tokenim_client::{Argon2Cost, Client, ClientError, Content, IdentityId, Network, Reading, SendReport};
 use tokenim_envelope::{Checkpoint, EnvelopeSecretKey, MessageId, Recipient, Sender, Suite, seal};
-use tokenim_identity::{DeviceSecrets, IdentityState, Phrase, SignedRecord};
+use tokenim_identity::{DeviceSecrets, EpochSigningKey, IdentityState, Phrase, SignedRecord};
 use tokenim_ledger::IdentityUpdate;
-use tokenim_mailbox::{Descriptor, Postage, PostageBits, WriteAuthority, WriteRequest, find_postage};
+use tokenim_mailbox::group::{AuthorBox, GroupChild, GroupStart, GroupUpdate, SignedGroupChild};
+use tokenim_mailbox::{
+    Descriptor, Postage, PostageBits, QuorumReceipt, WriteAuthority, WritePolicy, WriteRequest, find_postage,
+};
 use tokenim_rpc::{AcceptanceOf, Put, Request};
 use tokenim_testkit::{Caller, Lie, LocalNetwork, LyingNode, until};
 use tokenim_wire::{BoundedBytes, Digest, UnixSeconds};
@@ -491,6 +494,118 @@ fn a_history_without_its_last_record_is_refused() {
 #[test]
 fn a_history_with_other_times_is_refused() {
     World::run(async |world| histories_against(world, Lie::ForeignTimes).await);
+}
+
+/// Stores a commit on all nodes, in a mailbox of its own, and makes a child of it.
+async fn child_of(world: &World, start: &GroupStart, key: &EpochSigningKey, number: u8) -> GroupUpdate {
+    let layout = &world.network.layout;
+    let caller = Caller::new(layout.id, [8; 32]).unwrap();
+    let mut rng = <rand_chacha::ChaCha20Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(5);
+    let secrets = DeviceSecrets::generate(&mut rng);
+    let bert = world.bert.state().await.unwrap();
+    let to = Recipient::new(bert.id, &bert.active_devices().next().unwrap().keys);
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let expiry = UnixSeconds::new(now + 30 * 24 * 3_600);
+    let sender = Sender {
+        identity: bert.id,
+        device: secrets.device_id(),
+        key: &secrets.signing,
+    };
+    let (id, content) = (MessageId::from_bytes([6; 16]), Content::text("a commit"));
+    let sealed = seal(&layout.id, &sender, &to, id, expiry, None, &content, &mut rng).unwrap();
+    let descriptor = Descriptor {
+        write: WritePolicy::Open,
+        read: secrets.inbox.verifying_key(),
+        nonce: *start.nonce.first_chunk().unwrap(),
+    };
+    let hour = Postage::hour_at(UnixSeconds::new(now));
+    let mut search = find_postage(&descriptor.tag(), &sealed.id(), hour, PostageBits::DEFAULT, 0);
+    let postage = search.step(u32::MAX).unwrap();
+    let mut receipts = Vec::new();
+    for node in &layout.nodes {
+        let put = Put {
+            descriptor,
+            request: WriteRequest {
+                node: node.key,
+                tag: descriptor.tag(),
+                envelope: sealed.id(),
+                envelope_expiry: expiry,
+                expiry: UnixSeconds::new(now + 60),
+                nonce: [3; 16],
+            },
+            authority: WriteAuthority::Postage(postage),
+            envelope: BoundedBytes::try_from(sealed.as_bytes()).unwrap(),
+        };
+        let (address, request) = (node.listen.to_string(), Request::Put(Box::new(put)));
+        let answer = caller.ask(&node.key, &address, &request, Duration::from_secs(5)).await;
+        receipts.push(answer.unwrap().into_put().unwrap());
+    }
+    let receipt = QuorumReceipt::assemble(&layout.network.node_set().unwrap(), &receipts).unwrap();
+    let child = GroupChild {
+        handle: start.handle(),
+        parent: start.handle().root(),
+        commitment: [number; 32].into(),
+        next: EpochSigningKey::generate(&mut rng).verifying_key(),
+        author: AuthorBox::try_from([5; 96].as_slice()).unwrap(),
+        tag: descriptor.tag(),
+        envelope: sealed.id(),
+    };
+    let signed = SignedGroupChild::sign(&layout.id, key, child, receipt).unwrap();
+    GroupUpdate::Child(Box::new(signed))
+}
+
+#[test]
+fn children_that_one_node_hides_or_invents_are_not_believed() {
+    World::run(async |world| {
+        let key = EpochSigningKey::from_seed([11; 32]);
+        let mut nonce = [0; 32];
+        nonce[..8].copy_from_slice(&world.anna.identity().as_bytes()[..8]);
+        let start = GroupStart {
+            nonce,
+            key: key.verifying_key(),
+        };
+        let (handle, root) = (start.handle(), start.handle().root());
+        let network = world.anna.network();
+        network.submit_group(GroupUpdate::Start(start)).await.unwrap();
+        // What is there already is no error, however often it is said.
+        network.submit_group(GroupUpdate::Start(start)).await.unwrap();
+        let empty = Request::GroupNode {
+            handle,
+            entry: root,
+            after: 0,
+            wait_ms: 0,
+        };
+        let empty = world.through_liar(&empty).await.into_group_node().unwrap();
+        assert!(empty.value.is_some());
+
+        let child = child_of(world, &start, &key, 1).await;
+        let waiting = network.group_node(&handle, &root, 0, Duration::from_secs(20));
+        let (found, added) = tokio::join!(waiting, network.submit_group(child.clone()));
+        added.unwrap();
+        let node = found.unwrap().value.unwrap();
+        assert_eq!(node.children[0].child.id().unwrap(), child.entry().unwrap());
+        let outsider = child_of(world, &start, &EpochSigningKey::from_seed([12; 32]), 2).await;
+        let refused = network.submit_group(outsider).await.unwrap_err();
+        assert!(matches!(refused, ClientError::Refused { .. }), "{refused}");
+
+        for (lie, after) in [(Lie::HiddenChildren, 0), (Lie::InventedChildren, 1)] {
+            world.liar.tell(Some(lie));
+            let (network, before) = (world.stranger().await, world.liar.told());
+            for wait in [Duration::ZERO, Duration::from_secs(1)].repeat(4) {
+                let found = network.group_node(&handle, &root, after, wait).await.unwrap();
+                assert_eq!(found.value.as_ref(), Some(&node));
+            }
+            assert!(world.liar.told() > before, "each node is asked in its turn");
+            match lie {
+                // It was true once: that convicts nobody.
+                Lie::HiddenChildren => assert_eq!(network.take_caught(), []),
+                _ => caught_with_proofs(&network, &world.liar),
+            }
+        }
+    });
 }
 
 #[test]
