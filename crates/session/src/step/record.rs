@@ -258,8 +258,8 @@ row!(Past, "session past epoch", 256 * 1024);
 pub(crate) enum Use {
     /// 0: an epoch's messages.
     Epoch(u64),
-    /// 1: the commit of an entry.
-    Commit(GroupEntryId),
+    /// 1: a commit that ends the current epoch.
+    Commit,
 }
 
 /// A mailbox.

@@ -14,5 +14,8 @@
 )]
 
 mod conversation;
+mod healing;
 mod model;
+mod seeds;
+mod villain;
 mod world;

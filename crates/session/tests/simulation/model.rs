@@ -15,8 +15,6 @@ use tokenim_wire::{
 pub const NETWORK: NetworkId = NetworkId::from_bytes([0x54; 32]);
 /// R.
 pub const NODES: usize = 4;
-/// W, and Q.
-pub const QUORUM: usize = 3;
 /// Time between two blocks, in milliseconds.
 pub const BLOCK_MS: u64 = 500;
 /// When the simulated world begins.
@@ -174,7 +172,7 @@ pub struct Mailboxes {
 }
 
 impl Mailboxes {
-    /// Puts an envelope on W of the nodes, at random which, and gives their receipt.
+    /// Puts an envelope on three (W) of the nodes, at random which, and gives their receipt.
     pub fn put(&mut self, tag: MailboxTag, bytes: &[u8], expiry: UnixSeconds, rng: &mut ChaCha8Rng) -> QuorumReceipt {
         let envelope = EnvelopeId::of(bytes);
         let left_out = below(rng, NODES);
@@ -216,7 +214,7 @@ impl Mailboxes {
         }
     }
 
-    /// What Q of the nodes have in a mailbox, merged, in a random order; a liar among them adds rubbish.
+    /// What three (Q) of the nodes have in a mailbox, merged, in a random order; a liar among them adds rubbish.
     pub fn read(&self, tag: MailboxTag, rng: &mut ChaCha8Rng) -> Vec<(EnvelopeId, Vec<u8>)> {
         let left_out = below(rng, NODES);
         let mut merged = Vec::new();
@@ -239,17 +237,6 @@ impl Mailboxes {
             merged.swap(last, other);
         }
         merged
-    }
-
-    /// Every envelope on any node.
-    pub fn all(&self) -> Vec<(MailboxTag, Vec<u8>)> {
-        let mut all = Vec::new();
-        for node in &self.nodes {
-            for (tag, kept) in &node.boxes {
-                all.extend(kept.iter().map(|(_, bytes)| (*tag, bytes.clone())));
-            }
-        }
-        all
     }
 }
 

@@ -4,14 +4,14 @@ use crate::model::*;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
-use tokenim_conversation::{OrderKey, content::Content};
+use tokenim_conversation::{EpochKeys, OrderKey, content::Content};
 use tokenim_identity::{DeviceId, DeviceSecrets, IdentityId};
 use tokenim_mailbox::{MailboxTag, group::{GroupEntryId, GroupHandle}};
 use tokenim_session::{
     Owner, SessionSuite,
     step::{
         self, Answer, Change, ConversationId, Effect, Event, Input, Mark, MemoryStore, Outcome, Refusal, Standing,
-        StepError,
+        StepError, Table, View,
     },
 };
 use tokenim_wire::{EnvelopeId, Height, UnixMillis};
@@ -34,7 +34,6 @@ pub struct Faults {
 pub struct Device {
     pub name: String,
     pub owner: Owner,
-    pub secrets: DeviceSecrets,
     pub store: MemoryStore,
     pub inbox: Inbox,
     /// Envelopes that were given, by mailbox: the position of the host, kept with the batch.
@@ -42,6 +41,8 @@ pub struct Device {
     pub online: bool,
     pub events: Vec<Event>,
     pub refusals: Vec<Refusal>,
+    /// What it looks at, as long as nothing has changed.
+    pub watches: Option<step::Watches>,
 }
 
 pub struct World {
@@ -56,6 +57,10 @@ pub struct World {
     pub log: Vec<String>,
     /// Who was in the epoch of an entry, and its authenticator: as the first device that came there had it.
     pub epochs: BTreeMap<(GroupHandle, GroupEntryId), (Vec<DeviceId>, [u8; 32], u64)>,
+    /// Which entry the mailbox of an epoch belongs to.
+    pub tags: BTreeMap<MailboxTag, (GroupHandle, GroupEntryId)>,
+    /// Devices that had to be re-added to a conversation: what they had not read by then is lost to them.
+    pub readded: BTreeSet<(usize, ConversationId)>,
     /// Devices whose owners do not follow the protocol: nothing is expected of them.
     pub malicious: BTreeSet<DeviceId>,
 }
@@ -77,6 +82,8 @@ impl World {
             faults: Faults::default(),
             log: Vec::new(),
             epochs: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            readded: BTreeSet::new(),
             malicious: BTreeSet::new(),
         };
         for person in 0..people {
@@ -106,13 +113,13 @@ impl World {
         self.devices.push(Device {
             name: format!("{}{}", (b'a' + person as u8) as char, number + 1),
             owner,
-            secrets,
             store: MemoryStore::new(),
             inbox: Inbox::default(),
             given: BTreeMap::new(),
             online: true,
             events: Vec::new(),
             refusals: Vec::new(),
+            watches: None,
         });
         self.devices.len() - 1
     }
@@ -137,8 +144,16 @@ impl World {
                 for event in &events {
                     self.log.push(format!("{} {} {event:?}", self.now - BEGIN, device.name));
                 }
+                let moved = events
+                    .iter()
+                    .any(|event| matches!(event, Event::Epoch(..) | Event::Conversation(_)));
                 device.events.extend(events);
-                self.note_epochs(at);
+                if !batch.is_empty() {
+                    device.watches = None;
+                }
+                if moved {
+                    self.note_epochs(at);
+                }
                 Ok(true)
             }
             Err(StepError::Refused(refusal)) => {
@@ -166,9 +181,6 @@ impl World {
     /// Honest members at the same entry have the same authenticator and the same members.
     fn note_epochs(&mut self, at: usize) {
         let device = &self.devices[at];
-        if self.malicious.contains(&device.owner.device_id()) {
-            return;
-        }
         let watched: BTreeMap<_, _> = step::watches(&device.store)
             .unwrap()
             .nodes
@@ -177,11 +189,17 @@ impl World {
             .collect();
         for info in step::conversations(&device.store).unwrap() {
             let (Some(handle), Standing::Active) = (info.handle, info.standing) else {
+                if info.standing == Standing::Behind {
+                    self.readded.insert((at, info.conversation));
+                }
                 continue;
             };
             let Some(entry) = watched.get(&handle) else { continue };
             let mut members: Vec<DeviceId> = info.members.iter().flat_map(|member| member.devices.clone()).collect();
             members.sort();
+            let keys = device.store.get(Table::Keys, handle.as_bytes()).unwrap().unwrap();
+            let tag = EpochKeys::from_bytes(&keys).unwrap().mailbox().tag();
+            self.tags.insert(tag, (handle, *entry));
             let here = (members, info.authenticator, info.epoch);
             let known = self.epochs.entry((handle, *entry)).or_insert_with(|| here.clone());
             assert_eq!(*known, here, "{} is in another epoch than others at {entry}", device.name);
@@ -319,7 +337,12 @@ impl World {
             return false;
         }
         let mut something = false;
-        let watches = step::watches(&self.devices[at].store).unwrap();
+        let device = &mut self.devices[at];
+        let watches = match device.watches.take() {
+            Some(watches) => watches,
+            None => step::watches(&device.store).unwrap(),
+        };
+        device.watches = Some(watches.clone());
         for (handle, entry, known) in watches.nodes {
             let behind = self.stale();
             let Some((node, height)) = self.ledger.node(handle, entry, behind) else {

@@ -34,6 +34,9 @@ enum Judgement {
     Go(alloc::boxed::Box<Next>),
 }
 
+/// How often a look at the ledger that brings nothing new is written down, in milliseconds.
+const SYNC_STEP_MS: u64 = 10_000;
+
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// Takes what the ledger has under an entry.
     pub(super) fn node(&mut self, handle: GroupHandle, entry: GroupEntryId, node: GroupNode) -> Step<(), V> {
@@ -62,7 +65,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if fresh {
             let begins = session.node.is_none();
             session.node = Some(node);
-            session.synced = Some(self.now);
+            let stale = |synced: UnixMillis| self.now >= synced.saturating_add(SYNC_STEP_MS);
+            if session.synced.is_none_or(stale) {
+                session.synced = Some(self.now);
+            }
             if session.standing == Standing::Joining {
                 session.standing = Standing::Active;
                 self.event(Event::Conversation(session.conversation));
@@ -142,7 +148,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     session.judged = session.judged.saturating_add(1);
                     let entry = recorded.child.id()?;
                     self.tx.delete(Table::Commit, &key(&[handle.as_bytes(), entry.as_bytes()]));
-                    self.tx.delete(Table::Mailbox, recorded.child.tag.as_bytes());
                     if session.pending.as_ref().is_some_and(|pending| pending.entry == entry) {
                         self.drop_pending(handle, session);
                     }
@@ -230,7 +235,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let Some(envelope) = self.tx.get(Table::Commit, &key)? else {
             let row = MailboxRow {
                 handle: *handle,
-                what: Use::Commit(entry),
+                what: Use::Commit,
             };
             self.tx.put_object(Table::Mailbox, child.tag.as_bytes(), &row)?;
             let kept_until = recorded
@@ -492,21 +497,25 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 
     /// Takes the envelope of a commit.
-    pub(super) fn commit_envelope(&mut self, handle: &GroupHandle, entry: &GroupEntryId, bytes: &[u8]) -> Step<(), V> {
+    pub(super) fn commit_envelope(&mut self, handle: &GroupHandle, bytes: &[u8]) -> Step<(), V> {
         let Some(session) = self.session(handle)? else {
             return Err(StepError::from(Why::Unknown));
         };
         let node = session.node.as_ref().ok_or(StepError::from(Why::Unknown))?;
-        let named = node
-            .children
-            .iter()
-            .find(|recorded| recorded.child.id().is_ok_and(|id| id == *entry))
-            .ok_or(StepError::from(Why::Unknown))?;
-        if EnvelopeId::of(bytes) != named.child.envelope {
+        let envelope = EnvelopeId::of(bytes);
+        let mut wanted = false;
+        for recorded in node.children.iter().skip(usize::from(session.judged)) {
+            if recorded.child.envelope == envelope {
+                let entry = recorded.child.id()?;
+                let key = key(&[handle.as_bytes(), entry.as_bytes()]);
+                self.tx.put(Table::Commit, &key, bytes.to_vec());
+                wanted = true;
+            }
+        }
+        if !wanted {
+            // Any member may write into the mailbox of a commit.
             return Err(StepError::from(Why::Forged));
         }
-        let key = key(&[handle.as_bytes(), entry.as_bytes()]);
-        self.tx.put(Table::Commit, &key, bytes.to_vec());
         self.progress(handle)
     }
 

@@ -5,7 +5,7 @@ use super::{
     receive::JITTER_MS,
     *,
 };
-use tokenim_conversation::policy::MemberDevice;
+use tokenim_conversation::{Role, policy::MemberDevice};
 use tokenim_identity::IdentityState;
 use tokenim_wire::{Height, limits::SESSION_PEER_SECONDS_MAX};
 
@@ -173,7 +173,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// don't see to it.
     pub(super) fn add_missing(&mut self, session: &mut Session, roster: &Roster) -> Step<(), V> {
         let own = self.owner.identity;
-        let is_admin = roster.context.role(&own) >= tokenim_conversation::Role::Admin;
+        let is_admin = roster.context.role(&own) >= Role::Admin;
+        let leaves = |identity: &IdentityId| roster.context.named(identity) == Some(Role::Leaving);
+        for identity in query::identities(roster) {
+            if identity != own && leaves(&identity) {
+                let delay = self.jitter(JITTER_MS);
+                self.wish(session, Task::Remove(identity), delay)?;
+            }
+        }
         for identity in query::identities(roster) {
             let delay = if identity == own {
                 self.jitter(JITTER_MS)
@@ -182,7 +189,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             } else {
                 continue;
             };
-            if roster.context.named(&identity) == Some(tokenim_conversation::Role::Leaving) {
+            if leaves(&identity) {
                 continue;
             }
             let Some(Peer { state: Some(state), .. }) = self.peer(&identity)? else {

@@ -19,7 +19,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             .object(Table::Mailbox, tag.as_bytes())?
             .ok_or(StepError::from(Why::Unknown))?;
         match row.what {
-            Use::Commit(entry) => self.commit_envelope(&row.handle, &entry, bytes),
+            Use::Commit => self.commit_envelope(&row.handle, bytes),
             Use::Epoch(epoch) => self.message(&row.handle, epoch, tag, bytes, height),
         }
     }

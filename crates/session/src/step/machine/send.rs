@@ -124,7 +124,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let room = SESSION_IN_FLIGHT_MAX.saturating_sub(in_flight);
         let keys = self.keys(&handle)?;
         let access = keys.mailbox();
-        let view = EpochView::of(&session.entry, &self.roster(&handle)?.authenticator);
+        let Roster {
+            authenticator, context, ..
+        } = self.roster(&handle)?;
+        let view = EpochView::of(&session.entry, &authenticator);
         for (queue, value) in waiting.into_iter().take(room) {
             let mut queued = Queued::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Queue))?;
             self.tx.delete(Table::Queue, &queue);
@@ -139,6 +142,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     let placed = (session.epoch, session.clock.tick());
                     queued.placed = Some(placed);
                     self.place(id, &mut queued, placed)?;
+                    if let Some(order) = queued.kept
+                        && let Some(time) = context.disappears_at(queued.sent, self.now)
+                    {
+                        self.forget_at(time, Forget::Message, &key(&[id.as_bytes(), &order.to_bytes()]));
+                    }
                     placed
                 }
             };
