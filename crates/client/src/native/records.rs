@@ -7,7 +7,7 @@ use tokenim_identity::{
     SignedRecord,
 };
 use tokenim_ledger::{IdentityUpdate, LookupProof, Outcome, ProofError, ProvenHistory, Rejection};
-use tokenim_rpc::{AnswerError, Blame, ErrorCode, Request, Submitted, TransactionStatus};
+use tokenim_rpc::{AnswerError, Blame, ErrorCode, Request, Response, Submitted, TransactionStatus};
 
 use super::links::CallError;
 use super::network::{ASK_TIMEOUT, CALL_TIMEOUT};
