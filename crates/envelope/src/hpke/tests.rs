@@ -175,6 +175,30 @@ fn an_encapsulated_key_of_the_other_suite_does_not_open() {
     }
 }
 
+/// The multiplication on the Edwards form against the ladder of `x25519-dalek`, on the curve, on its twist, and where a
+/// u-coordinate is not reduced.
+#[test]
+fn both_ways_to_multiply_agree() {
+    let mut point = [9; 32];
+    let mut on_the_twist = 0;
+    for round in 0..500_u32 {
+        let secret = StaticSecret::from(point.map(|byte: u8| byte.wrapping_add(round as u8)));
+        let ladder = secret.diffie_hellman(&x25519_dalek::PublicKey::from(point));
+        let ours = x25519::diffie_hellman(&secret, &point);
+        let expected = ladder.was_contributory().then_some(Zeroizing::new(ladder.to_bytes()));
+        assert_eq!(ours, expected, "{round}");
+        let edwards = curve25519_dalek::MontgomeryPoint(point).to_edwards(0);
+        on_the_twist += u32::from(edwards.is_none());
+        // half of all u-coordinates belong to the twist
+        point = sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), point)).into();
+        if round % 5 == 0 {
+            // p − 237 to p + 18, and the highest bit set, which doesn't count
+            point[1..].fill(0xff);
+        }
+    }
+    assert!((150..350).contains(&on_the_twist), "{on_the_twist}");
+}
+
 /// The u-coordinates below the prime that belong to points of small order, on the curve or on its twist.
 const SMALL_ORDER: [&str; 5] = [
     "0000000000000000000000000000000000000000000000000000000000000000",

@@ -150,14 +150,9 @@ fn join<const M: usize, const N: usize>(ml_kem: &[u8; M], x25519: &[u8; 32]) -> 
 
 /// `Combiner`, section 5.3 of the X-Wing draft. ML-KEM's ciphertext is left out, since ML-KEM's shared secret already
 /// depends on all of it.
-fn combine(
-    by_ml_kem: &B32,
-    by_x25519: &x25519_dalek::SharedSecret,
-    ephemeral: &[u8; 32],
-    recipient: &[u8; 32],
-) -> SharedSecret {
+fn combine(by_ml_kem: &B32, by_x25519: &SharedSecret, ephemeral: &[u8; 32], recipient: &[u8; 32]) -> SharedSecret {
     let mut hasher = Sha3_256::new();
-    for part in [by_ml_kem.as_slice(), by_x25519.as_bytes(), ephemeral, recipient, LABEL] {
+    for part in [by_ml_kem.as_slice(), by_x25519.as_slice(), ephemeral, recipient, LABEL] {
         Digest::update(&mut hasher, part);
     }
     let mut shared_secret = Zeroizing::new([0; 32]);
