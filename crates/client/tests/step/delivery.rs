@@ -173,3 +173,23 @@ fn answers_of_strangers_change_nothing() {
         .unwrap();
     assert!(matches!(delivery.progress(), Progress::Pending { receipts: 0, .. }));
 }
+
+#[test]
+fn a_forged_receipt_after_the_quorum_is_a_fault_and_changes_nothing() {
+    let world = World::new(4, 9);
+    let (mut delivery, id) = delivery(&world);
+    let asked = delivery.ask(START);
+    for node in &asked[..3] {
+        let answer = PutAnswer::Receipt(Box::new(receipt(world.key(node), id)));
+        delivery.answer(node, answer, START).unwrap();
+    }
+    let Progress::Accepted(before) = delivery.progress() else {
+        panic!("not accepted");
+    };
+    let mut forged = receipt(world.key(&asked[0]), id);
+    forged.body.node = asked[3];
+    let answer = PutAnswer::Receipt(Box::new(forged));
+    assert_eq!(delivery.answer(&asked[3], answer, START), Err(Fault::ReceiptSignature));
+    assert!(matches!(delivery.progress(), Progress::Accepted(after) if after == before));
+    assert_eq!(delivery.receipts().len(), 3);
+}
