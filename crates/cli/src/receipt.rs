@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokenim_client::{AcceptanceProof, Client, ClientError, LightClient, MessageId};
-use tokenim_wire::{EnvelopeId, Object as _};
+use tokenim_client::{AcceptanceProof, ClientError, LightClient};
+use tokenim_wire::Object as _;
 
 use crate::args::ReceiptArgs;
 use crate::error::{CliError, UNPROVED};
@@ -17,7 +17,7 @@ pub(crate) async fn run(args: &ReceiptArgs) -> Result<(), CliError> {
     let mut client = args.device.folder.open()?;
     let wait = Duration::from_secs(args.wait.min(3_600));
     let sent = client.outgoing(&args.message)?.is_some();
-    let received = if sent { None } else { find(&client, &args.message)? };
+    let received = if sent { None } else { client.received(&args.message)? };
     if !sent && received.is_none() {
         return Err(ClientError::UnknownMessage(args.message).into());
     }
@@ -73,20 +73,6 @@ pub(crate) async fn run(args: &ReceiptArgs) -> Result<(), CliError> {
     }
     client.close().await;
     Ok(())
-}
-
-fn find(client: &Client, id: &MessageId) -> Result<Option<EnvelopeId>, CliError> {
-    let mut from = 0;
-    loop {
-        let page = client.messages(from, 256)?;
-        let Some((last, _)) = page.last() else {
-            return Ok(None);
-        };
-        from = last.saturating_add(1);
-        if let Some((_, message)) = page.iter().find(|(_, message)| message.id == *id) {
-            return Ok(Some(message.envelope));
-        }
-    }
 }
 
 /// FILE, FILE.2, FILE.3, ….

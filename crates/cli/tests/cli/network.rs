@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{done, json, refused, run, tokenim};
+use crate::{contents, done, json, refused, run, tokenim};
 
 /// Four node processes.
 pub(crate) struct Nodes {
@@ -185,6 +185,16 @@ fn people_talk_through_nodes_that_fail() {
     assert_eq!(anna.inbox(), ["good morning, мир", "kept", "one is dead"]);
     assert_eq!(anna.inbox(), ["good morning, мир", "kept", "one is dead"]);
     assert_eq!(tablet.inbox(), ["good morning, мир", "kept", "one is dead"]);
+
+    // Whoever finds a folder does not read what was written.
+    for person in [&anna, &bert, &tablet] {
+        for (path, content) in contents(Path::new(&person.dir)) {
+            for text in ["good morning, мир", "one is dead", "from the tablet"] {
+                let found = content.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+                assert!(!found, "{text} is in {}", path.display());
+            }
+        }
+    }
 }
 
 fn proofs(dir: &Path, nodes: &Nodes, sender: &Person, recipient: &Person, message: &str) {

@@ -14,12 +14,12 @@ use tokenim_identity::{
 };
 use tokenim_ledger::{IdentityUpdate, NetworkConfig};
 use tokenim_mailbox::{Descriptor, swarm};
-use tokenim_wire::{EnvelopeId, Object};
+use tokenim_wire::{BoundedBytes, EnvelopeId, Object};
 
 use super::contact_keys::Fetched;
 use super::folder::{self, NETWORK_FILE};
 use super::store::LocalStore;
-use super::{ClientError, Network, now};
+use super::{ClientError, Network, now, vault};
 use crate::step::{Batch, InboxMessage, LookedUp, NodeNote, OutboxMessage, Pin, Registration, Table, Tip, View, state};
 
 const FORMAT: &[u8] = b"format";
@@ -30,7 +30,7 @@ const KEYSTORE: &[u8] = b"keystore";
 const REGISTRATION: &[u8] = b"registration";
 const TIP: &[u8] = b"tip";
 /// The version of the folder's layout.
-const FORMAT_VERSION: &[u8] = &[1];
+const FORMAT_VERSION: &[u8] = &[2];
 
 /// The randomness of everything that must not be guessed.
 pub(crate) type OsRng = UnwrapErr<SysRng>;
@@ -260,8 +260,8 @@ impl Client {
         }
     }
 
-    /// Opens the client in `folder`. Without the passphrase it can look up, list and prove, but neither send nor
-    /// receive.
+    /// Opens the client in `folder`. Without the passphrase it can look up and prove, but neither send, receive nor show
+    /// messages.
     ///
     /// # Errors
     /// [`ClientError::NoClient`], [`ClientError::WrongPassphrase`], [`ClientError::ForeignFolder`],
@@ -456,8 +456,38 @@ impl Client {
     /// Up to `limit` received messages from number `from` on, in the order in which they were decrypted here.
     ///
     /// # Errors
-    /// Those of the local store.
+    /// [`ClientError::Locked`], and those of the local store.
     pub fn messages(&self, from: u64, limit: usize) -> Result<Vec<(u64, InboxMessage)>, ClientError> {
+        let vault = &self.keys()?.secrets.vault;
+        let mut messages = self.sealed_messages(from, limit)?;
+        for (_, message) in &mut messages {
+            message.body = vault::open(vault, &vault::received(&message.envelope), &message.body)
+                .and_then(|body| BoundedBytes::try_from(body.as_slice()).ok())
+                .ok_or_else(|| self.shared.store.damaged(Table::Inbox))?;
+        }
+        Ok(messages)
+    }
+
+    /// The envelope in which the received message of this id came.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn received(&self, id: &MessageId) -> Result<Option<EnvelopeId>, ClientError> {
+        let mut from = 0;
+        loop {
+            let page = self.sealed_messages(from, 256)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(None);
+            };
+            from = last.saturating_add(1);
+            if let Some((_, message)) = page.iter().find(|(_, message)| message.id == *id) {
+                return Ok(Some(message.envelope));
+            }
+        }
+    }
+
+    /// Received messages, their bodies as they are kept.
+    fn sealed_messages(&self, from: u64, limit: usize) -> Result<Vec<(u64, InboxMessage)>, ClientError> {
         self.shared.store.read(|view| {
             view.scan(Table::Inbox, &from.to_be_bytes(), limit)
                 .map_err(state::StateError::Store)?

@@ -16,7 +16,7 @@ use tokenim_wire::{EnvelopeId, Height, SetEpoch, UnixMillis};
 use super::client::Claim;
 use super::links::CallError;
 use super::network::{CALL_TIMEOUT, Misbehaviour};
-use super::{Client, ClientError, now};
+use super::{Client, ClientError, now, vault};
 use crate::step::contact::Relation;
 use crate::step::state::{Arrival, ArrivalRefusal};
 use crate::step::{Coverage, EnvelopeCopy, Fault, InboxMessage, LogWalk, LookupError, state};
@@ -463,10 +463,13 @@ impl Client {
             }
         };
         let (sender, checkpoint) = (message.sender, message.checkpoint);
+        let vault = &self.keys()?.secrets.vault;
+        let sealed =
+            vault::seal(vault, &vault::received(&envelope), &message.content.body).ok_or(ClientError::Random)?;
         let arrival = self
             .shared
             .store
-            .write(move |view| state::deliver(view, &envelope, &message, now()))
+            .write(move |view| state::deliver(view, &envelope, &message, &sealed, now()))
             .await?;
         if let (Arrival::New(..), Some(checkpoint)) = (&arrival, checkpoint) {
             self.compare(sender, checkpoint);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use tokenim_envelope::{Content, ContentKind, MessageId, Recipient, Sender, seal};
+use tokenim_envelope::{Content, ContentKind, MessageId, Recipient, SealError, Sender, seal};
 use tokenim_identity::{DeviceEntry, DeviceId, IdentityId, IdentityState, NodeKey};
 use tokenim_mailbox::{Descriptor, Postage, QuorumReceipt, WriteAuthority, WriteRequest};
 use tokenim_rpc::{AnswerError, Put, Request};
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::client::{Claim, Shared, os_rng};
 use super::links::CallError;
 use super::network::CALL_TIMEOUT;
-use super::{Client, ClientError, contact_keys, now};
+use super::{Client, ClientError, contact_keys, now, vault};
 use crate::step::contact::Relation;
 use crate::step::{Anchoring, Delivery, DeviceDelivery, Fault, OutboxMessage, Progress, PutAnswer, Table, View, state};
 
@@ -131,14 +131,18 @@ impl Client {
         let kind = content.kind.get();
         let limit = MESSAGE_BODY_BYTES_MAX;
         let actual = content.body.len();
+        if actual > limit {
+            return Err(SealError::BodyTooLong { limit, actual }.into());
+        }
+        let sealed_body =
+            vault::seal(&self.keys()?.secrets.vault, &vault::sent(&id), &content.body).ok_or(ClientError::Random)?;
         let mut message = OutboxMessage {
             id,
             to: *to,
             created,
             expiry,
             kind,
-            body: BoundedBytes::try_from(content.body.as_slice())
-                .map_err(|_| tokenim_envelope::SealError::BodyTooLong { limit, actual })?,
+            sealed_body: BoundedBytes::try_from(sealed_body).map_err(|_| SealError::BodyTooLong { limit, actual })?,
             devices: Default::default(),
         };
         let sealed = self.seal_missing(&mut message, &state).await?;
@@ -188,6 +192,8 @@ impl Client {
                 device: entry.keys.device_id(),
             });
         }
+        let body = vault::open(&keys.secrets.vault, &vault::sent(&message.id), &message.sealed_body)
+            .ok_or_else(|| shared.store.damaged(Table::Outbox))?;
         let checkpoint = self.checkpoint();
         let mut sealed = Vec::new();
         for DeviceEntry { keys: device, .. } in state.active_devices() {
@@ -216,7 +222,7 @@ impl Client {
                 checkpoint,
                 &Content {
                     kind: ContentKind::new(message.kind),
-                    body: message.body.to_vec(),
+                    body: body.to_vec(),
                 },
                 &mut os_rng(),
             )?;

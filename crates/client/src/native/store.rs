@@ -348,6 +348,11 @@ impl LocalStore {
             .map_err(|error| self.words(error))
     }
 
+    /// The error for a row that is not what it must be.
+    pub(crate) fn damaged(&self, table: Table) -> ClientError {
+        self.words(StateError::Damaged(table))
+    }
+
     fn words(&self, error: StepError) -> ClientError {
         match error {
             StateError::Store(error) => error.at(&self.path),

@@ -1,6 +1,8 @@
 //! Sealing of what the device keeps on its disk beside the keystore.
 
 use aes_gcm::{Aes256Gcm, KeyInit as _, aead::AeadInOut as _};
+use tokenim_envelope::MessageId;
+use tokenim_wire::EnvelopeId;
 use zeroize::Zeroizing;
 
 /// Bytes of the nonce before a sealed value.
@@ -8,7 +10,17 @@ const NONCE_BYTES: usize = 12;
 /// What every sealed value is bound to, beside its place.
 const LABEL: &[u8] = b"tokenim/client-vault/v1";
 
-/// Seals a short secret for one place, with AES-256-GCM under the device's vault key: nonce ‖ ciphertext ‖ tag.
+/// The place of a received message's body.
+pub(crate) fn received(envelope: &EnvelopeId) -> Vec<u8> {
+    [b"received message".as_slice(), envelope.as_bytes()].concat()
+}
+
+/// The place of a sent message's body.
+pub(crate) fn sent(message: &MessageId) -> Vec<u8> {
+    [b"sent message".as_slice(), message.as_bytes()].concat()
+}
+
+/// Seals a secret for one place, with AES-256-GCM under the device's vault key: nonce ‖ ciphertext ‖ tag.
 /// `None` only without random numbers.
 pub(crate) fn seal(key: &[u8; 32], place: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
     let cipher = Aes256Gcm::new_from_slice(key).ok()?;

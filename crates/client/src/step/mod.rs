@@ -32,5 +32,6 @@ pub use fault::Fault;
 pub use ledger::{ABSENCE_AGE_MS_MAX, Comparison, GROUP_AGE_MS_MAX, LedgerView, LookedUp, LookupError, Proved, Tip};
 pub use log::{EnvelopeCopy, LogCursor, LogWalk};
 pub use record::{
-    Batch, Change, DeviceDelivery, Fate, InboxMessage, NodeNote, OutboxMessage, Pin, Registration, Row, Table, View,
+    Batch, Change, DeviceDelivery, Fate, InboxMessage, KEPT_BODY_BYTES_MAX, NodeNote, OutboxMessage, Pin, Registration,
+    Row, Table, View,
 };

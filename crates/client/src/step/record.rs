@@ -93,6 +93,9 @@ impl Table {
     }
 }
 
+/// Bytes of a message's body at most as it is kept: sealed by the host.
+pub const KEPT_BODY_BYTES_MAX: usize = MESSAGE_BODY_BYTES_MAX + 64;
+
 /// A key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
@@ -236,8 +239,8 @@ pub struct OutboxMessage {
     pub expiry: UnixSeconds,
     /// The content's kind.
     pub kind: u16,
-    /// The content.
-    pub body: BoundedBytes<MESSAGE_BODY_BYTES_MAX>,
+    /// The content, as the host sealed it for its disk.
+    pub sealed_body: BoundedBytes<KEPT_BODY_BYTES_MAX>,
     /// One entry for each device.
     pub devices: BoundedVec<DeviceDelivery, DEVICES_PER_IDENTITY_MAX>,
 }
@@ -263,7 +266,7 @@ impl OutboxMessage {
 impl Object for OutboxMessage {
     const NAME: &'static str = "client outbox message";
     const VERSION: u8 = 1;
-    const BYTES_MAX: usize = MESSAGE_BODY_BYTES_MAX + 256 * 1024;
+    const BYTES_MAX: usize = KEPT_BODY_BYTES_MAX + 256 * 1024;
 }
 
 impl core::fmt::Debug for OutboxMessage {
@@ -271,7 +274,7 @@ impl core::fmt::Debug for OutboxMessage {
         f.debug_struct("OutboxMessage")
             .field("id", &self.id)
             .field("created", &self.created)
-            .field("body_bytes", &self.body.len())
+            .field("body_bytes", &self.sealed_body.len())
             .field("devices", &self.devices.len())
             .finish_non_exhaustive()
     }
@@ -292,14 +295,14 @@ pub struct InboxMessage {
     pub received: UnixMillis,
     /// The content's kind.
     pub kind: u16,
-    /// The content.
-    pub body: BoundedBytes<MESSAGE_BODY_BYTES_MAX>,
+    /// The content; as a row, sealed by the host for its disk.
+    pub body: BoundedBytes<KEPT_BODY_BYTES_MAX>,
 }
 
 impl Object for InboxMessage {
     const NAME: &'static str = "client inbox message";
     const VERSION: u8 = 1;
-    const BYTES_MAX: usize = MESSAGE_BODY_BYTES_MAX + 1024;
+    const BYTES_MAX: usize = KEPT_BODY_BYTES_MAX + 1024;
 }
 
 impl core::fmt::Debug for InboxMessage {

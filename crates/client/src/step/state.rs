@@ -267,7 +267,7 @@ fn see<E>(
     Ok(())
 }
 
-/// Takes an authenticated message into the inbox, once.
+/// Takes an authenticated message into the inbox, once, its body as the host sealed it.
 ///
 /// # Errors
 /// The store's, or a damaged value.
@@ -275,6 +275,7 @@ pub fn deliver<V: View>(
     view: &V,
     envelope: &EnvelopeId,
     message: &Message,
+    sealed_body: &[u8],
     now: UnixMillis,
 ) -> Step<(Arrival, Batch), V> {
     let mut batch = Batch::new();
@@ -321,16 +322,18 @@ pub fn deliver<V: View>(
         put(&mut batch, Table::Contact, message.sender.as_bytes(), &stranger)?;
     }
     let number = next_number(view, Table::Inbox)?;
-    let kept = InboxMessage {
+    let body = |bytes: &[u8]| BoundedBytes::try_from(bytes).map_err(|_| StateError::Damaged(Table::Inbox));
+    let mut arrived = InboxMessage {
         id: message.id,
         sender: message.sender,
         device: message.sender_device,
         envelope: *envelope,
         received: now,
         kind: message.content.kind.get(),
-        body: BoundedBytes::try_from(message.content.body.as_slice()).map_err(|_| StateError::Damaged(Table::Inbox))?,
+        body: body(sealed_body)?,
     };
-    put(&mut batch, Table::Inbox, &number.to_be_bytes(), &kept)?;
+    put(&mut batch, Table::Inbox, &number.to_be_bytes(), &arrived)?;
+    arrived.body = body(&message.content.body)?;
     batch.put(
         Table::Senders,
         message.sender.as_bytes().as_slice(),
@@ -339,7 +342,7 @@ pub fn deliver<V: View>(
     remember(&mut batch, Table::Replay, &replay, message.expiry);
     batch.put(Table::Replay, replay, Vec::new());
     see(&mut batch, envelope, message.expiry, seconds, Fate::Delivered)?;
-    Ok((Arrival::New(number, kept, relation), batch))
+    Ok((Arrival::New(number, arrived, relation), batch))
 }
 
 /// Remembers that an envelope was refused for good.

@@ -7,7 +7,7 @@ use tokenim_identity::{DeviceId, EnvelopeKey, IdentityId, IdentityState, RecordS
 use tokenim_wire::{Digest, Height, NetworkId};
 
 use crate::common::{At, Person, device, person, root_key};
-use crate::state::{ANNA, BERT, NOW, People, Store, WEEK, expiry};
+use crate::state::{ANNA, BERT, NOW, People, SEALED, Store, WEEK, expiry};
 
 const NET: NetworkId = NetworkId::from_bytes([3; 32]);
 const OWN: (IdentityId, DeviceId) = (BERT, DeviceId::from_bytes([9; 32]));
@@ -48,7 +48,7 @@ fn a_stranger_is_a_request_until_the_owner_decides() {
     let mut store = Store::default();
     let deliver = |store: &mut Store, id| {
         let (envelope, _, message) = people.message(id, expiry(WEEK), u64::from(id));
-        let (arrival, batch) = state::deliver(store, &envelope, &message, NOW).unwrap();
+        let (arrival, batch) = state::deliver(store, &envelope, &message, SEALED, NOW).unwrap();
         store.apply(&batch);
         arrival
     };

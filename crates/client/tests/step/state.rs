@@ -7,12 +7,14 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use tokenim_client::step::contact::Relation;
 use tokenim_client::step::state::{self, Arrival, ArrivalRefusal, NOTES_MAX};
-use tokenim_client::step::{Batch, DeviceDelivery, Fate, Fault, LogCursor, LookedUp, OutboxMessage, Pin, Table, View};
+use tokenim_client::step::{
+    Batch, DeviceDelivery, Fate, Fault, InboxMessage, LogCursor, LookedUp, OutboxMessage, Pin, Table, View,
+};
 use tokenim_envelope::{Content, EnvelopeSecretKey, Message, MessageId, Opener, Recipient, Sender, Suite, open, seal};
 use tokenim_identity::{DeviceId, DeviceSecrets, IdentityId};
 use tokenim_mailbox::mmr::Accumulator;
 use tokenim_mailbox::{Descriptor, Incarnation, LogId, PostageBits, QuorumReceipt};
-use tokenim_wire::{EnvelopeId, Height, SetEpoch, UnixMillis, UnixSeconds};
+use tokenim_wire::{EnvelopeId, Height, Object as _, SetEpoch, UnixMillis, UnixSeconds};
 
 use crate::world::{NETWORK, TAG, World, receipt};
 
@@ -52,6 +54,9 @@ impl Store {
         self.scan(table, &[], usize::MAX).unwrap().len()
     }
 }
+
+/// What the host makes of a body before it is kept.
+pub(crate) const SEALED: &[u8] = b"sealed";
 
 /// Two people with one device each.
 pub(crate) struct People {
@@ -122,7 +127,7 @@ impl People {
             created: NOW,
             expiry: expiry(WEEK),
             kind: 1,
-            body: b"body".as_slice().try_into().unwrap(),
+            sealed_body: SEALED.try_into().unwrap(),
             devices: vec![DeviceDelivery {
                 device: self.recipient.device_id(),
                 mailbox: Descriptor::inbox(&self.recipient.keys(self.recipient_key.public().clone())),
@@ -238,16 +243,18 @@ fn one_message_is_delivered_once_in_whatever_envelopes() {
     let (first, _, message) = people.message(1, expiry(WEEK), 1);
     let (second, _, again) = people.message(1, expiry(WEEK), 2);
     assert_ne!(first, second);
-    let (arrival, batch) = state::deliver(&store, &first, &message, NOW).unwrap();
+    let (arrival, batch) = state::deliver(&store, &first, &message, SEALED, NOW).unwrap();
     store.apply(&batch);
     assert!(
         matches!(arrival, Arrival::New(0, ref kept, Relation::Requested) if kept.sender == ANNA && kept.body.as_slice() == b"message 1")
     );
     for (envelope, message) in [(first, &message), (second, &again), (second, &again)] {
-        let (arrival, batch) = state::deliver(&store, &envelope, message, NOW).unwrap();
+        let (arrival, batch) = state::deliver(&store, &envelope, message, SEALED, NOW).unwrap();
         store.apply(&batch);
         assert_eq!(arrival, Arrival::Repeated);
     }
+    let (_, row) = store.scan(Table::Inbox, &[], 2).unwrap().pop().unwrap();
+    assert_eq!(InboxMessage::from_bytes(&row).unwrap().body.as_slice(), SEALED);
     assert_eq!(store.rows(Table::Inbox), 1);
     assert_eq!(state::fate(&store, &first).unwrap(), Some(Fate::Delivered));
     assert_eq!(state::fate(&store, &second).unwrap(), Some(Fate::Duplicate));
@@ -262,7 +269,7 @@ fn lifetimes_out_of_bounds_are_refused_for_good() {
     ] {
         let mut store = Store::default();
         let (envelope, _, message) = people.message(1, when, 1);
-        let (arrival, batch) = state::deliver(&store, &envelope, &message, NOW).unwrap();
+        let (arrival, batch) = state::deliver(&store, &envelope, &message, SEALED, NOW).unwrap();
         store.apply(&batch);
         assert_eq!(arrival, Arrival::Refused(why));
         assert_eq!(store.rows(Table::Inbox), 0);
@@ -282,7 +289,7 @@ fn a_sender_beyond_its_quota_is_refused() {
     );
     store.apply(&full);
     let (envelope, _, message) = people.message(1, expiry(WEEK), 1);
-    let (arrival, _) = state::deliver(&store, &envelope, &message, NOW).unwrap();
+    let (arrival, _) = state::deliver(&store, &envelope, &message, SEALED, NOW).unwrap();
     assert_eq!(arrival, Arrival::Refused(ArrivalRefusal::SenderQuota));
 }
 
@@ -292,7 +299,7 @@ fn what_has_expired_everywhere_is_forgotten_and_nothing_before() {
     let mut store = Store::default();
     for id in 1..=3 {
         let (envelope, _, message) = people.message(id, expiry(u64::from(id) * 1_000), u64::from(id));
-        let (_, batch) = state::deliver(&store, &envelope, &message, NOW).unwrap();
+        let (_, batch) = state::deliver(&store, &envelope, &message, SEALED, NOW).unwrap();
         store.apply(&batch);
     }
     store.apply(&state::forget(&store, expiry(1_000), 100).unwrap());
@@ -382,7 +389,7 @@ fn damaged_rows_are_errors_not_panics() {
     let (envelope, _, message) = people.message(1, expiry(WEEK), 1);
     store.apply(&batch);
     assert!(state::open_messages(&store, 9).is_err());
-    assert!(state::deliver(&store, &envelope, &message, NOW).is_err());
+    assert!(state::deliver(&store, &envelope, &message, SEALED, NOW).is_err());
     assert!(state::forget(&store, expiry(0), 9).is_err());
 }
 
@@ -434,7 +441,7 @@ proptest! {
             match act {
                 Act::Arrive { copy, killed } => {
                     let (envelope, _, message) = &copies[copy];
-                    let (arrival, batch) = state::deliver(&store, envelope, message, NOW).unwrap();
+                    let (arrival, batch) = state::deliver(&store, envelope, message, SEALED, NOW).unwrap();
                     if killed == Some(false) {
                         continue; // before it was durable: as if it had never arrived
                     }
@@ -469,8 +476,7 @@ proptest! {
                 .unwrap()
                 .into_iter()
                 .map(|(_, value)| {
-                    use tokenim_wire::Object as _;
-                    tokenim_client::step::InboxMessage::from_bytes(&value).unwrap().id
+                    InboxMessage::from_bytes(&value).unwrap().id
                 })
                 .collect();
             let once: BTreeSet<_> = kept.iter().copied().collect();
