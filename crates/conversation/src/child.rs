@@ -242,8 +242,8 @@ pub struct AppliedCommit<T> {
     pub author: u32,
     /// Whether [`permits`](crate::policy::permits) does.
     pub permitted: Result<(), Forbidden>,
-    /// The key of the next epoch; `None` if the commit removes the one who judges, who can't know it. That one takes the
-    /// rest for it.
+    /// The key of the next epoch; `None` if the commit removes the one who judges, who can know neither it nor the next
+    /// context: that one judges by the rest.
     pub next: Option<EpochKey>,
     /// What else the caller wants to keep of it.
     pub state: T,

@@ -11,7 +11,7 @@ use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 
 /// A generator that gives these bytes over and over.
-pub struct Fixed(pub Vec<u8>);
+pub(crate) struct Fixed(pub(crate) Vec<u8>);
 
 impl TryRng for Fixed {
     type Error = Infallible;

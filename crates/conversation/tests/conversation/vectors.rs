@@ -10,7 +10,7 @@ use tokenim_conversation::{
     secret::Secret32,
 };
 use tokenim_envelope::{MessageId, SealedEnvelope};
-use tokenim_identity::{DeviceId, EpochKey, EpochSigningKey, IdentityId, MailboxSigningKey, Signature};
+use tokenim_identity::{DeviceId, EpochKey, EpochSigningKey, IdentityId, MailboxSigningKey, Signature, verify};
 use tokenim_mailbox::{
     Descriptor, MailboxTag,
     group::{CommitTag, GroupChild, GroupEntryId, GroupHandle},
@@ -319,10 +319,10 @@ fn children() {
         keys: &keys,
     };
     let verify = |leaf: u32, message: &[u8], signature: &Signature| {
-        let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
-        leaves
-            .get(leaf as usize)
-            .is_some_and(|key| key.verifying_key().verify_strict(message, &signature).is_ok())
+        leaves.get(leaf as usize).is_some_and(|key| {
+            let key = key.verifying_key().to_bytes();
+            verify::strict(&key, message, signature.as_bytes()).is_ok()
+        })
     };
 
     let built: GroupChild = decode(&bytes(&vectors.built), 1000).unwrap();

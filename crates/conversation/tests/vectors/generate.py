@@ -655,7 +655,7 @@ def refused_objects():
     case("body", "text_too_long", "Malformed", start + content(0, varint(61441)), 61441)
     case("body", "text_not_utf8", "Malformed", start + content(0, blob(b"\xff")))
     case("body", "text_announced_longer_than_it_is", "Truncated", start + content(0, varint(100), b"hi"))
-    case("body", "text_announced_longer_than_memory", "Malformed", start + content(0, b"\xff" * 9 + b"\1", b"hi"))
+    case("body", "text_announced_longer_than_memory", "Truncated", start + content(0, b"\xff" * 9 + b"\1", b"hi"))
     case("body", "empty_reply", "Malformed", start + content(1, ID[0], text("")))
     case("body", "empty_reaction", "Malformed", start + content(2, ID[0], option(text(""))))
     case("body", "reaction_too_long", "Malformed", start + content(2, ID[0], option(text("x" * 65))))
