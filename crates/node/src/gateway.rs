@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokenim_identity::NodeSigningKey;
-use tokenim_ledger::{Body, IdentityUpdate, Outcome, Rejection, Transaction, TransactionId};
+use tokenim_ledger::{Body, IdentityUpdate, Outcome, Rejection, StateKey, Transaction, TransactionId};
 use tokenim_mailbox::group::GroupUpdate;
 use tokenim_rpc::{ErrorCode, RpcError, Submitted, TransactionStatus};
 use tokenim_transport::PeerId;
@@ -100,6 +100,16 @@ impl Gateway {
         // Of all its bytes: the same child with another signature or receipt may have another fate.
         let digest = hash_object(GROUP_UPDATE, &update)
             .map_err(|_| RpcError::new(ErrorCode::MALFORMED, "the update has no encoding"))?;
+        // A record that comes too early waits in the mempool. A child does not: what it follows is final before its members
+        // know of it, and whoever made up many parents would take the place of all other updates here.
+        if let GroupUpdate::Child(signed) = &update {
+            let parent = StateKey::group(&signed.child.handle, &signed.child.parent);
+            if self.inner.ledger.value(parent).await?.is_none() {
+                return Err(refuse::pending(
+                    "the entry that this one follows is not final here: ask again",
+                ));
+            }
+        }
         self.sponsor(client, digest, Body::from(update)).await
     }
 

@@ -287,12 +287,23 @@ async fn commits_at_once_have_one_order_everywhere_and_outsiders_none() {
     let (one, two, three) = (stored(1, kept).await, stored(2, kept).await, stored(3, 3600).await);
     let children = [child(1, &one, &key), child(2, &two, &key)];
 
-    // A child may come before what it follows.
+    // A child comes after what it follows.
+    let early = client
+        .refused(1, &Request::SubmitGroup(Box::new(children[0].clone())))
+        .await;
+    assert_eq!(early.code, ErrorCode::PENDING);
+    assert!(early.retry_after_ms > 0);
     let starting = GroupUpdate::Start(start);
-    let (early, started) = tokio::join!(submit(1, &children[0]), submit(0, &starting));
-    early.unwrap();
-    let started = started.unwrap();
+    let started = submit(0, &starting).await.unwrap();
     assert_eq!(submit(0, &starting).await.unwrap(), started);
+    eventually("the start", Duration::from_secs(10), async || {
+        let mut there = true;
+        for number in 0..4 {
+            there &= client.group_node(number, &light, root, 0, 0).await.0.is_some();
+        }
+        there
+    })
+    .await;
     let watchers: Vec<_> = (0..4)
         .map(|number| {
             let (client, light) = (client.clone(), light.clone());
@@ -301,6 +312,7 @@ async fn commits_at_once_have_one_order_everywhere_and_outsiders_none() {
         .collect();
     // Two commits at once, by two gateways each; of the same child one transaction is applied.
     let _ = tokio::join!(
+        submit(0, &children[0]),
         submit(2, &children[0]),
         submit(1, &children[1]),
         submit(3, &children[1])
