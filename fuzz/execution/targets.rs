@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use tokenim_consensus::{Block, Validator, ValidatorSet, payload_root};
 use tokenim_execution::{BlockRoom, ExecutionError, Executor, Mempool, MempoolError, MempoolLimits};
 use tokenim_identity::{
-    DeviceSecrets, DeviceSigningKey, EnvelopeKey, EpochSigningKey, Genesis, IdentityState, MailboxSigningKey, NodeSigningKey,
-    RecordSigner, RootSigningKey, SignedRecord, replay,
+    DeviceSecrets, DeviceSigningKey, EnvelopeKey, EpochSigningKey, Genesis, IdentityState, MailboxSigningKey,
+    NodeSigningKey, RecordSigner, RootSigningKey, SignedRecord, replay,
 };
 use tokenim_ledger::{
     Anchor, Body, GenesisNode, IdentityUpdate, IncarnationRegistration, LedgerLimits, NetworkConfig, NodeRegistration,
