@@ -60,7 +60,9 @@ pub(super) fn diffie_hellman(secret: &StaticSecret, public: &[u8; 32]) -> Option
             let product = Zeroizing::new(point.mul_clamped(*secret));
             Zeroizing::new(product.to_montgomery()).to_bytes()
         }
-        None => secret.diffie_hellman(&x25519_dalek::PublicKey::from(*public)).to_bytes(),
+        None => secret
+            .diffie_hellman(&x25519_dalek::PublicKey::from(*public))
+            .to_bytes(),
     });
     bool::from(shared.ct_ne(&[0; 32])).then_some(shared)
 }
