@@ -370,10 +370,16 @@ impl fmt::Debug for ConfirmationNumber {
 }
 
 /// The new device's side: it has shown a code and waits for the one answer to it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LinkOffer {
     code: LinkCode,
     reveal: LinkReveal,
+}
+
+impl fmt::Debug for LinkOffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkOffer([redacted])")
+    }
 }
 
 impl LinkOffer {
@@ -423,10 +429,16 @@ impl LinkOffer {
 }
 
 /// The side of the owner's device: it has answered a code and waits for the keys.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LinkResponse {
     code: LinkCode,
     answer: LinkAnswer,
+}
+
+impl fmt::Debug for LinkResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkResponse([redacted])")
+    }
 }
 
 impl LinkResponse {
