@@ -60,7 +60,7 @@ pub struct Inside {
 
 pub fn inside(world: &World, at: usize, conversation: ConversationId) -> Option<Inside> {
     let store = &world.devices[at].store;
-    let handle = world.info(at, conversation).handle?;
+    let handle = step::conversation(store, conversation).unwrap()?.handle?;
     let nodes = step::watches(store).unwrap().nodes;
     let (_, entry, _) = *nodes.iter().rev().find(|(of, ..)| *of == handle)?;
     let keys = store.get(Table::Keys, handle.as_bytes()).unwrap()?;

@@ -142,7 +142,8 @@ impl World {
             Ok(Outcome { batch, events }) => {
                 device.store.apply(&batch);
                 for event in &events {
-                    self.log.push(format!("{} {} {event:?}", self.now - BEGIN, device.name));
+                    let line = format!("{} {} {event:?}", self.now - BEGIN, device.name);
+                    write_down(&mut self.log, line);
                 }
                 let moved = events
                     .iter()
@@ -157,8 +158,8 @@ impl World {
                 Ok(true)
             }
             Err(StepError::Refused(refusal)) => {
-                self.log
-                    .push(format!("{} {} refused {refusal:?}", self.now - BEGIN, device.name));
+                let line = format!("{} {} refused {refusal:?}", self.now - BEGIN, device.name);
+                write_down(&mut self.log, line);
                 device.refusals.push(refusal);
                 Err(StepError::Refused(refusal))
             }
@@ -545,6 +546,14 @@ impl World {
             );
         }
     }
+}
+
+/// Adds a line to the log of a run; `TOKENIM_LOG` shows it at once.
+fn write_down(log: &mut Vec<String>, line: String) {
+    if std::env::var_os("TOKENIM_LOG").is_some() {
+        println!("{line}");
+    }
+    log.push(line);
 }
 
 /// Under which key a host remembers that it has submitted an update.

@@ -64,6 +64,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             .is_none_or(|kept| kept.children.len() <= node.children.len());
         if fresh {
             let begins = session.node.is_none();
+            let known = session.node.as_ref().map_or(0, |node| node.children.len());
+            self.open_commit_mailboxes(&handle, &node, known)?;
             session.node = Some(node);
             let stale = |synced: UnixMillis| self.now >= synced.saturating_add(SYNC_STEP_MS);
             if session.synced.is_none_or(stale) {
@@ -79,6 +81,24 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             self.save(&handle, &session)?;
         }
         self.progress(&handle)
+    }
+
+    /// From now on, what is in the mailboxes of these commits is taken. A child can't name any other mailbox.
+    fn open_commit_mailboxes(&mut self, handle: &GroupHandle, node: &GroupNode, known: usize) -> Step<(), V> {
+        for recorded in node.children.iter().skip(known) {
+            let Some(keys) = keys_of(&self.tx, handle)? else {
+                return Ok(());
+            };
+            let child = &recorded.child;
+            if keys.commit_mailbox(&child.commitment).tag() == child.tag {
+                let row = MailboxRow {
+                    handle: *handle,
+                    what: Use::Commit,
+                };
+                self.tx.put_object(Table::Mailbox, child.tag.as_bytes(), &row)?;
+            }
+        }
+        Ok(())
     }
 
     fn keys_of_entry(&self, handle: &GroupHandle, session: &Session) -> Step<tokenim_identity::EpochKey, V> {
@@ -233,11 +253,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         let key = key(&[handle.as_bytes(), entry.as_bytes()]);
         let Some(envelope) = self.tx.get(Table::Commit, &key)? else {
-            let row = MailboxRow {
-                handle: *handle,
-                what: Use::Commit,
-            };
-            self.tx.put_object(Table::Mailbox, child.tag.as_bytes(), &row)?;
             let kept_until = recorded
                 .place
                 .time

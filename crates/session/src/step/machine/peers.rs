@@ -32,7 +32,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let kept = self.peer(&identity)?;
         let newer = kept.as_ref().is_none_or(|kept| kept.height <= height);
         if !newer {
-            return Ok(());
+            // An older answer than the one before: whoever still needs a newer one asks again.
+            self.lookup_failed(identity)?;
+            return self.progress_all();
         }
         let changed = kept.as_ref().is_none_or(|kept| kept.state != state);
         let peer = Peer {
@@ -65,6 +67,16 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             if concerned || waits || undecided {
                 self.check_liveness(&handle, &mut session)?;
                 self.save(&handle, &session)?;
+                self.progress(&handle)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with every session that waits for something.
+    fn progress_all(&mut self) -> Step<(), V> {
+        for (handle, session) in query::sessions(&self.tx)? {
+            if session.standing == Standing::Active {
                 self.progress(&handle)?;
             }
         }
