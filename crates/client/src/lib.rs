@@ -12,6 +12,17 @@ pub mod step;
 #[cfg(feature = "native")]
 mod native;
 
+/// Conversations: of two people or of groups, on all their devices, in an order that the ledger decides.
+#[cfg(feature = "native")]
+pub mod chat {
+    pub use crate::native::chat::{Chat, ChatError, ChatEvent, ChatEvents, ChatStatus, Running};
+    pub use tokenim_session::SessionSuite;
+    pub use tokenim_session::conversation::{Content, OrderKey, Role, content};
+    pub use tokenim_session::step::{
+        Action, Change, ConversationId, Event, Info, Mark, Member, Message, SESSION_KIND, Standing,
+    };
+}
+
 #[cfg(feature = "native")]
 pub use native::{
     Client, ClientError, DeviceReport, Event, Follow, Maintained, Misbehaviour, NETWORK_FILE, Network, NodeReport,

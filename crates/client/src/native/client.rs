@@ -16,6 +16,7 @@ use tokenim_ledger::{IdentityUpdate, NetworkConfig};
 use tokenim_mailbox::{Descriptor, swarm};
 use tokenim_wire::{BoundedBytes, EnvelopeId, Object};
 
+use super::chat::Hub;
 use super::contact_keys::Fetched;
 use super::folder::{self, NETWORK_FILE};
 use super::store::LocalStore;
@@ -74,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) fetched: Mutex<Fetched>,
     /// Senders whose other view of the ledger was told of.
     pub(crate) other_views: Mutex<HashSet<IdentityId>>,
+    pub(crate) chat: Hub,
 }
 
 /// What an identity is before a device is added here.
@@ -256,6 +258,7 @@ impl Client {
                 sending: Mutex::default(),
                 fetched: Mutex::default(),
                 other_views: Mutex::default(),
+                chat: Hub::default(),
             }),
         }
     }

@@ -9,8 +9,8 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokenim_envelope::{EnvelopeSecretKey, Suite};
 use tokenim_identity::{DeviceId, DeviceKeys, EnvelopeKey, IdentityId};
 use tokenim_mailbox::{
-    ContactKeys, ContactStock, Descriptor, MailboxTag, Postage, PostageBits, PublishRequest, Quorum, SignedContactKeys,
-    find_postage, swarm,
+    ContactKeys, ContactStock, Descriptor, KeyPackage, MailboxTag, Postage, PostageBits, PublishRequest, Quorum,
+    SignedContactKeys, find_postage, swarm,
 };
 use tokenim_rpc::{PublishContact, Request};
 use tokenim_wire::limits::REQUEST_LIFETIME_SECONDS_MAX;
@@ -137,6 +137,25 @@ impl Client {
         })
     }
 
+    /// Keeps the key packages that are published from now on, and has them published.
+    pub(crate) async fn keep_packages(&self, packages: &[KeyPackage]) -> Result<(), ClientError> {
+        let packages = packages.to_vec();
+        self.shared
+            .store
+            .write(move |view| Ok(((), contact_key::keep_packages(view, packages)?)))
+            .await
+    }
+
+    /// Whether a write quorum has what is to be published.
+    pub(crate) fn is_published(&self) -> Result<bool, ClientError> {
+        let epoch = self.shared.network.nodes().epoch();
+        let due = self
+            .shared
+            .store
+            .read(|view| contact_key::due(view, epoch, now().to_seconds()))?;
+        Ok(due == Due::Nothing)
+    }
+
     /// Publishes a contact key to every node of the inbox; it counts once a write quorum has taken it.
     async fn publish(&self, key: &OwnContactKey) -> Result<(), ClientError> {
         let keys = self.keys()?;
@@ -144,7 +163,8 @@ impl Client {
         let descriptor = self.inbox()?;
         let tag = descriptor.tag();
         let nodes = network.nodes();
-        let stock = ContactStock::new(key.keys.clone(), Vec::new())
+        let packages = self.shared.store.read(|view| contact_key::packages(view))?;
+        let stock = ContactStock::new(key.keys.clone(), packages)
             .map_err(|_| ClientError::Store("a contact stock is too long".to_owned()))?;
         let digest = stock.digest()?;
         let calls = swarm(&nodes, &tag).into_iter().map(|member| {

@@ -10,6 +10,8 @@ use tokenim_rpc::RpcError;
 use tokenim_transport::TransportError;
 use tokenim_wire::{DecodeError, EncodeError};
 
+use super::chat::ChatError;
+
 /// Why an operation of the client failed: in one line, what was wrong and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,6 +51,12 @@ pub enum ClientError {
     /// The recovery keys are too few, or others.
     #[error("the identity can't be recovered: {0}")]
     Recovery(#[from] RecoveryError),
+    /// A conversation does not do what was asked.
+    #[error("{0}")]
+    Chat(#[from] ChatError),
+    /// The state of a conversation is at fault.
+    #[error("a conversation failed ({0}): nothing was changed; start another one if it persists")]
+    Session(String),
     /// The contact keys of this device can't be made.
     #[error("the contact key can't be made: {0}")]
     Contact(#[from] ContactError),

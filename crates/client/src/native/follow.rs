@@ -182,7 +182,7 @@ impl Following {
         let mut pause = PAUSE;
         loop {
             let wait_ms = if walk.is_complete() { WAIT_MS } else { 0 };
-            let outcome = client.read_page(&node, self.tag, &mut walk, wait_ms).await?;
+            let outcome = client.read_page(&node, &mut walk, wait_ms).await?;
             let copies = match outcome {
                 Ok(copies) => copies,
                 Err(trouble) => {

@@ -1,5 +1,6 @@
 //! The host of the step core on this machine: QUIC to the nodes, a redb file for the state.
 
+pub(crate) mod chat;
 mod client;
 mod contact_keys;
 mod contacts;
@@ -10,6 +11,7 @@ mod groups;
 mod links;
 mod network;
 mod proofs;
+mod put;
 mod receive;
 mod records;
 mod rehearsal;

@@ -91,7 +91,7 @@ impl Client {
         }
     }
 
-    fn kept_proof(&self, envelope: &EnvelopeId) -> Result<Option<AcceptanceProof>, ClientError> {
+    pub(crate) fn kept_proof(&self, envelope: &EnvelopeId) -> Result<Option<AcceptanceProof>, ClientError> {
         let kept = self.shared.store.read(|view| {
             view.get(Table::Proof, envelope.as_bytes())
                 .map_err(state::StateError::Store)

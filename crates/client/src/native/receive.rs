@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokenim_envelope::{EnvelopeSecretKey, OpenError, Opened, Opener, open};
-use tokenim_identity::{DeviceId, IdentityId, IdentityState, NodeKey};
-use tokenim_mailbox::{MailboxTag, NodeSet, ReadRequest};
+use tokenim_identity::{DeviceId, IdentityId, IdentityState, MailboxSigningKey, NodeKey};
+use tokenim_mailbox::{Descriptor, MailboxTag, NodeSet, ReadRequest};
 use tokenim_rpc::{AcceptanceOf, AnswerError, ErrorCode, Read, Request};
 use tokenim_wire::limits::REQUEST_LIFETIME_SECONDS_MAX;
 use tokenim_wire::{EnvelopeId, Height, SetEpoch, UnixMillis};
@@ -211,7 +211,7 @@ impl Client {
             Err(error) => return (node, LogWalk::new(node, tag, None), all, Err(error)),
         };
         let outcome = loop {
-            match self.read_page(&node, tag, &mut walk, 0).await {
+            match self.read_page(&node, &mut walk, 0).await {
                 Err(error) => break Err(error),
                 Ok(Err(trouble)) => break Ok(Err(trouble)),
                 Ok(Ok(copies)) => {
@@ -236,28 +236,40 @@ impl Client {
         Ok(LogWalk::new(*node, tag, kept))
     }
 
-    /// Asks a node for the next page of a walk, and checks it.
+    /// Asks a node for the next page of a walk through this device's inbox, and checks it.
     pub(crate) async fn read_page(
         &self,
         node: &NodeKey,
-        tag: MailboxTag,
         walk: &mut LogWalk,
         wait_ms: u32,
     ) -> Result<Result<Vec<EnvelopeCopy>, Trouble>, ClientError> {
+        let (inbox, key) = (self.inbox()?, &self.keys()?.secrets.inbox);
+        let read = self.read_page_of(&inbox, key, node, walk, wait_ms).await?;
+        Ok(read.map(|(copies, _)| copies))
+    }
+
+    /// Asks a node for the next page of a walk through a mailbox, and checks it; with the height that the node had seen.
+    pub(crate) async fn read_page_of(
+        &self,
+        mailbox: &Descriptor,
+        key: &MailboxSigningKey,
+        node: &NodeKey,
+        walk: &mut LogWalk,
+        wait_ms: u32,
+    ) -> Result<Result<(Vec<EnvelopeCopy>, Height), Trouble>, ClientError> {
         let network = &self.shared.network;
-        let keys = self.keys()?;
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|_| ClientError::Random)?;
         let request = ReadRequest {
             node: *node,
-            tag,
+            tag: mailbox.tag(),
             from: walk.from(),
             expiry: now().to_seconds().saturating_add(REQUEST_LIFETIME_SECONDS_MAX / 2),
             nonce,
         };
-        let signature = keys.secrets.inbox.sign(network.id(), &request)?;
+        let signature = key.sign(network.id(), &request)?;
         let request = Request::Read(Box::new(Read {
-            descriptor: self.inbox()?,
+            descriptor: *mailbox,
             request,
             signature,
             wait_ms,
@@ -276,11 +288,12 @@ impl Client {
                 Err(_) => return caught(Fault::WrongAnswer),
             },
         };
-        let epoch: SetEpoch = page.head.body.position.set_epoch;
+        let position = page.head.body.position;
+        let epoch: SetEpoch = position.set_epoch;
         match walk.page(network.id(), &nonce, page) {
             Err(fault) => caught(fault),
             Ok(_) if epoch > network.nodes().epoch() => Ok(Err(Trouble::OtherSet)),
-            Ok(copies) => Ok(Ok(copies)),
+            Ok(copies) => Ok(Ok((copies, position.height))),
         }
     }
 

@@ -1,23 +1,21 @@
 //! Sending: seal once per device, keep, put on the swarm, collect receipts, hand them over.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use tokenim_envelope::{Content, ContentKind, MessageId, Recipient, SealError, Sender, seal};
-use tokenim_identity::{DeviceEntry, DeviceId, IdentityId, IdentityState, NodeKey};
-use tokenim_mailbox::{Descriptor, Postage, QuorumReceipt, WriteAuthority, WriteRequest};
-use tokenim_rpc::{AnswerError, Put, Request};
-use tokenim_wire::limits::{ENVELOPE_LIFETIME_SECONDS_MAX, MESSAGE_BODY_BYTES_MAX, REQUEST_LIFETIME_SECONDS_MAX};
+use tokenim_identity::{DeviceEntry, DeviceId, IdentityId, IdentityState};
+use tokenim_mailbox::{Descriptor, QuorumReceipt};
+use tokenim_rpc::{AnswerError, Request};
+use tokenim_wire::limits::{ENVELOPE_LIFETIME_SECONDS_MAX, MESSAGE_BODY_BYTES_MAX};
 use tokenim_wire::{BoundedBytes, EnvelopeId, UnixMillis, UnixSeconds};
-use tokio::task::JoinSet;
 
-use super::client::{Claim, Shared, os_rng};
-use super::links::CallError;
+use super::client::{Claim, os_rng};
 use super::network::CALL_TIMEOUT;
+use super::put::{Authority, Failure, Put, Short};
 use super::{Client, ClientError, contact_keys, now, vault};
 use crate::step::contact::Relation;
-use crate::step::{Anchoring, Delivery, DeviceDelivery, Fault, OutboxMessage, Progress, PutAnswer, Table, View, state};
+use crate::step::{Anchoring, DeviceDelivery, Fault, OutboxMessage, Table, View, state};
 
 /// How a message is sent.
 #[derive(Debug, Clone)]
@@ -72,24 +70,6 @@ pub struct SendReport {
     pub created: UnixMillis,
     /// How long it took from the call until the last device's quorum was complete.
     pub accepted_after: Duration,
-}
-
-/// Why one device's copy has no quorum.
-struct Short {
-    receipts: usize,
-    wanted: usize,
-    last: String,
-}
-
-enum Failure {
-    Short(Short),
-    Client(ClientError),
-}
-
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        Self::Client(error)
-    }
 }
 
 impl Client {
@@ -354,69 +334,15 @@ impl Client {
             .try_into()
             .map_err(|_| ClientError::Store("a sealed envelope is too long".to_owned()))?;
         let tag = delivery.mailbox.tag();
-        let put = Arc::new(PutJob {
+        let postage = contact_keys::postage(&tag, &delivery.envelope, delivery.postage).await;
+        let put = Put {
             mailbox: delivery.mailbox,
+            authority: Authority::Postage(postage),
             envelope: delivery.envelope,
-            postage: contact_keys::postage(&tag, &delivery.envelope, delivery.postage).await,
             expiry,
             sealed,
-        });
-        let deadline = tokio::time::Instant::now() + patience;
-        let mut last = "no answer in time".to_owned();
-        let mut sets = 0_u32;
-        let network = *shared.network.id();
-        let mut nodes = shared.network.nodes();
-        'sets: loop {
-            let mut steps = Delivery::new(network, Arc::clone(&nodes), tag, delivery.envelope, expiry);
-            let mut asked: JoinSet<(NodeKey, PutAnswer, Option<String>)> = JoinSet::new();
-            loop {
-                for node in steps.ask(now()) {
-                    let (shared, put) = (Arc::clone(shared), Arc::clone(&put));
-                    asked.spawn(async move { put.on(&shared, node).await });
-                }
-                match steps.progress() {
-                    Progress::Accepted(receipt) => {
-                        // The other nodes of the swarm get their copy too, as far as they are there.
-                        asked.detach_all();
-                        return Ok(receipt);
-                    }
-                    Progress::Failed { receipts, wanted } => {
-                        if steps.other_set() && sets < 3 {
-                            sets = sets.saturating_add(1);
-                            let newer = shared.network.refresh_nodes().await?;
-                            if newer.epoch() != nodes.epoch() {
-                                nodes = newer;
-                                continue 'sets;
-                            }
-                        }
-                        return Err(Failure::Short(Short { receipts, wanted, last }));
-                    }
-                    Progress::Pending { .. } => {}
-                }
-                let wake = steps.wake().map_or(Duration::from_secs(3_600), |wake| {
-                    Duration::from_millis(wake.get().saturating_sub(now().get()))
-                });
-                tokio::select! {
-                    Some(Ok((node, answer, why))) = asked.join_next() => {
-                        last = why.unwrap_or(last);
-                        if let Err(fault) = steps.answer(&node, answer, now()) {
-                            last = fault.to_string();
-                            shared.network.caught(&node, fault);
-                        }
-                    }
-                    () = tokio::time::sleep(wake) => {}
-                    () = tokio::time::sleep_until(deadline) => {
-                        let (receipts, wanted) = match steps.progress() {
-                            Progress::Pending { receipts, wanted } | Progress::Failed { receipts, wanted } => {
-                                (receipts, wanted)
-                            }
-                            Progress::Accepted(receipt) => return Ok(receipt),
-                        };
-                        return Err(Failure::Short(Short { receipts, wanted, last }));
-                    }
-                }
-            }
-        }
+        };
+        self.put(put, patience).await
     }
 
     /// Hands a quorum receipt to two nodes for anchoring; whether two took it.
@@ -447,52 +373,6 @@ impl Client {
                 }
             }
         }
-    }
-}
-
-struct PutJob {
-    mailbox: Descriptor,
-    envelope: EnvelopeId,
-    postage: Postage,
-    expiry: UnixSeconds,
-    sealed: BoundedBytes<{ tokenim_wire::limits::ENVELOPE_BYTES_MAX }>,
-}
-
-impl PutJob {
-    async fn on(&self, shared: &Shared, node: NodeKey) -> (NodeKey, PutAnswer, Option<String>) {
-        let mut nonce = [0; 16];
-        if getrandom::fill(&mut nonce).is_err() {
-            return (node, PutAnswer::Unreachable, Some("no random numbers".to_owned()));
-        }
-        let request = Request::Put(Box::new(Put {
-            descriptor: self.mailbox,
-            request: WriteRequest {
-                node,
-                tag: self.mailbox.tag(),
-                envelope: self.envelope,
-                envelope_expiry: self.expiry,
-                expiry: now().to_seconds().saturating_add(REQUEST_LIFETIME_SECONDS_MAX / 2),
-                nonce,
-            },
-            authority: WriteAuthority::Postage(self.postage),
-            envelope: self.sealed.clone(),
-        }));
-        let (answer, why) = match shared.network.links.call(&node, &request, CALL_TIMEOUT).await {
-            Err(CallError::Undecodable) => {
-                shared.network.caught(&node, Fault::Undecodable);
-                (PutAnswer::Refused, Some(Fault::Undecodable.to_string()))
-            }
-            Err(error) => (PutAnswer::Unreachable, Some(error.to_string())),
-            Ok(response) => match response.into_put() {
-                Ok(receipt) => (PutAnswer::Receipt(Box::new(receipt)), None),
-                Err(AnswerError::Refused(error)) => (PutAnswer::from(&error), Some(error.to_string())),
-                Err(_) => {
-                    shared.network.caught(&node, Fault::WrongAnswer);
-                    (PutAnswer::Refused, Some(Fault::WrongAnswer.to_string()))
-                }
-            },
-        };
-        (node, answer, why)
     }
 }
 

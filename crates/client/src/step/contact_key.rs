@@ -3,9 +3,12 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use serde::{Deserialize, Serialize};
-use tokenim_mailbox::SignedContactKeys;
-use tokenim_wire::limits::{CLOCK_SKEW_SECONDS_MAX, CONTACT_KEYS_BYTES_MAX, ENVELOPE_LIFETIME_SECONDS_MAX};
-use tokenim_wire::{BoundedBytes, Object, SetEpoch, UnixSeconds};
+use tokenim_mailbox::{KeyPackage, SignedContactKeys};
+use tokenim_wire::limits::{
+    CLOCK_SKEW_SECONDS_MAX, CONTACT_KEYS_BYTES_MAX, CONTACT_STOCK_BYTES_MAX, ENVELOPE_LIFETIME_SECONDS_MAX,
+    KEY_PACKAGES_MAX,
+};
+use tokenim_wire::{BoundedBytes, BoundedVec, Object, SetEpoch, UnixSeconds};
 
 use super::state::{StateError, Step, object, put};
 use super::{Batch, Table, View};
@@ -86,7 +89,9 @@ pub fn due<V: View>(view: &V, epoch: SetEpoch, now: UnixSeconds) -> Step<Due, V>
     let Some(newest) = own(view)?.pop() else {
         return Ok(Due::New(1));
     };
-    if newest.keys.keys.created.saturating_add(ROTATION_SECONDS) <= now {
+    let packages = object::<OwnPackages, V>(view, Table::Meta, PACKAGES)?;
+    let other_packages = packages.is_some_and(|packages| packages.number > newest.number());
+    if other_packages || newest.keys.keys.created.saturating_add(ROTATION_SECONDS) <= now {
         return Ok(Due::New(newest.number().saturating_add(1)));
     }
     let fresh = newest
@@ -123,6 +128,51 @@ pub fn published<V: View>(view: &V, number: u64, epoch: SetEpoch, now: UnixSecon
         key.published = Some((now, epoch));
         put(&mut batch, Table::ContactKey, &row, &key)?;
     }
+    Ok(batch)
+}
+
+/// The key packages that are published with a contact key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct OwnPackages {
+    /// The number of the first contact key that they are published with: nodes take other packages only with a new one.
+    number: u64,
+    packages: BoundedVec<KeyPackage, KEY_PACKAGES_MAX>,
+}
+
+impl Object for OwnPackages {
+    const NAME: &'static str = "client key packages";
+    const VERSION: u8 = 1;
+    const BYTES_MAX: usize = CONTACT_STOCK_BYTES_MAX;
+}
+
+/// Where they are kept, in [`Table::Meta`].
+const PACKAGES: &[u8] = b"key packages";
+
+/// The key packages that are published with the newest contact key; none at first.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn packages<V: View>(view: &V) -> Step<Vec<KeyPackage>, V> {
+    let kept = object::<OwnPackages, V>(view, Table::Meta, PACKAGES)?;
+    Ok(kept.map(|kept| kept.packages.into_inner()).unwrap_or_default())
+}
+
+/// Keeps other key packages, for which a new contact key is due. Nothing changes if they are kept already.
+///
+/// # Errors
+/// The store's, a damaged value, or [`StateError::Damaged`] for more than [`KEY_PACKAGES_MAX`] of them.
+pub fn keep_packages<V: View>(view: &V, packages: Vec<KeyPackage>) -> Step<Batch, V> {
+    let mut batch = Batch::new();
+    let packages = packages.try_into().map_err(|_| StateError::Damaged(Table::Meta))?;
+    if object::<OwnPackages, V>(view, Table::Meta, PACKAGES)?.is_some_and(|kept| kept.packages == packages) {
+        return Ok(batch);
+    }
+    let newest = own(view)?.pop().map_or(0, |key| key.number());
+    let kept = OwnPackages {
+        number: newest.saturating_add(1),
+        packages,
+    };
+    put(&mut batch, Table::Meta, PACKAGES, &kept)?;
     Ok(batch)
 }
 

@@ -113,6 +113,12 @@ impl LogWalk {
         self.at.as_ref().map_or(0, |cursor| cursor.next)
     }
 
+    /// The kept position.
+    #[must_use]
+    pub const fn kept(&self) -> Option<&LogCursor> {
+        self.kept.as_ref()
+    }
+
     /// Whether the last page reached the head that the node signed with it.
     #[must_use]
     pub const fn is_complete(&self) -> bool {

@@ -46,11 +46,13 @@ pub enum Table {
     Notice,
     /// Number, `u64` big-endian → [`OwnContactKey`](super::contact_key::OwnContactKey).
     ContactKey,
+    /// Number of a table of the session ‖ its key → its value, sealed by the host; 255 ‖ envelope → quorum receipt, sealed.
+    Session,
 }
 
 impl Table {
     /// Every table, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Meta,
         Self::Outbox,
         Self::Open,
@@ -67,6 +69,7 @@ impl Table {
         Self::Contact,
         Self::Notice,
         Self::ContactKey,
+        Self::Session,
     ];
 
     /// The table's name, stable across versions.
@@ -89,6 +92,7 @@ impl Table {
             Self::Contact => "contact",
             Self::Notice => "notice",
             Self::ContactKey => "contact-key",
+            Self::Session => "session",
         }
     }
 }

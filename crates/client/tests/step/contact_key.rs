@@ -4,7 +4,7 @@ use tokenim_client::step::contact_key::{
     self, Due, LIFETIME_SECONDS, OwnContactKey, REPUBLISH_SECONDS, ROTATION_SECONDS,
 };
 use tokenim_identity::{EnvelopeKey, Signature};
-use tokenim_mailbox::{ContactKeys, PostageBits, SignedContactKeys};
+use tokenim_mailbox::{ContactKeys, KeyPackage, PostageBits, SignedContactKeys};
 use tokenim_wire::limits::ENVELOPE_LIFETIME_SECONDS_MAX;
 use tokenim_wire::{SetEpoch, UnixSeconds};
 
@@ -89,4 +89,30 @@ fn a_key_is_forgotten_when_no_accepted_envelope_can_need_it_and_not_before() {
         .map(OwnContactKey::number)
         .collect();
     assert_eq!(left, [2]);
+}
+
+#[test]
+fn other_packages_need_another_key_once() {
+    let mut store = Store::default();
+    let now = NOW.to_seconds();
+    let epoch = SetEpoch::new(3);
+    let packages = |byte: u8| vec![KeyPackage::try_from([byte; 9].as_slice()).unwrap()];
+    assert!(contact_key::packages(&store).unwrap().is_empty());
+    let first = key(1, now);
+    keep(&mut store, &first);
+    let batch = contact_key::published(&store, 1, epoch, now).unwrap();
+    store.apply(&batch);
+    let batch = contact_key::keep_packages(&store, packages(1)).unwrap();
+    store.apply(&batch);
+    assert_eq!(contact_key::packages(&store).unwrap(), packages(1));
+    assert_eq!(contact_key::due(&store, epoch, now).unwrap(), Due::New(2));
+    keep(&mut store, &key(2, now));
+    let batch = contact_key::published(&store, 2, epoch, now).unwrap();
+    store.apply(&batch);
+    assert_eq!(contact_key::due(&store, epoch, now).unwrap(), Due::Nothing);
+    // The same again changes nothing.
+    assert!(contact_key::keep_packages(&store, packages(1)).unwrap().is_empty());
+    let batch = contact_key::keep_packages(&store, packages(2)).unwrap();
+    store.apply(&batch);
+    assert_eq!(contact_key::due(&store, epoch, now).unwrap(), Due::New(3));
 }

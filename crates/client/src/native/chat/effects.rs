@@ -1,0 +1,305 @@
+//! Carrying out what the machine asks for, until it is done.
+
+use std::time::Duration;
+
+use tokenim_envelope::{Content, MessageId, Recipient, SealedEnvelope, Sender, seal};
+use tokenim_identity::{DeviceId, IdentityId, IdentityState, MailboxSigningKey};
+use tokenim_mailbox::{Descriptor, KeyPackage, Quorum, swarm};
+use tokenim_rpc::Request;
+use tokenim_session::SessionSuite;
+use tokenim_session::step::{Answer, Effect, EffectId, Input, SESSION_KIND};
+use tokenim_wire::limits::ENVELOPE_LIFETIME_SECONDS_MAX;
+use tokenim_wire::{BoundedBytes, NetworkId, Object as _};
+
+use super::super::client::os_rng;
+use super::super::network::CALL_TIMEOUT;
+use super::super::put::{Authority, Failure, Put};
+use super::super::{Client, ClientError, contact_keys, now};
+use super::tables;
+use crate::step::{Batch, state};
+
+/// First pause before an effect is tried again; it doubles each time.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Longest such pause.
+const PAUSE_MAX: Duration = Duration::from_secs(8);
+/// How long an envelope is tried before the node set is looked at anew.
+const PUT_PATIENCE: Duration = Duration::from_secs(20);
+/// How old the proof of an identity may be that is sealed to.
+const MAX_AGE: Duration = Duration::from_secs(30);
+/// Seconds for which nodes keep what is sealed to a device: 14 days.
+const SEALED_SECONDS: u64 = 14 * 24 * 3_600;
+/// Times that a device's nodes are asked for a key package.
+const PACKAGE_ROUNDS: usize = 3;
+
+/// Why there is no answer.
+enum Trouble {
+    /// Another time may do better.
+    Later(String),
+    /// This machine failed.
+    Local(ClientError),
+}
+
+impl From<ClientError> for Trouble {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Damaged { .. }
+            | ClientError::DiskFull(_)
+            | ClientError::Io { .. }
+            | ClientError::Store(_)
+            | ClientError::Random
+            | ClientError::Locked
+            | ClientError::Closed => Self::Local(error),
+            other => Self::Later(other.to_string()),
+        }
+    }
+}
+
+impl Client {
+    /// Carries an effect out and gives its answer to the machine. It goes on until it has one.
+    pub(super) async fn carry_out(&self, id: EffectId, effect: &Effect) -> Result<(), ClientError> {
+        let mut pause = PAUSE;
+        let answer = loop {
+            match self.attempt(effect).await {
+                Ok(answer) => break answer,
+                Err(Trouble::Local(error)) => return Err(error),
+                Err(Trouble::Later(why)) => tracing::debug!(?effect, why, "not done yet"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(PAUSE_MAX);
+        };
+        let mut also = Batch::new();
+        if let Answer::Stored(receipt) = &answer {
+            let (row, bytes) = (tables::receipt_row(&receipt.envelope), receipt.to_bytes()?);
+            tables::put(&mut also, &self.keys()?.secrets.vault, row, &bytes)
+                .map_err(|error| ClientError::Store(error.to_string()))?;
+        }
+        let stored = match &answer {
+            Answer::Stored(receipt) => Some(receipt.clone()),
+            _ => None,
+        };
+        if let Err(error) = self.step(Input::Done(id, answer), also).await? {
+            tracing::debug!(%error, "an answer is not taken");
+            tokio::time::sleep(PAUSE_MAX).await;
+        }
+        if let Some(receipt) = stored {
+            // So that a proof is there when it is asked for; who asks and finds none hands the receipt over again.
+            self.hand_over(&receipt, 0).await;
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, effect: &Effect) -> Result<Answer, Trouble> {
+        match effect {
+            Effect::Put {
+                descriptor,
+                write_key,
+                envelope,
+            } => self.put_sealed(*descriptor, write_key, envelope).await,
+            Effect::Ledger(update) => match self.shared.network.submit_group((**update).clone()).await {
+                Ok(()) => Ok(Answer::Included),
+                Err(error @ (ClientError::Refused { .. } | ClientError::Rejected(_))) => {
+                    tracing::debug!(%error, "the ledger does not take an entry");
+                    Ok(Answer::Failed)
+                }
+                Err(error) => Err(error.into()),
+            },
+            Effect::Seal { to, device, id, body } => self.seal_to(to, device, *id, body).await,
+            Effect::FetchPackage {
+                identity,
+                device,
+                suite,
+            } => self.fetch_package(identity, device, *suite).await,
+            Effect::Lookup { identity } => self.look_up(identity).await,
+            Effect::Publish { packages } => match self.publish_packages(packages).await? {
+                true => Ok(Answer::Published),
+                false => Err(Trouble::Later("too few nodes took the key packages".to_owned())),
+            },
+            _ => Err(Trouble::Later("this version can't do it".to_owned())),
+        }
+    }
+
+    async fn put_sealed(
+        &self,
+        mailbox: Descriptor,
+        write_key: &MailboxSigningKey,
+        envelope: &SealedEnvelope,
+    ) -> Result<Answer, Trouble> {
+        if envelope.expiry() <= now().to_seconds() {
+            return Ok(Answer::Failed);
+        }
+        let put = Put {
+            mailbox,
+            authority: Authority::Key(write_key.clone()),
+            envelope: envelope.id(),
+            expiry: envelope.expiry(),
+            sealed: bounded(envelope.as_bytes())?,
+        };
+        self.put_until(put)
+            .await
+            .map(|receipt| Answer::Stored(Box::new(receipt)))
+    }
+
+    async fn put_until(&self, put: Put) -> Result<tokenim_mailbox::QuorumReceipt, Trouble> {
+        self.put(put, PUT_PATIENCE).await.map_err(|failure| match failure {
+            Failure::Client(error) => error.into(),
+            Failure::Short(short) => Trouble::Later(format!(
+                "{} of {} receipts: {}",
+                short.receipts, short.wanted, short.last
+            )),
+        })
+    }
+
+    /// Seals a message to one device, and has it accepted.
+    async fn seal_to(&self, to: &IdentityId, device: &DeviceId, id: MessageId, body: &[u8]) -> Result<Answer, Trouble> {
+        let Some(found) = self.device_of(to, device).await? else {
+            return Ok(Answer::Failed);
+        };
+        let (state, keys) = (found, self.keys()?);
+        let Some(entry) = state.device(device) else {
+            return Ok(Answer::Failed);
+        };
+        let pinned = self
+            .shared
+            .store
+            .read(|view| state::pin(view, to))?
+            .and_then(|pin| pin.suite);
+        if Some(entry.keys.envelope.suite()) < pinned {
+            tracing::warn!(%to, "a device asks for weaker encryption than was seen before: nothing is sent to it");
+            return Ok(Answer::Failed);
+        }
+        let contact = self.first_contact(to, &entry.keys).await;
+        let lifetime = SEALED_SECONDS.min(ENVELOPE_LIFETIME_SECONDS_MAX);
+        let sealed = seal(
+            self.shared.network.id(),
+            &Sender {
+                identity: self.shared.identity,
+                device: self.shared.device,
+                key: &keys.secrets.signing,
+            },
+            &Recipient {
+                identity: *to,
+                device: *device,
+                key: contact.envelope,
+            },
+            id,
+            now().to_seconds().saturating_add(lifetime),
+            self.checkpoint(),
+            &Content {
+                kind: SESSION_KIND,
+                body: body.to_vec(),
+            },
+            &mut os_rng(),
+        )
+        .map_err(ClientError::from)?;
+        let mailbox = Descriptor::inbox(&entry.keys);
+        let postage = contact_keys::postage(&mailbox.tag(), &sealed.id(), contact.postage).await;
+        let put = Put {
+            mailbox,
+            authority: Authority::Postage(postage),
+            envelope: sealed.id(),
+            expiry: sealed.expiry(),
+            sealed: bounded(sealed.as_bytes())?,
+        };
+        let outcome = self.put_until(put).await;
+        if outcome.is_err() {
+            // It may ask for more postage now.
+            self.forget_contact(device);
+        }
+        outcome.map(|_| Answer::Sealed)
+    }
+
+    /// The state of an identity, if it has this device and has not revoked it.
+    async fn device_of(&self, identity: &IdentityId, device: &DeviceId) -> Result<Option<IdentityState>, Trouble> {
+        match self.lookup(identity, MAX_AGE).await {
+            Ok(state) => {
+                Ok(Some(state).filter(|state| state.device(device).is_some_and(|entry| entry.revoked.is_none())))
+            }
+            Err(ClientError::UnknownIdentity(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes a key package of a suite from the nodes of a device's inbox.
+    async fn fetch_package(
+        &self,
+        identity: &IdentityId,
+        device: &DeviceId,
+        suite: SessionSuite,
+    ) -> Result<Answer, Trouble> {
+        let Some(state) = self.device_of(identity, device).await? else {
+            return Ok(Answer::Package(None));
+        };
+        let Some(entry) = state.device(device) else {
+            return Ok(Answer::Package(None));
+        };
+        let network = &self.shared.network;
+        let tag = Descriptor::inbox(&entry.keys).tag();
+        let nodes = network.nodes();
+        let mut keepers: Vec<_> = swarm(&nodes, &tag).into_iter().map(|member| member.key).collect();
+        // Another one first each time, so that no node learns of all that is fetched.
+        let turn = network.order();
+        keepers.sort_by_key(|key| turn.iter().position(|node| node == key));
+        let request = Request::FetchContact { tag };
+        let mut answered = 0_usize;
+        for _ in 0..PACKAGE_ROUNDS {
+            let mut other_suite = false;
+            answered = 0;
+            for node in &keepers {
+                let Ok(response) = network.links.call(node, &request, CALL_TIMEOUT).await else {
+                    continue;
+                };
+                let Ok(fetched) = response.into_fetched_contact() else {
+                    continue;
+                };
+                answered = answered.saturating_add(1);
+                let Some(fetched) = fetched else { continue };
+                let time = now().to_seconds();
+                let ours = fetched.keys.verify(network.id(), identity, &entry.keys, time).is_ok();
+                let Some(package) = fetched.package.filter(|_| ours) else {
+                    continue;
+                };
+                if is_of(network.id(), &package, suite) {
+                    return Ok(Answer::Package(Some(package)));
+                }
+                other_suite = true;
+            }
+            if !other_suite {
+                break;
+            }
+        }
+        if answered >= usize::from(Quorum::for_nodes(nodes.len()).read) {
+            return Ok(Answer::Package(None));
+        }
+        Err(Trouble::Later(
+            "too few nodes say whether there are key packages".to_owned(),
+        ))
+    }
+
+    async fn look_up(&self, identity: &IdentityId) -> Result<Answer, Trouble> {
+        let pin = self.shared.store.read(|view| state::pin(view, identity))?;
+        let found = self
+            .shared
+            .network
+            .lookup_after(identity, pin.as_ref(), MAX_AGE)
+            .await?;
+        let height = found.height;
+        let found = self.keep_pin(identity, found).await?;
+        Ok(Answer::Identity(found.state.map(Box::new), height))
+    }
+
+    /// Publishes key packages with the contact key; whether a write quorum has taken them.
+    async fn publish_packages(&self, packages: &[KeyPackage]) -> Result<bool, ClientError> {
+        self.keep_packages(packages).await?;
+        self.rotate_contact_key().await?;
+        self.is_published()
+    }
+}
+
+fn bounded<const N: usize>(bytes: &[u8]) -> Result<BoundedBytes<N>, Trouble> {
+    BoundedBytes::try_from(bytes).map_err(|_| Trouble::Local(ClientError::Store("an envelope is too long".to_owned())))
+}
+
+/// Whether a package is of a suite; what can't be read is of none.
+fn is_of(network: &NetworkId, package: &KeyPackage, suite: SessionSuite) -> bool {
+    tokenim_session::mls::read_key_package(network, package, now().to_seconds()).is_ok_and(|info| info.suite == suite)
+}

@@ -1,0 +1,542 @@
+//! Conversations: the host of the session's machine.
+
+mod effects;
+mod run;
+mod tables;
+mod watch;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokenim_envelope::MessageId;
+use tokenim_identity::IdentityId;
+use tokenim_ledger::AcceptanceProof;
+use tokenim_mailbox::QuorumReceipt;
+use tokenim_rpc::AcceptanceOf;
+use tokenim_session::conversation::{Content, OrderKey};
+use tokenim_session::step::{self as session, Change, ConversationId, Info, Input, Message};
+use tokenim_session::{Owner, SessionSuite};
+use tokenim_wire::Object;
+use tokio::sync::{Notify, broadcast, watch as watched};
+
+use super::client::os_rng;
+use super::receive::Received;
+use super::store::StoreError;
+use super::{Client, ClientError, now};
+use crate::step::contact::Notice;
+use crate::step::state::StateError;
+use crate::step::{Batch, Table, View};
+use tables::Tables;
+
+pub use run::Running;
+
+/// Events that wait for a reader before it is told that it missed some.
+const EVENTS_MAX: usize = 1_024;
+/// Messages read from the store at a time.
+const PAGE: usize = 512;
+/// How long a node is given to have a receipt anchored before others are asked to.
+const ANCHOR_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a conversation does not do what was asked. Nothing has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChatError {
+    /// There is no such conversation.
+    #[error("there is no such conversation here: list them for their names")]
+    Unknown,
+    /// This device is no member any more.
+    #[error("this device is not in the conversation any more: start another one")]
+    Left,
+    /// The owner's role does not allow it.
+    #[error("your role in the group does not allow this: ask one of its admins or owners")]
+    NotAllowed,
+    /// There is no room for more.
+    #[error("there is no room for more: {0}")]
+    Full(&'static str),
+    /// What is to be said is empty or too long.
+    #[error("what you say is empty or too long: at most 60 KiB at a time, and 128 bytes for a name")]
+    Content,
+    /// There is no such message in the conversation.
+    #[error("there is no such message in this conversation: list its messages for their ids")]
+    UnknownMessage,
+    /// No nodes keep the message yet, so that nothing can be proved of it.
+    #[error("the message is not kept by a quorum of nodes yet: try again in a few seconds")]
+    NotStored,
+}
+
+/// What happens in conversations.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ChatEvent {
+    /// Something in a conversation.
+    Session(session::Event),
+    /// A message that is of no conversation came into the contact inbox.
+    Inbox(Received),
+    /// Something changed about keys; see [`Client::told`].
+    Notice(u64, Notice),
+    /// So many events were not read in time. Nothing is lost by that: look at the conversations again.
+    Missed(u64),
+}
+
+/// How far the work for all conversations is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChatStatus {
+    /// What is to be done and is not done yet: envelopes, entries on the ledger, look-ups.
+    pub due: usize,
+    /// Whether enough nodes answer for the contact inbox to be complete.
+    pub reached: bool,
+    /// Whether everything that is looked at has answered at least once since [`Chat::run`], and nothing is due.
+    pub settled: bool,
+}
+
+/// The stream of events of [`Chat::events`].
+#[derive(Debug)]
+pub struct ChatEvents(broadcast::Receiver<ChatEvent>);
+
+impl ChatEvents {
+    /// The next event; `None` when the client is closed.
+    ///
+    /// Cancel-safe. A reader that is slower than what happens is told with [`ChatEvent::Missed`]; it holds nobody up.
+    pub async fn next(&mut self) -> Option<ChatEvent> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(ChatEvent::Missed(missed)),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+/// What the clones of a client share about conversations.
+pub(crate) struct Hub {
+    events: broadcast::Sender<ChatEvent>,
+    /// A step has changed something.
+    changed: Notify,
+    status: watched::Sender<ChatStatus>,
+    /// Steps that were made.
+    steps: AtomicU64,
+    running: Mutex<std::sync::Weak<run::Driver>>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            events: broadcast::Sender::new(EVENTS_MAX),
+            changed: Notify::new(),
+            status: watched::Sender::new(ChatStatus::default()),
+            steps: AtomicU64::new(0),
+            running: Mutex::default(),
+        }
+    }
+}
+
+/// The conversations of a client.
+///
+/// Everything that it is told to do is kept on disk before it returns, and carried out by [`Chat::run`], now or in a later
+/// run: so it can be used without a network, and a crash at any moment loses nothing. Clones share everything.
+///
+/// ```no_run
+/// # async fn example(client: tokenim_client::Client, ben: tokenim_client::IdentityId) -> Result<(), Box<dyn std::error::Error>> {
+/// use tokenim_client::chat::{ChatEvent, Content};
+///
+/// let chat = client.chat()?;
+/// let mut events = chat.events();
+/// let _running = chat.run()?;
+/// let conversation = chat.start(ben).await?;
+/// chat.send(conversation, Content::text("see you at eight")?).await?;
+/// while let Some(event) = events.next().await {
+///     println!("{event:?}");
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Chat {
+    client: Client,
+}
+
+type Stepped = Result<Vec<session::Event>, session::StepError<StoreError>>;
+
+impl Client {
+    /// The conversations.
+    ///
+    /// # Errors
+    /// [`ClientError::Locked`].
+    pub fn chat(&self) -> Result<Chat, ClientError> {
+        self.keys()?;
+        Ok(Chat { client: self.clone() })
+    }
+
+    fn owner(&self) -> Result<Owner, ClientError> {
+        Ok(Owner {
+            network: *self.shared.network.id(),
+            identity: self.shared.identity,
+            device: self.keys()?.secrets.signing.clone(),
+        })
+    }
+
+    /// Asks the machine something.
+    fn ask<T>(
+        &self,
+        ask: impl FnOnce(&Tables<'_, super::store::Reading>) -> Result<T, session::StepError<StoreError>>,
+    ) -> Result<T, ClientError> {
+        let vault = &self.keys()?.secrets.vault;
+        self.shared
+            .store
+            .read(|view| match ask(&Tables::new(view, vault)) {
+                Err(session::StepError::Store(error)) => Err(StateError::Store(error)),
+                other => Ok(other),
+            })?
+            .map_err(|error| self.words(error))
+    }
+
+    /// Makes a step, with other changes in the same transaction, and tells what came of it. Once begun it is not undone by
+    /// a caller that goes away.
+    async fn step(&self, input: Input, also: Batch) -> Result<Stepped, ClientError> {
+        let owner = self.owner()?;
+        let client = self.clone();
+        let step = async move {
+            let shared = Arc::clone(&client.shared);
+            let stepped = client
+                .shared
+                .store
+                .write(move |view| {
+                    let Some(keys) = &shared.keys else {
+                        return Err(StateError::Store(StoreError::Closed));
+                    };
+                    let vault = &keys.secrets.vault;
+                    let made = session::step(&Tables::new(view, vault), &owner, now(), &mut os_rng(), input);
+                    match made {
+                        Ok(outcome) => {
+                            let mut batch = also;
+                            tables::extend(&mut batch, vault, &outcome.batch).map_err(StateError::Store)?;
+                            Ok((Ok(outcome.events), batch))
+                        }
+                        Err(session::StepError::Store(error)) => Err(StateError::Store(error)),
+                        Err(error @ session::StepError::Refused(_)) => Ok((Err(error), also)),
+                        Err(error) => Ok((Err(error), Batch::new())),
+                    }
+                })
+                .await?;
+            if let Ok(events) = &stepped {
+                client.tell(events);
+            }
+            let hub = &client.shared.chat;
+            hub.status.send_modify(|status| {
+                hub.steps.fetch_add(1, Ordering::SeqCst);
+                status.settled = false;
+            });
+            hub.changed.notify_one();
+            Ok(stepped)
+        };
+        tokio::spawn(step).await.map_err(|_| ClientError::Closed)?
+    }
+
+    /// Makes a step that most often changes nothing, and writes nothing then.
+    async fn step_quietly(&self, input: Input) -> Result<Stepped, ClientError> {
+        let owner = self.owner()?;
+        let vault = &self.keys()?.secrets.vault;
+        let tried = self.shared.store.read(|view| {
+            let made = session::step(&Tables::new(view, vault), &owner, now(), &mut os_rng(), input.clone());
+            match made {
+                Err(session::StepError::Store(error)) => Err(StateError::Store(error)),
+                other => Ok(other),
+            }
+        })?;
+        match tried {
+            Ok(outcome) if outcome.batch.is_empty() => {
+                self.tell(&outcome.events);
+                Ok(Ok(outcome.events))
+            }
+            Ok(_) => self.step(input, Batch::new()).await,
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn tell(&self, events: &[session::Event]) {
+        for event in events {
+            // Nobody listening is no failure.
+            let _ = self.shared.chat.events.send(ChatEvent::Session(event.clone()));
+        }
+    }
+
+    /// What the owner is told when a step is not made.
+    fn words(&self, error: session::StepError<StoreError>) -> ClientError {
+        match error {
+            session::StepError::UnknownConversation => ChatError::Unknown.into(),
+            session::StepError::NotInConversation => ChatError::Left.into(),
+            session::StepError::NotAllowed => ChatError::NotAllowed.into(),
+            session::StepError::Full(what) => ChatError::Full(what).into(),
+            session::StepError::Content => ChatError::Content.into(),
+            session::StepError::Damaged(_) => self.shared.store.damaged(Table::Session),
+            session::StepError::Encode(error) => error.into(),
+            other => ClientError::Session(other.to_string()),
+        }
+    }
+}
+
+impl Chat {
+    /// The client whose conversations these are.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What happens from now on. It needs [`Chat::run`] to happen.
+    #[must_use]
+    pub fn events(&self) -> ChatEvents {
+        ChatEvents(self.client.shared.chat.events.subscribe())
+    }
+
+    /// How far the work is; see [`Chat::settle`].
+    #[must_use]
+    pub fn status(&self) -> ChatStatus {
+        *self.client.shared.chat.status.borrow()
+    }
+
+    /// Waits until everything that is known to be waiting on the nodes has been read and what is due is done, or the time is
+    /// up; whether it is so.
+    pub async fn settle(&self, patience: Duration) -> bool {
+        let mut status = self.client.shared.chat.status.subscribe();
+        let settled = status.wait_for(|status| status.settled);
+        tokio::time::timeout(patience, settled)
+            .await
+            .is_ok_and(|status| status.is_ok())
+    }
+
+    async fn told(&self, input: Input) -> Result<Vec<session::Event>, ClientError> {
+        let stepped = self.client.step(input, Batch::new()).await?;
+        stepped.map_err(|error| self.client.words(error))
+    }
+
+    /// Begins a conversation with somebody, or finds the one that there is.
+    ///
+    /// # Errors
+    /// [`ClientError::Chat`], [`ClientError::Blocked`], those of the local store.
+    pub async fn start(&self, with: IdentityId) -> Result<ConversationId, ClientError> {
+        use crate::step::contact::Relation;
+        if self
+            .client
+            .contact(&with)?
+            .is_some_and(|contact| contact.relation == Relation::Blocked)
+        {
+            return Err(ClientError::Blocked(with));
+        }
+        self.told(Input::StartDirect { with }).await?;
+        self.client.set_relation(&with, Relation::Allowed).await?;
+        Ok(ConversationId::between(&self.client.shared.identity, &with))
+    }
+
+    /// Makes a group. Without a suite it is the post-quantum one while the group is small enough for it.
+    ///
+    /// # Errors
+    /// [`ClientError::Chat`], those of the local store.
+    pub async fn create_group(
+        &self,
+        name: &str,
+        members: Vec<IdentityId>,
+        suite: Option<SessionSuite>,
+    ) -> Result<ConversationId, ClientError> {
+        let name = name.to_owned();
+        let events = self.told(Input::CreateGroup { name, members, suite }).await?;
+        let made = events.iter().find_map(|event| match event {
+            session::Event::Conversation(id) => Some(*id),
+            _ => None,
+        });
+        made.ok_or_else(|| ClientError::Session("a group was made without a name".to_owned()))
+    }
+
+    /// Changes a conversation: who is in it, its name, roles, how long messages stay. It takes effect when the ledger shows
+    /// it; of two changes at once, the later one is made anew on top of the first.
+    ///
+    /// # Errors
+    /// [`ClientError::Chat`], those of the local store.
+    pub async fn change(&self, conversation: ConversationId, change: Change) -> Result<(), ClientError> {
+        self.told(Input::Change { conversation, change }).await.map(|_| ())
+    }
+
+    /// Says something. It is kept and goes out as soon as it may.
+    ///
+    /// # Errors
+    /// [`ClientError::Chat`], those of the local store.
+    pub async fn send(&self, conversation: ConversationId, content: Content) -> Result<Option<MessageId>, ClientError> {
+        let events = self.told(Input::Send { conversation, content }).await?;
+        Ok(events.iter().find_map(|event| match event {
+            session::Event::Message(_, order) => Some(order.id),
+            session::Event::Mark(_, id, _) => Some(*id),
+            _ => None,
+        }))
+    }
+
+    /// Marks a conversation as read up to a message, and tells the others if the owner wants that.
+    ///
+    /// # Errors
+    /// [`ClientError::Chat`], those of the local store.
+    pub async fn mark_read(&self, conversation: ConversationId, up_to: OrderKey) -> Result<(), ClientError> {
+        self.told(Input::MarkRead { conversation, up_to }).await.map(|_| ())
+    }
+
+    /// Whether others are told what was delivered and read here. At first they are.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub async fn set_receipts(&self, receipts: bool) -> Result<(), ClientError> {
+        self.told(Input::Settings { receipts }).await.map(|_| ())
+    }
+
+    /// All conversations, in no particular order.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn conversations(&self) -> Result<Vec<Info>, ClientError> {
+        self.client.ask(|view| session::conversations(view))
+    }
+
+    /// One conversation.
+    ///
+    /// # Errors
+    /// [`ChatError::Unknown`], those of the local store.
+    pub fn conversation(&self, id: ConversationId) -> Result<Info, ClientError> {
+        let found = self.client.ask(|view| session::conversation(view, id))?;
+        found.ok_or(ClientError::Chat(ChatError::Unknown))
+    }
+
+    /// Up to `limit` messages of a conversation from a place on, in their order, which is the same for all members.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn messages(
+        &self,
+        conversation: ConversationId,
+        from: Option<OrderKey>,
+        limit: usize,
+    ) -> Result<Vec<Message>, ClientError> {
+        self.client
+            .ask(|view| session::messages(view, conversation, from, limit))
+    }
+
+    /// The newest messages of a conversation, at most `limit`, in their order; and whether there are older ones.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn newest(&self, conversation: ConversationId, limit: usize) -> Result<(Vec<Message>, bool), ClientError> {
+        let mut kept = std::collections::VecDeque::new();
+        let (mut from, mut more) = (None, false);
+        loop {
+            let page = self.messages(conversation, from, PAGE)?;
+            let whole = page.len() == PAGE;
+            // What is asked from is in the answer.
+            kept.extend(page.into_iter().filter(|message| Some(message.order) != from));
+            while kept.len() > limit {
+                kept.pop_front();
+                more = true;
+            }
+            let last = kept.back().map(|message| message.order);
+            if !whole || last == from {
+                return Ok((kept.into(), more));
+            }
+            from = last;
+        }
+    }
+
+    /// The proof that a message was accepted, waiting up to `wait` for it. Any member can have it: it shows which nodes
+    /// signed to keep the envelope, and says nothing of the conversation.
+    ///
+    /// # Errors
+    /// [`ChatError::UnknownMessage`], [`ChatError::NotStored`], [`ClientError::NotProgressing`]; `None` if the ledger does
+    /// not show it in time.
+    pub async fn proof_of(
+        &self,
+        conversation: ConversationId,
+        message: &OrderKey,
+        wait: Duration,
+    ) -> Result<Option<AcceptanceProof>, ClientError> {
+        let found = self.messages(conversation, Some(*message), 1)?.pop();
+        let found = found
+            .filter(|found| found.order == *message)
+            .ok_or(ChatError::UnknownMessage)?;
+        let (tag, envelope) = found.stored.ok_or(ChatError::NotStored)?;
+        let client = &self.client;
+        if let Some(proof) = client.kept_proof(&envelope)? {
+            return Ok(Some(proof));
+        }
+        let kept = client.ask(|view| {
+            view.row(&tables::receipt_row(&envelope))
+                .map_err(session::StepError::Store)
+        })?;
+        let receipt = kept.map(|bytes| QuorumReceipt::from_bytes(&bytes)).transpose()?;
+        let started = tokio::time::Instant::now();
+        let mut round = 0;
+        let proof = loop {
+            let left = wait.saturating_sub(started.elapsed()).min(ANCHOR_PATIENCE);
+            let of = match &receipt {
+                Some(receipt) => AcceptanceOf::Receipt(Box::new(receipt.clone())),
+                None => AcceptanceOf::Envelope { tag, envelope },
+            };
+            if let Some((proof, _)) = client.shared.network.acceptance_of(of, tag, envelope, left).await? {
+                break proof;
+            }
+            if started.elapsed() >= wait {
+                return Ok(None);
+            }
+            if let Some(receipt) = &receipt {
+                client.hand_over(receipt, round).await;
+                round = round.saturating_add(1);
+            }
+        };
+        let bytes = proof.to_bytes()?;
+        client
+            .shared
+            .store
+            .write(move |_| {
+                let mut batch = Batch::new();
+                batch.put(Table::Proof, envelope.as_bytes().as_slice(), bytes);
+                batch.delete(Table::Session, tables::receipt_row(&envelope));
+                Ok(((), batch))
+            })
+            .await?;
+        Ok(Some(proof))
+    }
+}
+
+/// Up to which message of the contact inbox the machine was given those that are for it, in [`Table::Meta`].
+const FED: &[u8] = b"session inbox";
+
+impl Client {
+    fn fed(&self) -> Result<u64, ClientError> {
+        self.shared.store.read(|view| {
+            let kept = view.get(Table::Meta, FED).map_err(StateError::Store)?;
+            Ok(kept
+                .and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok())
+                .map_or(0, u64::from_be_bytes))
+        })
+    }
+
+    /// Gives the machine what came for it in the contact inbox.
+    async fn feed(&self) -> Result<(), ClientError> {
+        let mut from = self.fed()?;
+        loop {
+            let page = self.messages(from, 64)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(());
+            };
+            let next = last.saturating_add(1);
+            for (number, message) in page {
+                if message.kind != session::SESSION_KIND.get() {
+                    continue;
+                }
+                let mut also = Batch::new();
+                also.put(Table::Meta, FED, number.saturating_add(1).to_be_bytes());
+                let input = Input::Sealed {
+                    sender: message.sender,
+                    device: message.device,
+                    body: message.body.to_vec(),
+                };
+                if let Err(error) = self.step(input, also).await? {
+                    tracing::debug!(%error, "a message for the session is not taken");
+                }
+            }
+            from = next;
+        }
+    }
+}
