@@ -247,8 +247,9 @@ pub fn wake<V: View>(view: &V) -> Result<Option<UnixMillis>, StepError<V::Error>
         earliest(UnixMillis::new(u64::from_be_bytes(*time)));
     }
     for (_, session) in sessions(&tx)? {
+        let may_commit = session.standing == Standing::Active && session.node.is_some() && session.closing.is_none();
         for wish in &session.wishes {
-            if wish.fetching.is_none() && session.pending.is_none() {
+            if wish.fetching.is_none() && session.pending.is_none() && may_commit {
                 earliest(wish.not_before);
             }
         }

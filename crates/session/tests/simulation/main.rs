@@ -13,6 +13,7 @@
     unreachable_pub
 )]
 
+mod bad_input;
 mod conversation;
 mod healing;
 mod model;

@@ -14,7 +14,7 @@ const PEOPLE: usize = 5;
 const DEVICES: usize = 2;
 /// The device whose owner does what it likes.
 const VILLAIN: usize = PEOPLE * DEVICES - 1;
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 45;
 
 /// One life. Gives the log of everything that happened.
 fn run(seed: u64) -> Vec<String> {

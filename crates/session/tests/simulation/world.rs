@@ -435,7 +435,8 @@ impl World {
 
     /// Rounds until nothing is on its way any more.
     pub fn settle(&mut self) {
-        for _ in 0..400 {
+        let mut quiet = 0;
+        for _ in 0..300 {
             self.round();
             let busy = self.devices.iter().any(|device| {
                 device.online
@@ -446,13 +447,13 @@ impl World {
                         })
                         || step::wake(&device.store)
                             .unwrap()
-                            .is_some_and(|wake| wake.get() < self.now + 15_000))
+                            .is_some_and(|wake| (self.now - 5 * BLOCK_MS..self.now + 15_000).contains(&wake.get())))
             });
-            if !busy {
+            quiet = if busy { 0 } else { quiet + 1 };
+            if quiet > 10 {
                 break;
             }
         }
-        self.rounds(4);
     }
 
     // What people do.

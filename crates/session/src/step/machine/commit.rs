@@ -184,6 +184,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                         }
                         true
                     } else {
+                        // The look-up is under way; it goes on when the answer is there.
+                        wish.fetching = Some(EffectId::ZERO);
                         self.lacks_identity(identity)?
                     }
                 }

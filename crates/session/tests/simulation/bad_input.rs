@@ -1,0 +1,276 @@
+//! What may come from outside and is refused: with a reason, without any change.
+
+use crate::{
+    model::NETWORK,
+    villain::{Inside, inside},
+    world::World,
+};
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+use tokenim_conversation::{Body, EpochView, content::Content};
+use tokenim_envelope::MessageId;
+use tokenim_mailbox::{MailboxTag, group::{GroupHandle, GroupStart, GroupNode, LedgerPlace}};
+use tokenim_identity::EpochSigningKey;
+use tokenim_session::step::{ConversationId, Event, Input, Refusal, StepError, Why};
+use tokenim_wire::{Height, UnixMillis, UnixSeconds};
+
+/// Two people who talk, and what the second one knows.
+fn pair() -> (World, ConversationId, Inside) {
+    let mut world = World::new(30, 2, 1);
+    let talk = world.start(0, 1);
+    world.settle();
+    let inside = inside(&world, 1, talk).unwrap();
+    (world, talk, inside)
+}
+
+#[track_caller]
+fn refuses(world: &mut World, at: usize, input: Input) -> Refusal {
+    let before = world.devices[at].store.clone();
+    match world.step(at, input) {
+        Err(StepError::Refused(refusal)) => {
+            assert!(world.devices[at].store == before, "something has changed");
+            refusal
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn envelope(inside: &Inside, bytes: &[u8]) -> Input {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let envelope = inside.keys.wrap(bytes, UnixSeconds::new(1_900_000_000), &mut rng).unwrap();
+    Input::Envelope {
+        tag: inside.keys.mailbox().tag(),
+        bytes: envelope.into_bytes(),
+        height: Height::new(1),
+    }
+}
+
+fn body(inside: &Inside, epoch: u64, content: Content) -> Body {
+    Body {
+        id: MessageId::from_bytes([7; 16]),
+        view: EpochView::of(&inside.entry, &inside.group.authenticator().unwrap()),
+        epoch,
+        clock: 1,
+        sent: UnixMillis::new(1),
+        content,
+    }
+}
+
+fn message(inside: &mut Inside, body: &Body) -> Input {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let bytes = inside.group.encrypt(&body.encode().unwrap(), &mut rng).unwrap();
+    envelope(inside, &bytes)
+}
+
+#[test]
+fn an_envelope_of_an_unknown_mailbox_is_refused() {
+    let (mut world, ..) = pair();
+    let input = Input::Envelope {
+        tag: MailboxTag::from_bytes([1; 32]),
+        bytes: vec![1; 100],
+        height: Height::new(1),
+    };
+    assert_eq!(refuses(&mut world, 0, input).why, Why::Unknown);
+}
+
+#[test]
+fn an_envelope_that_no_member_made_is_refused() {
+    let (mut world, _, inside) = pair();
+    for bytes in [vec![], vec![1; 100], vec![0; 70_000]] {
+        let input = Input::Envelope {
+            tag: inside.keys.mailbox().tag(),
+            bytes,
+            height: Height::new(1),
+        };
+        assert_eq!(refuses(&mut world, 0, input).why, Why::Forged);
+    }
+}
+
+#[test]
+fn a_truncated_message_is_refused() {
+    let (mut world, _, mut inside) = pair();
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let plain = body(&inside, inside.group.epoch(), crate::world::text("cut")).encode().unwrap();
+    let bytes = inside.group.encrypt(&plain, &mut rng).unwrap();
+    for length in [0, 1, 10, bytes.len() / 2, bytes.len() - 1] {
+        let input = envelope(&inside, &bytes[..length]);
+        let why = refuses(&mut world, 0, input).why;
+        assert!(matches!(why, Why::Malformed | Why::Forged), "{length}: {why:?}");
+    }
+}
+
+#[test]
+fn a_message_of_another_group_is_refused() {
+    let (mut world, _, inside) = pair();
+    let mut other = World::new(31, 2, 1);
+    let talk = other.start(0, 1);
+    other.settle();
+    let mut foreign = self::inside(&other, 1, talk).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let bytes = foreign.group.encrypt(b"x", &mut rng).unwrap();
+    let why = refuses(&mut world, 0, envelope(&inside, &bytes)).why;
+    assert_eq!(why, Why::Unknown);
+}
+
+#[test]
+fn a_body_that_is_none_is_refused_and_its_author_named() {
+    let (mut world, _, mut inside) = pair();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let bytes = inside.group.encrypt(&[9; 40], &mut rng).unwrap();
+    let author = Some(world.people[1]);
+    let refusal = refuses(&mut world, 0, envelope(&inside, &bytes));
+    assert_eq!(refusal, Refusal { why: Why::Malformed, author });
+}
+
+#[test]
+fn a_message_that_places_itself_in_the_future_is_refused_and_its_author_named() {
+    let (mut world, _, mut inside) = pair();
+    let later = inside.group.epoch() + 1;
+    let body = body(&inside, later, crate::world::text("last word"));
+    let input = message(&mut inside, &body);
+    let author = Some(world.people[1]);
+    assert_eq!(refuses(&mut world, 0, input), Refusal { why: Why::Malformed, author });
+}
+
+#[test]
+fn a_content_that_must_be_known_is_refused_and_its_author_named() {
+    let (mut world, _, mut inside) = pair();
+    let content = Content::Extension {
+        name: tokenim_conversation::content::ExtensionName::new("org.example/vote").unwrap(),
+        required: true,
+        body: tokenim_conversation::content::ExtensionBody::new([1]).unwrap(),
+    };
+    let epoch = inside.group.epoch();
+    let body = body(&inside, epoch, content);
+    let input = message(&mut inside, &body);
+    let author = Some(world.people[1]);
+    assert_eq!(refuses(&mut world, 0, input), Refusal { why: Why::TooNew, author });
+}
+
+#[test]
+fn a_message_that_comes_again_is_shown_once() {
+    let (mut world, talk, mut inside) = pair();
+    let epoch = inside.group.epoch();
+    let body = body(&inside, epoch, crate::world::text("once"));
+    let input = message(&mut inside, &body);
+    world.tell(0, input.clone());
+    world.tell(0, input);
+    // The same ciphertext in another envelope.
+    assert_eq!(world.texts(0, talk), ["once"]);
+}
+
+#[test]
+fn a_message_in_another_envelope_is_refused_as_replayed() {
+    let (mut world, talk, mut inside) = pair();
+    let plain = body(&inside, inside.group.epoch(), crate::world::text("once")).encode().unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let bytes = inside.group.encrypt(&plain, &mut rng).unwrap();
+    world.tell(0, envelope(&inside, &bytes));
+    let again = inside.keys.wrap(&bytes, UnixSeconds::new(1_900_000_001), &mut rng).unwrap();
+    let input = Input::Envelope {
+        tag: inside.keys.mailbox().tag(),
+        bytes: again.into_bytes(),
+        height: Height::new(1),
+    };
+    assert_eq!(refuses(&mut world, 0, input).why, Why::Replayed);
+    assert_eq!(world.texts(0, talk), ["once"]);
+}
+
+#[test]
+fn a_view_that_is_another_one_is_told() {
+    let (mut world, talk, mut inside) = pair();
+    let mut body = body(&inside, inside.group.epoch(), crate::world::text("elsewhere"));
+    body.view = EpochView::from_bytes([3; 32]);
+    let input = message(&mut inside, &body);
+    world.tell(0, input);
+    assert!(world.devices[0].events.contains(&Event::Diverged(talk)));
+}
+
+#[test]
+fn an_entry_of_an_unknown_session_is_refused() {
+    let (mut world, ..) = pair();
+    let key = EpochSigningKey::from_seed([1; 32]).verifying_key();
+    let start = GroupStart { nonce: [1; 32], key };
+    let place = LedgerPlace {
+        height: Height::new(1),
+        time: UnixMillis::new(1),
+        index: 0,
+    };
+    let handle: GroupHandle = start.handle();
+    let input = Input::Node {
+        handle,
+        entry: handle.root(),
+        node: Box::new(GroupNode::start(&start, place)),
+        height: Height::new(1),
+    };
+    assert_eq!(refuses(&mut world, 0, input).why, Why::Unknown);
+}
+
+#[test]
+fn an_entry_with_another_key_is_refused() {
+    let (mut world, _, inside) = pair();
+    let (mut node, height) = world.ledger.node(inside.handle, inside.entry, 0).unwrap();
+    node.key = EpochSigningKey::from_seed([1; 32]).verifying_key();
+    let input = Input::Node {
+        handle: inside.handle,
+        entry: inside.entry,
+        node: Box::new(node),
+        height,
+    };
+    assert_eq!(refuses(&mut world, 0, input).why, Why::Forged);
+}
+
+#[test]
+fn a_note_that_is_none_is_refused() {
+    let (mut world, ..) = pair();
+    let (sender, device) = (world.people[1], world.devices[1].owner.device_id());
+    for (bytes, why) in [
+        (vec![], Why::Malformed),
+        (vec![1, 9, 9, 9], Why::Malformed),
+        (vec![7, 0], Why::TooNew),
+        (vec![1; 70_000], Why::TooLong),
+    ] {
+        let input = Input::Sealed {
+            sender,
+            device,
+            body: bytes,
+        };
+        assert_eq!(refuses(&mut world, 0, input).why, why);
+    }
+}
+
+#[test]
+fn a_request_by_a_stranger_is_refused_and_the_stranger_named() {
+    let (mut world, ..) = pair();
+    let mut other = World::new(32, 3, 1);
+    let _ = other.start(2, 0);
+    // A request to be re-added to a session that the sender is not in: number 2, handle, no entry, authenticator, package.
+    let handle = world.infos(0)[0].handle.unwrap();
+    let package = other.devices[2].inbox.packages[0].clone();
+    let mut bytes = vec![1, 2];
+    bytes.extend_from_slice(handle.as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(&[0; 32]);
+    bytes.extend(tokenim_wire::encode(&package).unwrap());
+    let sender = other.people[2];
+    let input = Input::Sealed {
+        sender,
+        device: other.devices[2].owner.device_id(),
+        body: bytes,
+    };
+    let refusal = refuses(&mut world, 0, input);
+    assert_eq!(refusal, Refusal { why: Why::NotAMember, author: Some(sender) });
+}
+
+#[test]
+fn an_identity_s_state_is_its_own() {
+    let (mut world, ..) = pair();
+    let (state, height) = world.ledger.identity(&world.people[1].clone(), 0);
+    let mut state = state.unwrap();
+    state.id = world.people[0];
+    let before = world.devices[0].store.clone();
+    // A host gives what it has proved; a state that names another identity is that one's, and older than what is known.
+    let _ = world.step(0, Input::Identity { state: Box::new(state), height: Height::new(0) });
+    assert!(world.devices[0].store == before);
+    let _ = (height, NETWORK);
+}
