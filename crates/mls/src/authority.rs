@@ -13,7 +13,7 @@ use mls_rs::{
     mls_rules::{CommitDirection, CommitOptions, CommitSource, EncryptionOptions, ProposalBundle},
 };
 use mls_rs_core::{
-    extension::{ExtensionList, ExtensionType},
+    extension::{Extension, ExtensionList, ExtensionType},
     identity::{Credential, CredentialType, IdentityProvider, MemberValidationContext, SigningIdentity},
     time::MlsTime,
 };
@@ -136,14 +136,26 @@ impl IdentityProvider for Authority {
     }
 }
 
-/// Checks that the extensions of a group are ours and nothing else, and gives the session's context.
+/// What every member has to know, as `required_capabilities` (RFC 9420, section 11.1): the extension and the credential.
+const REQUIRED: [u8; 7] = [2, 0xf0, 0xa2, 0, 2, 0xf0, 0xa3];
+
+/// The extensions of a group with this context.
+pub(crate) fn extensions(context: &[u8]) -> ExtensionList {
+    let ours = ExtensionType::new(CONTEXT_EXTENSION_TYPE);
+    vec![
+        Extension::new(ExtensionType::REQUIRED_CAPABILITIES, REQUIRED.to_vec()),
+        Extension::new(ours, context.to_vec()),
+    ]
+    .into()
+}
+
+/// Checks that the extensions of a group are these two and nothing else, and gives the session's context.
 pub(crate) fn context(extensions: &ExtensionList) -> Result<&[u8], Forbidden> {
-    match extensions.as_slice() {
-        [one] if one.extension_type == ExtensionType::new(CONTEXT_EXTENSION_TYPE) => {
-            if one.extension_data.len() > GROUP_CONTEXT_BYTES_MAX {
-                return Err(Forbidden::Extension);
-            }
-            Ok(&one.extension_data)
+    let find = |kind| extensions.iter().find(|extension| extension.extension_type == kind);
+    let required = find(ExtensionType::REQUIRED_CAPABILITIES).is_some_and(|one| one.extension_data == REQUIRED);
+    match find(ExtensionType::new(CONTEXT_EXTENSION_TYPE)) {
+        Some(ours) if required && extensions.len() == 2 && ours.extension_data.len() <= GROUP_CONTEXT_BYTES_MAX => {
+            Ok(&ours.extension_data)
         }
         _ => Err(Forbidden::Extension),
     }

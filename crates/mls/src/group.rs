@@ -1,7 +1,7 @@
 //! A group, from creation or Welcome to removal.
 
 use crate::{
-    CONTEXT_EXTENSION_TYPE, Forbidden, Leaf, Owner, SessionError, SessionSuite,
+    Forbidden, Leaf, Owner, SessionError, SessionSuite,
     authority::{self, certificate},
     crypto::leaf_sign,
     header::{Header, Kind},
@@ -16,7 +16,7 @@ use mls_rs::{
 };
 use mls_rs_core::{
     crypto::{CipherSuiteProvider as _, SignatureSecretKey},
-    extension::{Extension, ExtensionList, ExtensionType},
+    extension::ExtensionList,
     time::MlsTime,
 };
 use rand_core::CryptoRng;
@@ -124,8 +124,7 @@ fn extensions(context: &[u8]) -> Result<ExtensionList, SessionError> {
     if context.len() > GROUP_CONTEXT_BYTES_MAX {
         return Err(SessionError::Context);
     }
-    let kind = ExtensionType::new(CONTEXT_EXTENSION_TYPE);
-    Ok(vec![Extension::new(kind, context.to_vec())].into())
+    Ok(authority::extensions(context))
 }
 
 impl Group {
@@ -189,7 +188,12 @@ impl Group {
             store.clone(),
             Packages::new(package.reference.to_vec(), package.kept),
         );
-        let (inner, _) = tools.run(|| client.join_group(None, &welcome, None))?;
+        let (inner, _) = tools
+            .run(|| client.join_group(None, &welcome, None))
+            .map_err(|error| match error {
+                SessionError::Path => SessionError::Forged,
+                error => error,
+            })?;
         let group = Self {
             inner,
             store,
@@ -328,7 +332,15 @@ impl Group {
         let message = self.between_members(message, Kind::Application)?;
         // On a copy, since a forged message would use up the key of the genuine one.
         let mut next = self.inner.clone();
-        let received = self.tools.run(|| next.process_incoming_message(message))?;
+        let current = self.epoch();
+        let received = self
+            .tools
+            .run(|| next.process_incoming_message(message))
+            .map_err(|error| match error {
+                // Of an epoch before this leaf came in.
+                SessionError::Epoch { .. } => SessionError::Epoch { found: epoch, current },
+                error => error,
+            })?;
         let ReceivedMessage::ApplicationMessage(described) = received else {
             return Err(SessionError::Malformed);
         };

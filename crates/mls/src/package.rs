@@ -173,7 +173,8 @@ pub fn read_key_package(network: &NetworkId, bytes: &[u8], now: UnixSeconds) -> 
         crypto.kem_public_key_validate(key).map_err(|_| SessionError::Forged)?;
     }
     let context = ExtensionType::new(CONTEXT_EXTENSION_TYPE);
-    if !node.capabilities.extensions.contains(&context) {
+    let credential = CredentialType::new(CREDENTIAL_TYPE);
+    if !node.capabilities.extensions.contains(&context) || !node.capabilities.credentials.contains(&credential) {
         return Err(Forbidden::Extension.into());
     }
     // Either signature is at the end of what it signs.

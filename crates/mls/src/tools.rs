@@ -136,6 +136,8 @@ fn refusal(error: &MlsError) -> SessionError {
         | MlsError::InvalidGroupInfo => SessionError::Malformed,
         MlsError::UnsupportedCipherSuite(_) | MlsError::CipherSuiteMismatch => SessionError::Suite,
         MlsError::GroupIdMismatch => SessionError::Session,
+        // The library does not say which; who asked knows.
+        MlsError::EpochNotFound | MlsError::InvalidEpoch => SessionError::Epoch { found: 0, current: 0 },
         MlsError::KeyMissing(_) => SessionError::Replayed,
         MlsError::InvalidFutureGeneration(_) => SessionError::TooFarAhead,
         MlsError::CantProcessMessageFromSelf => SessionError::Own,

@@ -12,18 +12,18 @@ use zeroize::{Zeroize as _, Zeroizing};
 const fn kem(suite: SessionSuite) -> Suite {
     match suite {
         SessionSuite::Classical => Suite::X25519,
-        SessionSuite::PostQuantum => Suite::XWing,
+        _ => Suite::XWing,
     }
 }
 
 /// `DeriveKeyPair`: RFC 9180, section 7.1.3, or draft-ietf-hpke-pq.
-pub(super) fn derive(suite: SessionSuite, ikm: &[u8]) -> SecretKey {
+pub(crate) fn derive(suite: SessionSuite, ikm: &[u8]) -> SecretKey {
     SecretKey::derive(kem(suite), ikm)
 }
 
 /// Checks that a key can be sealed to: its length, that its ML-KEM half is reduced, that its X25519 key or half is not
 /// of small order. A leaf or a node with another key would keep everyone else from committing.
-pub(super) fn check_public_key(suite: SessionSuite, key: &[u8]) -> Result<(), CryptoError> {
+pub(crate) fn check_public_key(suite: SessionSuite, key: &[u8]) -> Result<(), CryptoError> {
     hpke::PublicKey::from_bytes(kem(suite), key).map_err(|_| CryptoError::Key)?;
     let point = key.last_chunk::<32>().ok_or(CryptoError::Key)?;
     diffie_hellman(&StaticSecret::from([1; 32]), point)?;
@@ -44,7 +44,7 @@ fn seed(secret: &[u8]) -> Result<&[u8; 32], CryptoError> {
 }
 
 /// DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-128-GCM.
-pub(super) mod classical {
+pub(crate) mod classical {
     use super::*;
 
     const KEM: &[u8] = b"KEM\x00\x20";
@@ -53,7 +53,7 @@ pub(super) mod classical {
     const MODE_BASE: u8 = 0;
 
     /// `SealBase`, with the ephemeral key pair derived from `ikm`.
-    pub(in super::super) fn seal(
+    pub(crate) fn seal(
         to: &[u8],
         info: &[u8],
         aad: &[u8],
@@ -70,7 +70,7 @@ pub(super) mod classical {
     }
 
     /// `OpenBase`.
-    pub(in super::super) fn open(
+    pub(crate) fn open(
         secret: &[u8],
         enc: &[u8],
         info: &[u8],
@@ -138,12 +138,12 @@ pub(super) mod classical {
 }
 
 /// X-Wing, HKDF-SHA256, AES-256-GCM.
-pub(super) mod x_wing {
+pub(crate) mod x_wing {
     use super::*;
     use rand_core::CryptoRng;
 
     /// `SealBase`.
-    pub(in super::super) fn seal(
+    pub(crate) fn seal(
         to: &[u8],
         info: &[u8],
         aad: &[u8],
@@ -156,7 +156,7 @@ pub(super) mod x_wing {
     }
 
     /// `OpenBase`.
-    pub(in super::super) fn open(
+    pub(crate) fn open(
         secret: &[u8],
         enc: &[u8],
         info: &[u8],

@@ -9,7 +9,7 @@
 //!
 //! Strictly, since all members verify with this code: they agree, and what it accepts every other rule accepts too.
 
-mod hpke;
+pub(crate) mod hpke;
 
 use super::SessionSuite;
 use aes_gcm::{
@@ -137,6 +137,10 @@ pub(crate) struct SuiteCrypto {
 }
 
 impl SuiteCrypto {
+    fn post_quantum(&self) -> bool {
+        self.suite != SessionSuite::Classical
+    }
+
     fn random<const N: usize>(&self) -> Result<Zeroizing<[u8; N]>, CryptoError> {
         let mut out = Zeroizing::new([0; N]);
         self.generator.fill(out.as_mut_slice())?;
@@ -200,9 +204,9 @@ impl CipherSuiteProvider for SuiteCrypto {
 
     fn aead_seal(&self, key: &[u8], data: &[u8], aad: Option<&[u8]>, nonce: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let aad = aad.unwrap_or_default();
-        match self.suite {
-            SessionSuite::Classical => seal::<Aes128Gcm>(key, nonce, aad, data),
-            SessionSuite::PostQuantum => seal::<Aes256Gcm>(key, nonce, aad, data),
+        match self.post_quantum() {
+            false => seal::<Aes128Gcm>(key, nonce, aad, data),
+            true => seal::<Aes256Gcm>(key, nonce, aad, data),
         }
     }
 
@@ -214,16 +218,16 @@ impl CipherSuiteProvider for SuiteCrypto {
         nonce: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let aad = aad.unwrap_or_default();
-        match self.suite {
-            SessionSuite::Classical => open::<Aes128Gcm>(key, nonce, aad, ciphertext),
-            SessionSuite::PostQuantum => open::<Aes256Gcm>(key, nonce, aad, ciphertext),
+        match self.post_quantum() {
+            false => open::<Aes128Gcm>(key, nonce, aad, ciphertext),
+            true => open::<Aes256Gcm>(key, nonce, aad, ciphertext),
         }
     }
 
     fn aead_key_size(&self) -> usize {
-        match self.suite {
-            SessionSuite::Classical => 16,
-            SessionSuite::PostQuantum => 32,
+        match self.post_quantum() {
+            false => 16,
+            true => 32,
         }
     }
 
@@ -260,9 +264,9 @@ impl CipherSuiteProvider for SuiteCrypto {
         pt: &[u8],
     ) -> Result<HpkeCiphertext, CryptoError> {
         let aad = aad.unwrap_or_default();
-        let (kem_output, ciphertext) = match self.suite {
-            SessionSuite::Classical => hpke::classical::seal(remote_key, info, aad, pt, &*self.random()?)?,
-            SessionSuite::PostQuantum => {
+        let (kem_output, ciphertext) = match self.post_quantum() {
+            false => hpke::classical::seal(remote_key, info, aad, pt, &*self.random()?)?,
+            true => {
                 let mut rng = ChaCha20Rng::from_seed(*self.random()?);
                 hpke::x_wing::seal(remote_key, info, aad, pt, &mut rng)?
             }
@@ -280,9 +284,9 @@ impl CipherSuiteProvider for SuiteCrypto {
     ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let aad = aad.unwrap_or_default();
         let HpkeCiphertext { kem_output, ciphertext } = ciphertext;
-        let opened = match self.suite {
-            SessionSuite::Classical => hpke::classical::open(local_secret, kem_output, info, aad, ciphertext),
-            SessionSuite::PostQuantum => hpke::x_wing::open(local_secret, kem_output, info, aad, ciphertext),
+        let opened = match self.post_quantum() {
+            false => hpke::classical::open(local_secret, kem_output, info, aad, ciphertext),
+            true => hpke::x_wing::open(local_secret, kem_output, info, aad, ciphertext),
         };
         if opened.is_err() {
             self.generator.shut_out();
@@ -395,6 +399,3 @@ impl HpkeContextR for NoContext {
         match *self {}
     }
 }
-
-#[cfg(test)]
-mod tests;
