@@ -75,16 +75,19 @@ impl GroupStateStorage for Store {
     }
 }
 
+/// A key package by its name.
+type Package = (Vec<u8>, KeyPackageData);
+
 /// The one key package that a client makes or joins with.
 #[derive(Clone, Default)]
-pub(crate) struct Packages(Arc<Mutex<Option<(Vec<u8>, KeyPackageData)>>>);
+pub(crate) struct Packages(Arc<Mutex<Option<Package>>>);
 
 impl Packages {
     pub(crate) fn new(reference: Vec<u8>, package: KeyPackageData) -> Self {
         Self(Arc::new(Mutex::new(Some((reference, package)))))
     }
 
-    pub(crate) fn take(&self) -> Option<(Vec<u8>, KeyPackageData)> {
+    pub(crate) fn take(&self) -> Option<Package> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

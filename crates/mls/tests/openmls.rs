@@ -469,7 +469,7 @@ fn live(peer: &Peer, theirs: &mut MlsGroup, ours: &mut Group, seed: u8) {
             add: vec![fourth.key_package()],
             ..Proposed::default()
         },
-        seed + 4,
+        seed + 14,
     );
     peer.read(theirs, &commit);
     follow(ours, &commit);
