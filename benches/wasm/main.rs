@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use rand_core::{Infallible, TryCryptoRng, TryRng};
 use serde_json::Value;
+use tokenim_conversation::{Body, EpochKeys, GroupContext, link::LinkCode};
 use tokenim_envelope::{
     Content, ContentKind, EnvelopeSecretKey, MessageId, OpenError, Opener, Recipient, ReplayCache, ReplayError, Sender,
     Suite, open, seal,
@@ -29,6 +30,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("look-up proofs of the vectors", lookups),
     ("calls and answers of the vectors", messages),
     ("links of the vectors", links),
+    ("what conversations are made of, by the vectors", conversations),
 ];
 
 fn main() -> ExitCode {
@@ -284,4 +286,30 @@ fn links() -> Outcome {
         }
     }
     Ok(())
+}
+
+fn conversations() -> Outcome {
+    for case in cases(&vectors!("conversation/tests/vectors/bodies.json"), "bodies")? {
+        let data = bytes(case, "bytes")?;
+        hold("another body", *Body::decode(&data)?.encode()? == data)?;
+    }
+    for case in cases(&vectors!("conversation/tests/vectors/contexts.json"), "contexts")? {
+        let data = bytes(case, "bytes")?;
+        hold("another context", GroupContext::from_bytes(&data)?.to_bytes()? == data)?;
+    }
+    let wrapped = vectors!("conversation/tests/vectors/wrapped.json");
+    let keys = EpochKeys::from_bytes(&bytes(&wrapped, "secret")?).ok_or("not the keys of an epoch")?;
+    for case in cases(&wrapped, "good")? {
+        let (message, nonce) = (bytes(case, "message")?, bytes(case, "nonce")?);
+        let expiry = UnixSeconds::new(number(case, "expiry")?);
+        let made = keys.wrap(&message, expiry, &mut Given::new(&nonce))?;
+        hold("another envelope", made.as_bytes() == bytes(case, "envelope")?)?;
+        hold("another message", *keys.unwrap(made.as_bytes())? == message)?;
+    }
+    for case in cases(&wrapped, "refused")? {
+        hold("taken", keys.unwrap(&bytes(case, "envelope")?).is_err())?;
+    }
+    let links = vectors!("conversation/tests/vectors/links.json");
+    let shown = text(&links, "code")?;
+    hold("another code", shown.parse::<LinkCode>()?.to_string() == shown)
 }
