@@ -1,0 +1,1 @@
+//! Benches of `tokenim-mls`; run them with `cargo bench -p tokenim-bench-mls`.
