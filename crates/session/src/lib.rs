@@ -5,9 +5,11 @@
 )]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate self as tokenim_session;
 
 pub mod step;
 
 pub use tokenim_conversation as conversation;
-pub use tokenim_mls::{self as mls, Owner, SessionError, SessionSuite};
 pub use tokenim_identity::CryptoRng;
+pub use tokenim_mls::{self as mls, Owner, SessionError, SessionSuite};

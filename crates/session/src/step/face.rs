@@ -2,10 +2,10 @@
 
 use super::{Batch, ConversationId};
 use crate::SessionSuite;
-use tokenim_conversation::{content::Content, order::OrderKey, policy::Role};
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 use serde::{Deserialize, Serialize};
+use tokenim_conversation::{content::Content, order::OrderKey, policy::Role};
 use tokenim_envelope::{MessageId, SealedEnvelope};
 use tokenim_identity::{DeviceId, IdentityId, IdentityState, MailboxSigningKey};
 use tokenim_mailbox::{

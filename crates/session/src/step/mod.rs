@@ -35,7 +35,7 @@ pub use face::{
 };
 pub use note::SESSION_KIND;
 pub use query::{conversation, conversations, due, messages, wake, watches};
-pub use view::{Batch, MemoryStore, Row, Table, View, Write};
+pub use view::{Batch, Row, Table, View, Write};
 
 bytes_newtype! {
     /// The name of a conversation on the devices of its members; the ledger never sees that of two people.

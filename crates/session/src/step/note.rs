@@ -7,7 +7,10 @@ use tokenim_mailbox::{
     KeyPackage,
     group::{GroupEntryId, GroupHandle},
 };
-use tokenim_wire::{BoundedBytes, Object, hash, Label, limits::{MESSAGE_BODY_BYTES_MAX, SESSION_WELCOME_PART_BYTES_MAX, SESSION_WELCOME_PARTS_MAX}};
+use tokenim_wire::{
+    BoundedBytes, Label, Object, hash,
+    limits::{MESSAGE_BODY_BYTES_MAX, SESSION_WELCOME_PART_BYTES_MAX, SESSION_WELCOME_PARTS_MAX},
+};
 
 /// The kind of the messages in the contact inbox that are for the machine.
 pub const SESSION_KIND: ContentKind = ContentKind::new(4);
@@ -17,28 +20,21 @@ const WELCOME: Label = Label::new("tokenim/session-welcome/v1");
 /// One piece of a Welcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WelcomePart {
-    /// The session.
     pub(crate) handle: GroupHandle,
     /// The entry of the epoch that the Welcome leads to.
     pub(crate) entry: GroupEntryId,
-    /// The hash of all pieces together.
     pub(crate) digest: [u8; 32],
-    /// Its number, from 0.
     pub(crate) index: u16,
-    /// How many there are.
     pub(crate) count: u16,
-    /// The bytes.
     pub(crate) bytes: BoundedBytes<SESSION_WELCOME_PART_BYTES_MAX>,
 }
 
 /// A request to be removed from a session and added again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Readd {
-    /// The session.
     pub(crate) handle: GroupHandle,
     /// The entry at which the sender stands, if it has a state at all.
     pub(crate) at: Option<GroupEntryId>,
-    /// That epoch's authenticator.
     pub(crate) authenticator: [u8; 32],
     /// A fresh key package of the sender's.
     pub(crate) package: KeyPackage,

@@ -6,8 +6,8 @@ use super::{
     record::{Conversation, Due, MessageRow, Past, Queued, Roster, Session, Work},
     tx::{Step, Tx, key},
 };
-use tokenim_conversation::{order::OrderKey, policy::Kind};
 use alloc::{string::String, vec::Vec};
+use tokenim_conversation::{order::OrderKey, policy::Kind};
 use tokenim_envelope::SealedEnvelope;
 use tokenim_identity::{IdentityId, MailboxSigningKey};
 use tokenim_mailbox::group::GroupHandle;
@@ -45,7 +45,9 @@ fn info<V: View>(tx: &Tx<'_, V>, id: ConversationId) -> Step<Option<Info>, V> {
     };
     let queued = tx.scan(Table::Queue, id.as_bytes(), &[], ALL)?.into_iter();
     let queued = queued
-        .filter(|(_, value)| <Queued as tokenim_wire::Object>::from_bytes(value).is_ok_and(|queued| queued.kept.is_some()))
+        .filter(|(_, value)| {
+            <Queued as tokenim_wire::Object>::from_bytes(value).is_ok_and(|queued| queued.kept.is_some())
+        })
         .count();
     let mut info = Info {
         conversation: id,
@@ -195,10 +197,15 @@ pub fn watches<V: View>(view: &V) -> Result<Watches, StepError<V::Error>> {
         let Some(keys) = keys_of(&tx, &handle)? else { continue };
         watches.mailboxes.push(watch(&keys.mailbox(), false));
         for (_, value) in tx.scan(Table::Past, handle.as_bytes(), &[], ALL)? {
-            let past = <Past as tokenim_wire::Object>::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Past))?;
+            let past =
+                <Past as tokenim_wire::Object>::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Past))?;
             watches.mailboxes.push(watch(&past_keys(&past)?.mailbox(), false));
         }
-        let open = session.node.iter().flat_map(|node| node.children.iter()).skip(usize::from(session.judged));
+        let open = session
+            .node
+            .iter()
+            .flat_map(|node| node.children.iter())
+            .skip(usize::from(session.judged));
         for recorded in open {
             let child = &recorded.child;
             let access = keys.commit_mailbox(&child.commitment);

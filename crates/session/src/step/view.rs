@@ -1,50 +1,50 @@
 //! What a device keeps about its conversations, table by table, and the batch that changes it.
 
-use alloc::{collections::BTreeMap, vec::Vec};
-use core::{convert::Infallible, fmt};
+use alloc::vec::Vec;
+use core::fmt;
 
 /// The tables of the machine. Keys are raw bytes that sort as noted; what is in a value is the machine's own affair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Table {
     /// Name in ASCII → settings, counters.
-    Meta,
+    Meta = 0,
     /// [`ConversationId`](super::ConversationId) → the conversation, as people see it.
-    Conversation,
+    Conversation = 1,
     /// [`GroupHandle`](tokenim_mailbox::group::GroupHandle) → where this device stands in that session.
-    Session,
+    Session = 2,
     /// Handle → who is in its current epoch, and on what terms.
-    Roster,
+    Roster = 17,
     /// Handle ‖ 0, or 1 for what an own commit leads to → the state of MLS, secret.
-    Group,
+    Group = 3,
     /// Handle → the keys of the current epoch, secret.
-    Keys,
+    Keys = 18,
     /// Handle ‖ epoch, `u64` big-endian → keys of an epoch that has ended and may still bring messages, secret.
-    Past,
+    Past = 4,
     /// Mailbox tag → handle ‖ epoch: whose mailbox that is.
-    Mailbox,
+    Mailbox = 5,
     /// Handle ‖ entry → the envelope of a commit that is not judged yet.
-    Commit,
+    Commit = 6,
     /// Reference of a key package → its secrets.
-    Package,
+    Package = 7,
     /// Conversation ‖ order key → message.
-    Message,
+    Message = 8,
     /// Conversation ‖ device ‖ message id → order key: what was received, and what was sent.
-    Seen,
+    Seen = 9,
     /// Number, `u64` big-endian → an effect that is due.
-    Outbox,
+    Outbox = 10,
     /// [`IdentityId`](tokenim_identity::IdentityId) → the newest state of an identity that was shown to the machine.
-    Peer,
+    Peer = 11,
     /// Handle ‖ envelope id → an envelope that can't be opened yet.
-    Waiting,
+    Waiting = 12,
     /// Handle → an invitation whose Welcome has not come.
-    Invitation,
+    Invitation = 13,
     /// Handle ‖ digest ‖ number, `u16` big-endian → a part of a Welcome.
-    Part,
+    Part = 14,
     /// Conversation ‖ number, `u64` big-endian → what is to be sent.
-    Queue,
+    Queue = 15,
     /// Time in milliseconds, `u64` big-endian ‖ kind ‖ key → what to forget when.
-    Expiry,
+    Expiry = 16,
 }
 
 impl Table {
@@ -74,27 +74,7 @@ impl Table {
     /// The table's number, which never changes: a host with one table for all of them puts it in front of the key.
     #[must_use]
     pub const fn number(self) -> u8 {
-        match self {
-            Self::Meta => 0,
-            Self::Conversation => 1,
-            Self::Session => 2,
-            Self::Group => 3,
-            Self::Past => 4,
-            Self::Mailbox => 5,
-            Self::Commit => 6,
-            Self::Package => 7,
-            Self::Message => 8,
-            Self::Seen => 9,
-            Self::Outbox => 10,
-            Self::Peer => 11,
-            Self::Waiting => 12,
-            Self::Invitation => 13,
-            Self::Part => 14,
-            Self::Queue => 15,
-            Self::Expiry => 16,
-            Self::Roster => 17,
-            Self::Keys => 18,
-        }
+        self as u8
     }
 
     /// The table's name, stable across versions.
@@ -189,62 +169,5 @@ impl Batch {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.writes.is_empty()
-    }
-}
-
-/// A store in memory: for tests, and for a device that keeps nothing.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct MemoryStore {
-    rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
-}
-
-impl MemoryStore {
-    /// Nothing.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { rows: BTreeMap::new() }
-    }
-
-    /// Applies a batch.
-    pub fn apply(&mut self, batch: &Batch) {
-        for write in batch.writes() {
-            let key = (write.table, write.key.clone());
-            match &write.value {
-                Some(value) => self.rows.insert(key, value.clone()),
-                None => self.rows.remove(&key),
-            };
-        }
-    }
-
-    /// How many rows a table has.
-    #[must_use]
-    pub fn rows(&self, table: Table) -> usize {
-        self.rows.keys().filter(|(of, _)| *of == table).count()
-    }
-}
-
-impl fmt::Debug for MemoryStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore")
-            .field("rows", &self.rows.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl View for MemoryStore {
-    type Error = Infallible;
-
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Infallible> {
-        Ok(self.rows.get(&(table, key.to_vec())).cloned())
-    }
-
-    fn scan(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Row>, Infallible> {
-        Ok(self
-            .rows
-            .range((table, from.to_vec())..)
-            .take_while(|((of, _), _)| *of == table)
-            .take(limit)
-            .map(|((_, key), value)| (key.clone(), value.clone()))
-            .collect())
     }
 }

@@ -9,8 +9,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use tokenim_conversation::{Body, EpochView, content::Content};
 use tokenim_envelope::MessageId;
-use tokenim_mailbox::{MailboxTag, group::{GroupHandle, GroupStart, GroupNode, LedgerPlace}};
 use tokenim_identity::EpochSigningKey;
+use tokenim_mailbox::{
+    MailboxTag,
+    group::{GroupHandle, GroupNode, GroupStart, LedgerPlace},
+};
 use tokenim_session::step::{ConversationId, Event, Input, Refusal, StepError, Why};
 use tokenim_wire::{Height, UnixMillis, UnixSeconds};
 
@@ -37,7 +40,10 @@ fn refuses(world: &mut World, at: usize, input: Input) -> Refusal {
 
 fn envelope(inside: &Inside, bytes: &[u8]) -> Input {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let envelope = inside.keys.wrap(bytes, UnixSeconds::new(1_900_000_000), &mut rng).unwrap();
+    let envelope = inside
+        .keys
+        .wrap(bytes, UnixSeconds::new(1_900_000_000), &mut rng)
+        .unwrap();
     Input::Envelope {
         tag: inside.keys.mailbox().tag(),
         bytes: envelope.into_bytes(),
@@ -90,7 +96,9 @@ fn an_envelope_that_no_member_made_is_refused() {
 fn a_truncated_message_is_refused() {
     let (mut world, _, mut inside) = pair();
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let plain = body(&inside, inside.group.epoch(), crate::world::text("cut")).encode().unwrap();
+    let plain = body(&inside, inside.group.epoch(), crate::world::text("cut"))
+        .encode()
+        .unwrap();
     let bytes = inside.group.encrypt(&plain, &mut rng).unwrap();
     for length in [0, 1, 10, bytes.len() / 2, bytes.len() - 1] {
         let input = envelope(&inside, &bytes[..length]);
@@ -119,7 +127,13 @@ fn a_body_that_is_none_is_refused_and_its_author_named() {
     let bytes = inside.group.encrypt(&[9; 40], &mut rng).unwrap();
     let author = Some(world.people[1]);
     let refusal = refuses(&mut world, 0, envelope(&inside, &bytes));
-    assert_eq!(refusal, Refusal { why: Why::Malformed, author });
+    assert_eq!(
+        refusal,
+        Refusal {
+            why: Why::Malformed,
+            author
+        }
+    );
 }
 
 #[test]
@@ -129,7 +143,13 @@ fn a_message_that_places_itself_in_the_future_is_refused_and_its_author_named() 
     let body = body(&inside, later, crate::world::text("last word"));
     let input = message(&mut inside, &body);
     let author = Some(world.people[1]);
-    assert_eq!(refuses(&mut world, 0, input), Refusal { why: Why::Malformed, author });
+    assert_eq!(
+        refuses(&mut world, 0, input),
+        Refusal {
+            why: Why::Malformed,
+            author
+        }
+    );
 }
 
 #[test]
@@ -144,7 +164,13 @@ fn a_content_that_must_be_known_is_refused_and_its_author_named() {
     let body = body(&inside, epoch, content);
     let input = message(&mut inside, &body);
     let author = Some(world.people[1]);
-    assert_eq!(refuses(&mut world, 0, input), Refusal { why: Why::TooNew, author });
+    assert_eq!(
+        refuses(&mut world, 0, input),
+        Refusal {
+            why: Why::TooNew,
+            author
+        }
+    );
 }
 
 #[test]
@@ -162,11 +188,16 @@ fn a_message_that_comes_again_is_shown_once() {
 #[test]
 fn a_message_in_another_envelope_is_refused_as_replayed() {
     let (mut world, talk, mut inside) = pair();
-    let plain = body(&inside, inside.group.epoch(), crate::world::text("once")).encode().unwrap();
+    let plain = body(&inside, inside.group.epoch(), crate::world::text("once"))
+        .encode()
+        .unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     let bytes = inside.group.encrypt(&plain, &mut rng).unwrap();
     world.tell(0, envelope(&inside, &bytes));
-    let again = inside.keys.wrap(&bytes, UnixSeconds::new(1_900_000_001), &mut rng).unwrap();
+    let again = inside
+        .keys
+        .wrap(&bytes, UnixSeconds::new(1_900_000_001), &mut rng)
+        .unwrap();
     let input = Input::Envelope {
         tag: inside.keys.mailbox().tag(),
         bytes: again.into_bytes(),
@@ -259,7 +290,13 @@ fn a_request_by_a_stranger_is_refused_and_the_stranger_named() {
         body: bytes,
     };
     let refusal = refuses(&mut world, 0, input);
-    assert_eq!(refusal, Refusal { why: Why::NotAMember, author: Some(sender) });
+    assert_eq!(
+        refusal,
+        Refusal {
+            why: Why::NotAMember,
+            author: Some(sender)
+        }
+    );
 }
 
 #[test]
@@ -270,7 +307,13 @@ fn an_identity_s_state_is_its_own() {
     state.id = world.people[0];
     let before = world.devices[0].store.clone();
     // A host gives what it has proved; a state that names another identity is that one's, and older than what is known.
-    let _ = world.step(0, Input::Identity { state: Box::new(state), height: Height::new(0) });
+    let _ = world.step(
+        0,
+        Input::Identity {
+            state: Box::new(state),
+            height: Height::new(0),
+        },
+    );
     assert!(world.devices[0].store == before);
     let _ = (height, NETWORK);
 }

@@ -15,7 +15,13 @@ fn a_message_reaches_every_device_and_comes_back_marked() {
     world.assert_together(&[0, 1, 2, 3], talk);
     assert_eq!(world.mark(0, talk, "hello"), Some(Mark::Delivered));
     let order = world.messages(2, talk)[0].order;
-    world.tell(2, tokenim_session::step::Input::MarkRead { conversation: talk, up_to: order });
+    world.tell(
+        2,
+        tokenim_session::step::Input::MarkRead {
+            conversation: talk,
+            up_to: order,
+        },
+    );
     world.settle();
     assert_eq!(world.mark(0, talk, "hello"), Some(Mark::Read));
 }

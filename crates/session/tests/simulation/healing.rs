@@ -26,7 +26,10 @@ fn garbage_as_first_child_is_skipped_by_all_and_its_author_named() {
             conversation: group,
             identity: world.people[2],
         };
-        let expected = !matches!(what, Mischief::NoAuthor | Mischief::ForeignAuthor | Mischief::OtherMailbox);
+        let expected = !matches!(
+            what,
+            Mischief::NoAuthor | Mischief::ForeignAuthor | Mischief::OtherMailbox
+        );
         for at in [0, 1] {
             assert_eq!(world.devices[at].events.contains(&named), expected, "{what:?}");
         }
@@ -44,7 +47,10 @@ fn an_entry_full_of_garbage_ends_in_one_thing_to_do() {
     world.settle();
     for at in 0..2 {
         let info = world.info(at, group);
-        assert_eq!((info.standing, info.action), (Standing::Stranded, Some(Action::StartAnew)));
+        assert_eq!(
+            (info.standing, info.action),
+            (Standing::Stranded, Some(Action::StartAnew))
+        );
     }
     let culprit = world.people[2];
     let named = Event::Culprit {
@@ -159,7 +165,7 @@ fn a_lost_welcome_is_asked_for() {
             break;
         }
     }
-    let mut lost = tokenim_session::step::MemoryStore::new();
+    let mut lost = crate::store::MemoryStore::new();
     core::mem::swap(&mut world.devices[1].store, &mut lost);
     world.devices[1].watches = None;
     world.settle();

@@ -18,5 +18,6 @@ mod conversation;
 mod healing;
 mod model;
 mod seeds;
+mod store;
 mod villain;
 mod world;

@@ -3,14 +3,14 @@
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use tokenim_identity::{DeviceId, DeviceKeys, DeviceSecrets, EnvelopeKey, Genesis, IdentityId, IdentityState, RootSigningKey};
+use tokenim_identity::{
+    DeviceId, DeviceKeys, DeviceSecrets, EnvelopeKey, Genesis, IdentityId, IdentityState, RootSigningKey,
+};
 use tokenim_mailbox::{
     Incarnation, Issuer, KeyPackage, MailboxTag, QuorumReceipt,
     group::{GroupEntryId, GroupHandle, GroupNode, GroupUpdate, LedgerPlace},
 };
-use tokenim_wire::{
-    BoundedVec, Digest, EnvelopeId, Height, NetworkId, SetEpoch, UnixMillis, UnixSeconds,
-};
+use tokenim_wire::{BoundedVec, Digest, EnvelopeId, Height, NetworkId, SetEpoch, UnixMillis, UnixSeconds};
 
 pub const NETWORK: NetworkId = NetworkId::from_bytes([0x54; 32]);
 /// R.
@@ -117,7 +117,8 @@ impl Ledger {
     }
 
     pub fn change_identity(&mut self, id: IdentityId, change: impl FnOnce(&mut IdentityState, Height)) {
-        let height = Height::new(self.height);
+        // Like everything, it comes with the next block.
+        let height = Height::new(self.height + 1);
         let states = self.identities.get_mut(&id).unwrap();
         let mut state = states.last().unwrap().1.clone();
         change(&mut state, height);

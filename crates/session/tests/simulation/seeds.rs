@@ -114,7 +114,10 @@ fn act(
         23 if chance(&mut world.rng, 30) => {
             // The second device of somebody is lost.
             let device = person * DEVICES + 1;
-            let (identity, id) = (world.devices[device].owner.identity, world.devices[device].owner.device_id());
+            let (identity, id) = (
+                world.devices[device].owner.identity,
+                world.devices[device].owner.device_id(),
+            );
             world.ledger.revoke_device(identity, id);
             for other in 0..world.devices.len() {
                 let (state, height) = world.ledger.identity(&identity, 0);
@@ -137,7 +140,10 @@ fn check(world: &World, talks: &[ConversationId], seed: u64) {
         .filter(|at| {
             let device = world.devices[*at].owner.device_id();
             let (state, _) = world.ledger.identity(&world.devices[*at].owner.identity, 0);
-            let live = state.unwrap().active_devices().any(|entry| entry.keys.device_id() == device);
+            let live = state
+                .unwrap()
+                .active_devices()
+                .any(|entry| entry.keys.device_id() == device);
             live && !world.malicious.contains(&device)
         })
         .collect();
@@ -155,7 +161,11 @@ fn check(world: &World, talks: &[ConversationId], seed: u64) {
         else {
             continue;
         };
-        let members: BTreeSet<DeviceId> = newest.members.iter().flat_map(|member| member.devices.clone()).collect();
+        let members: BTreeSet<DeviceId> = newest
+            .members
+            .iter()
+            .flat_map(|member| member.devices.clone())
+            .collect();
         let current: Vec<usize> = honest
             .iter()
             .copied()
@@ -163,8 +173,15 @@ fn check(world: &World, talks: &[ConversationId], seed: u64) {
             .collect();
         for at in &current {
             let name = &world.devices[*at].name;
-            let info = infos.get(at).unwrap_or_else(|| panic!("seed {seed}: {name} has no Welcome"));
-            assert_eq!(info.standing, Standing::Active, "seed {seed}: {name}, epoch {}", info.epoch);
+            let info = infos
+                .get(at)
+                .unwrap_or_else(|| panic!("seed {seed}: {name} has no Welcome"));
+            assert_eq!(
+                info.standing,
+                Standing::Active,
+                "seed {seed}: {name}, epoch {}",
+                info.epoch
+            );
             assert_eq!(
                 (info.epoch, info.authenticator),
                 (newest.epoch, newest.authenticator),
@@ -177,7 +194,12 @@ fn check(world: &World, talks: &[ConversationId], seed: u64) {
             .iter()
             .map(|at| {
                 let messages = world.messages(*at, *conversation).into_iter();
-                (*at, messages.map(|message| ((message.author, message.id), message)).collect())
+                (
+                    *at,
+                    messages
+                        .map(|message| ((message.author, message.id), message))
+                        .collect(),
+                )
             })
             .collect();
         for (author, sent) in &held {
@@ -190,7 +212,10 @@ fn check(world: &World, talks: &[ConversationId], seed: u64) {
                         assert_eq!(there.order, message.order, "seed {seed}: {name} has another order");
                         let Some((tag, _)) = there.stored else { continue };
                         let (members, ..) = &world.epochs[&world.tags[&tag]];
-                        assert!(members.contains(&device), "seed {seed}: {name} reads what is not for it");
+                        assert!(
+                            members.contains(&device),
+                            "seed {seed}: {name} reads what is not for it"
+                        );
                     }
                     let own = message.device == world.devices[*author].owner.device_id();
                     if !own || message.mark < Some(Mark::Stored) || !current.contains(at) {
@@ -218,14 +243,30 @@ fn describe(world: &World, at: usize) -> String {
     let once: Vec<_> = watches.mailboxes.iter().filter(|watch| watch.one_shot).collect();
     let given: Vec<_> = once
         .iter()
-        .map(|watch| world.devices[at].given.get(&watch.descriptor.tag()).map(|given| given.len()))
+        .map(|watch| {
+            world.devices[at]
+                .given
+                .get(&watch.descriptor.tag())
+                .map(|given| given.len())
+        })
         .collect();
     let children: Vec<_> = watches
         .nodes
         .iter()
-        .map(|(handle, entry, known)| (known, world.ledger.node(*handle, *entry, 0).map(|(node, _)| node.children.len())))
+        .map(|(handle, entry, known)| {
+            (
+                known,
+                world
+                    .ledger
+                    .node(*handle, *entry, 0)
+                    .map(|(node, _)| node.children.len()),
+            )
+        })
         .collect();
-    format!("due {:?}, commits {given:?}, children {children:?}", step::due(store, 9).unwrap())
+    format!(
+        "due {:?}, commits {given:?}, children {children:?}",
+        step::due(store, 9).unwrap()
+    )
 }
 
 fn count(variable: &str, default: u64) -> u64 {
@@ -257,6 +298,17 @@ fn odd_seeds_end_together() {
 #[test]
 fn one_seed() {
     run(count("TOKENIM_SEED", 0));
+}
+
+#[test]
+fn what_a_member_said_before_its_removal_opens_after_it() {
+    run(27);
+    run(511);
+}
+
+#[test]
+fn an_old_answer_about_an_identity_does_not_hold_up_the_next() {
+    run(34);
 }
 
 #[test]

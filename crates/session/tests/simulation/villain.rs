@@ -1,9 +1,6 @@
 //! A member who does not follow the protocol: it has the keys of its epoch, and does with them what it likes.
 
-use crate::{
-    model::*,
-    world::World,
-};
+use crate::{model::*, world::World};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use tokenim_conversation::{
@@ -64,7 +61,9 @@ pub fn inside(world: &World, at: usize, conversation: ConversationId) -> Option<
     let nodes = step::watches(store).unwrap().nodes;
     let (_, entry, _) = *nodes.iter().rev().find(|(of, ..)| *of == handle)?;
     let keys = store.get(Table::Keys, handle.as_bytes()).unwrap()?;
-    let group = store.get(Table::Group, &[handle.as_bytes().as_slice(), &[0]].concat()).unwrap()?;
+    let group = store
+        .get(Table::Group, &[handle.as_bytes().as_slice(), &[0]].concat())
+        .unwrap()?;
     Some(Inside {
         handle,
         entry,
@@ -148,7 +147,9 @@ pub fn do_mischief(world: &mut World, at: usize, conversation: ConversationId, w
         }
         _ => {}
     }
-    let receipt = world.mailboxes.put(child.tag, envelope.as_bytes(), expiry, &mut world.rng);
+    let receipt = world
+        .mailboxes
+        .put(child.tag, envelope.as_bytes(), expiry, &mut world.rng);
     let id = child.id().unwrap();
     let signed = SignedGroupChild::sign(&NETWORK, &keys.signing_key(), child, receipt).unwrap();
     world.ledger.submit(GroupUpdate::Child(Box::new(signed)));

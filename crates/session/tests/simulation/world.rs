@@ -1,17 +1,20 @@
 //! A world of people with devices: the host of each device as it should be, with faults between any two of its steps.
 
-use crate::model::*;
+use crate::{model::*, store::MemoryStore};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use tokenim_conversation::{EpochKeys, OrderKey, content::Content};
 use tokenim_identity::{DeviceId, DeviceSecrets, IdentityId};
-use tokenim_mailbox::{MailboxTag, group::{GroupEntryId, GroupHandle}};
+use tokenim_mailbox::{
+    MailboxTag,
+    group::{GroupEntryId, GroupHandle},
+};
 use tokenim_session::{
     Owner, SessionSuite,
     step::{
-        self, Answer, Change, ConversationId, Effect, Event, Input, Mark, MemoryStore, Outcome, Refusal, Standing,
-        StepError, Table, View,
+        self, Answer, Change, ConversationId, Effect, Event, Input, Mark, Outcome, Refusal, Standing, StepError, Table,
+        View,
     },
 };
 use tokenim_wire::{EnvelopeId, Height, UnixMillis};
@@ -203,7 +206,11 @@ impl World {
             self.tags.insert(tag, (handle, *entry));
             let here = (members, info.authenticator, info.epoch);
             let known = self.epochs.entry((handle, *entry)).or_insert_with(|| here.clone());
-            assert_eq!(*known, here, "{} is in another epoch than others at {entry}", device.name);
+            assert_eq!(
+                *known, here,
+                "{} is in another epoch than others at {entry}",
+                device.name
+            );
         }
     }
 
@@ -291,7 +298,11 @@ impl World {
                 }
                 Answer::Sealed
             }
-            Effect::FetchPackage { identity, device, suite } => {
+            Effect::FetchPackage {
+                identity,
+                device,
+                suite,
+            } => {
                 if lost {
                     return true;
                 }
@@ -442,9 +453,10 @@ impl World {
                 device.online
                     && (!step::due(&device.store, 1).unwrap().is_empty()
                         || !device.inbox.letters.is_empty()
-                        || step::conversations(&device.store).unwrap().iter().any(|info| {
-                            matches!(info.standing, Standing::Active) && info.queued > 0
-                        })
+                        || step::conversations(&device.store)
+                            .unwrap()
+                            .iter()
+                            .any(|info| matches!(info.standing, Standing::Active) && info.queued > 0)
                         || step::wake(&device.store)
                             .unwrap()
                             .is_some_and(|wake| (self.now - 5 * BLOCK_MS..self.now + 15_000).contains(&wake.get())))
@@ -526,10 +538,12 @@ impl World {
     }
 
     pub fn mark(&self, at: usize, conversation: ConversationId, words: &str) -> Option<Mark> {
-        self.messages(at, conversation).into_iter().find_map(|message| match message.content {
-            Some(Content::Text(text)) if text.as_str() == words => message.mark,
-            _ => None,
-        })
+        self.messages(at, conversation)
+            .into_iter()
+            .find_map(|message| match message.content {
+                Some(Content::Text(text)) if text.as_str() == words => message.mark,
+                _ => None,
+            })
     }
 
     /// All these devices are in the same epoch, active.

@@ -7,9 +7,16 @@ use super::{
     },
     *,
 };
-use crate::{SessionSuite, mls::{Commit, Proposed, read_key_package}};
-use tokenim_conversation::{child::{self, Parent}, epoch::WrapError, policy::{self, Kind, MemberDevice, Role}};
+use crate::{
+    SessionSuite,
+    mls::{Commit, Proposed, read_key_package},
+};
 use alloc::boxed::Box;
+use tokenim_conversation::{
+    child::{self, Parent},
+    epoch::WrapError,
+    policy::{self, Kind, MemberDevice, Role},
+};
 use tokenim_envelope::SealedEnvelope;
 use tokenim_mailbox::{
     KeyPackage,
@@ -134,7 +141,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             .map(|wish| wish.task.clone())
             .filter(|task| !matches!(task, Task::Invite(_) | Task::Add { package: None, .. }))
             .collect();
-        let only_adds = ready.iter().all(|task| matches!(task, Task::Add { replace: false, .. }));
+        let only_adds = ready
+            .iter()
+            .all(|task| matches!(task, Task::Add { replace: false, .. }));
         if ready.is_empty() || (fetching && only_adds) {
             return Ok(());
         }
@@ -161,7 +170,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             let come_true = match &wish.task {
                 Task::Invite(identity) => {
                     if wish.not_before <= self.now
-                        && let Some(devices) = self.devices_of(session, identity)?
+                        && let Some(devices) = self.devices_of(identity)?
                     {
                         let missing = devices.into_iter().filter(|device| {
                             *device != self.own_device() && !roster.leaves.contains(&(*identity, *device))
@@ -333,8 +342,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         };
         let Commit {
             bytes, welcome, next, ..
-        } = match group.commit(&proposed, self.now.to_seconds(), self.rng)
-        {
+        } = match group.commit(&proposed, self.now.to_seconds(), self.rng) {
             Ok(commit) => commit,
             // A key package that MLS refuses, although it decodes: nothing else here comes from outside.
             Err(error) if why(&error).is_some() => {
@@ -524,11 +532,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         device: &DeviceId,
         suite: SessionSuite,
     ) -> bool {
-        read_key_package(&self.owner.network, bytes, self.now.to_seconds())
-            .is_ok_and(|info| {
-                let of = (info.certificate.identity, info.certificate.device_id());
-                (of, info.suite) == ((*identity, *device), suite)
-            })
+        read_key_package(&self.owner.network, bytes, self.now.to_seconds()).is_ok_and(|info| {
+            let of = (info.certificate.identity, info.certificate.device_id());
+            (of, info.suite) == ((*identity, *device), suite)
+        })
     }
 
     /// The keys of the epoch of a state.
@@ -546,9 +553,10 @@ fn drop_wish<E>(session: &mut Session, task: &Task) -> Result<(), StepError<E>> 
 
 /// Drops the wishes to add a device.
 pub(super) fn drop_add<E>(session: &mut Session, identity: &IdentityId, device: &DeviceId) -> Result<(), StepError<E>> {
-    retain(session, |wish| {
-        !matches!(&wish.task, Task::Add { identity: of, device: which, .. } if (of, which) == (identity, device))
-    })
+    retain(
+        session,
+        |wish| !matches!(&wish.task, Task::Add { identity: of, device: which, .. } if (of, which) == (identity, device)),
+    )
 }
 
 pub(super) fn retain<E>(session: &mut Session, keep: impl Fn(&Wish) -> bool) -> Result<(), StepError<E>> {

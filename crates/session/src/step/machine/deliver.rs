@@ -136,7 +136,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     let roster = self.roster(&handle)?;
                     let members = query::identities(&roster).into_iter().filter(|of| *of != own);
                     members
-                        .map(|of| row.marks.iter().find(|(who, _)| *who == of).map_or(Mark::Stored, |(_, mark)| *mark))
+                        .map(|of| {
+                            row.marks
+                                .iter()
+                                .find(|(who, _)| *who == of)
+                                .map_or(Mark::Stored, |(_, mark)| *mark)
+                        })
                         .min()
                 }
                 None => None,

@@ -6,7 +6,11 @@ use super::{
     *,
 };
 use crate::mls::{Applied, Leaf};
-use tokenim_conversation::{child::{self, AppliedCommit, Flaw, Garbage, OtherEnvelope, Parent, Verdict}, order::{Clock, OrderKey}, policy::{self, Forbidden, MemberDevice}};
+use tokenim_conversation::{
+    child::{self, AppliedCommit, Flaw, Garbage, OtherEnvelope, Parent, Verdict},
+    order::{Clock, OrderKey},
+    policy::{self, Forbidden, MemberDevice},
+};
 use tokenim_mailbox::group::{GroupEntryId, GroupNode, RecordedChild};
 use tokenim_wire::{
     BoundedVec, EnvelopeId,
@@ -52,7 +56,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             known = true;
         }
         if entry != session.entry {
-            return if known { Ok(()) } else { Err(StepError::from(Why::Unknown)) };
+            return if known {
+                Ok(())
+            } else {
+                Err(StepError::from(Why::Unknown))
+            };
         }
         if node.key != self.keys_of_entry(&handle, &session)? {
             // Whoever sent the Welcome named an entry that is another epoch's.
@@ -118,15 +126,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if session.epoch == 0 || session.node.is_some() {
             return Err(StepError::from(Why::Forged));
         }
-        for (table, key) in [
-            (Table::Session, handle.as_bytes().to_vec()),
-            (Table::Roster, handle.as_bytes().to_vec()),
-            (Table::Keys, handle.as_bytes().to_vec()),
-            (Table::Group, group_key(handle, CURRENT)),
-        ] {
-            self.tx.delete(table, &key);
-        }
-        self.groups.remove(handle);
+        self.forget_session(handle)?;
         if let Some(mut row) = self.conversation(&session.conversation)?
             && row.current == Some(*handle)
         {
@@ -167,7 +167,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 Judgement::Skip(garbage) => {
                     session.judged = session.judged.saturating_add(1);
                     let entry = recorded.child.id()?;
-                    self.tx.delete(Table::Commit, &key(&[handle.as_bytes(), entry.as_bytes()]));
+                    self.tx
+                        .delete(Table::Commit, &key(&[handle.as_bytes(), entry.as_bytes()]));
                     if session.pending.as_ref().is_some_and(|pending| pending.entry == entry) {
                         self.drop_pending(handle, session);
                     }
@@ -218,8 +219,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 .ok_or(StepError::Damaged(Table::Group))?;
             let (added, removed) = (pending.added.to_vec(), pending.removed.to_vec());
             let after = GroupContext::from_bytes(next.context()).ok();
-            let permitted =
-                self.permitted(&group, &before, after.as_ref(), group.own(), &added, &removed, recorded)?;
+            let permitted = self.permitted(&group, &before, after.as_ref(), group.own(), &added, &removed, recorded)?;
             return Ok(match permitted {
                 None => Judgement::Open,
                 Some(Err(forbidden)) => Judgement::Skip(Garbage {
@@ -294,17 +294,22 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         applied: Applied,
         recorded: &RecordedChild,
     ) -> Step<Option<AppliedCommit<Next>>, V> {
-        let pairs = |leaves: &[Leaf]| -> Vec<_> {
-            leaves.iter().map(|leaf| (leaf.identity, leaf.device)).collect()
-        };
+        let pairs = |leaves: &[Leaf]| -> Vec<_> { leaves.iter().map(|leaf| (leaf.identity, leaf.device)).collect() };
         let (added, removed) = (pairs(&applied.added), pairs(&applied.removed));
         let after = match &applied.next {
             Some(next) => GroupContext::from_bytes(next.context()).ok(),
             // Whoever is removed can't see the new context, and need not judge it.
             None => Some(before.clone()),
         };
-        let Some(permitted) =
-            self.permitted(group, before, after.as_ref(), applied.author, &added, &removed, recorded)?
+        let Some(permitted) = self.permitted(
+            group,
+            before,
+            after.as_ref(),
+            applied.author,
+            &added,
+            &removed,
+            recorded,
+        )?
         else {
             return Ok(None);
         };
@@ -385,16 +390,15 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 
     /// Goes on to the next epoch.
-    fn go(
-        &mut self,
-        handle: &GroupHandle,
-        session: &mut Session,
-        recorded: &RecordedChild,
-        next: Next,
-    ) -> Step<(), V> {
+    fn go(&mut self, handle: &GroupHandle, session: &mut Session, recorded: &RecordedChild, next: Next) -> Step<(), V> {
         let entry = recorded.child.id()?;
         let old = session.epoch;
         let roster = self.roster(handle)?;
+        if !next.removed.is_empty() {
+            // What those who go had sent opens with this state only.
+            let state = self.group(handle)?.to_bytes().map_err(StepError::Session)?;
+            self.tx.put(Table::Group, &past_group_key(handle, old), state.to_vec());
+        }
         let past = Past {
             entry: session.entry,
             authenticator: roster.authenticator,
@@ -500,7 +504,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     /// Whether everything that may have been stored in this epoch has expired.
     pub(super) fn is_gone(&self, past: &Past) -> bool {
-        let kept = past.ended.time.to_seconds().saturating_add(ENVELOPE_LIFETIME_SECONDS_MAX);
+        let kept = past
+            .ended
+            .time
+            .to_seconds()
+            .saturating_add(ENVELOPE_LIFETIME_SECONDS_MAX);
         kept < self.now.to_seconds()
     }
 
@@ -508,6 +516,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let tag = past_keys(past)?.mailbox().tag();
         self.tx.delete(Table::Mailbox, tag.as_bytes());
         self.tx.delete(Table::Past, &past_key(handle, epoch));
+        self.tx.delete(Table::Group, &past_group_key(handle, epoch));
         Ok(())
     }
 

@@ -50,7 +50,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             }
         };
         let own = self.own_device();
-        let mut able: Vec<_> = roster.leaves.iter().filter(|(_, device)| *device != own).copied().collect();
+        let mut able: Vec<_> = roster
+            .leaves
+            .iter()
+            .filter(|(_, device)| *device != own)
+            .copied()
+            .collect();
         able.sort_by_key(|(identity, _)| rank(identity));
         let package = self.package_for_request(roster.suite)?;
         let note = Note::Readd(Readd {
@@ -64,10 +69,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         for (identity, device) in able.iter().cycle().skip(skip).take(ASKED_AT_ONCE.min(able.len())) {
             self.note(*identity, *device, &note)?;
         }
-        let pause = SESSION_ASK_SECONDS
-            .saturating_mul(1000)
-            .saturating_mul(1 << u32::from(session.asked).min(16))
-            .min(ASK_PAUSE_MS_MAX);
+        let pause = ask_pause(session.asked);
         session.asked = session.asked.saturating_add(1);
         session.ask_next = self.later(pause);
         self.forget_at(session.ask_next, Forget::Session, handle.as_bytes());
@@ -98,14 +100,19 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         });
         let (identity, device) = row.by;
         self.note(identity, device, &note)?;
-        let pause = SESSION_ASK_SECONDS
-            .saturating_mul(1000)
-            .saturating_mul(1 << u32::from(row.asked).min(16))
-            .min(ASK_PAUSE_MS_MAX);
+        let pause = ask_pause(row.asked);
         row.asked = row.asked.saturating_add(1);
         row.ask_next = self.later(pause);
         self.tx.put_object(Table::Invitation, handle.as_bytes(), &row)?;
         self.forget_at(row.ask_next, Forget::Invitation, handle.as_bytes());
         Ok(())
     }
+}
+
+/// The pause after this many requests, in milliseconds.
+fn ask_pause(asked: u8) -> u64 {
+    let first = SESSION_ASK_SECONDS.saturating_mul(1000);
+    first
+        .saturating_mul(1 << u32::from(asked).min(16))
+        .min(ASK_PAUSE_MS_MAX)
 }

@@ -128,7 +128,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             })
         };
         let mut joined = None;
-        for (reference, value) in self.tx.scan(Table::Package, &[], &[], KEY_PACKAGES_MAX.saturating_mul(2))? {
+        for (reference, value) in self
+            .tx
+            .scan(Table::Package, &[], &[], KEY_PACKAGES_MAX.saturating_mul(2))?
+        {
             let row = PackageRow::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Package))?;
             match Group::join(self.owner, &row.secrets, welcome) {
                 Ok(group) => {
@@ -208,22 +211,15 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     /// Forgets the epoch that this device stands in, before it is added anew.
     fn leave_epoch(&mut self, handle: &GroupHandle, session: &Session) -> Step<(), V> {
-        if let Some(keys) = keys_of(&self.tx, handle)? {
-            self.tx.delete(Table::Mailbox, keys.mailbox().tag().as_bytes());
-        }
-        for (epoch, past) in self.past(handle)? {
-            self.drop_past(handle, epoch, &past)?;
-        }
         for recorded in session.node.iter().flat_map(|node| node.children.iter()) {
             let entry = recorded.child.id()?;
-            self.tx.delete(Table::Commit, &key(&[handle.as_bytes(), entry.as_bytes()]));
+            self.tx
+                .delete(Table::Commit, &key(&[handle.as_bytes(), entry.as_bytes()]));
             self.tx.delete(Table::Mailbox, recorded.child.tag.as_bytes());
         }
         self.withdraw(handle)?;
-        self.groups.remove(handle);
-        let mut session = session.clone();
-        self.drop_pending(handle, &mut session);
-        Ok(())
+        self.drop_pending(handle, &mut session.clone());
+        self.forget_session(handle)
     }
 
     /// A Welcome that no key package opens: its sender is asked for another one, if it has not been asked lately.

@@ -2,17 +2,14 @@
 
 use super::{
     Action, Answer, Change, ConversationId, EffectId, Event, Input, Outcome, Refusal, Standing, StepError, Table, View,
-    Why,
-    query,
-    record::{
-        Conversation, Due, MailboxRow, Meta, Past, Purpose, Roster, Secret, Session, Use, Work,
-    },
+    Why, query,
+    record::{Conversation, Due, MailboxRow, Meta, Past, Purpose, Roster, Secret, Session, Use, Work},
     tx::{Step, Tx, key},
 };
-use crate::{Owner, mls::Group, SessionError};
-use tokenim_conversation::{epoch::EpochKeys, policy::GroupContext};
+use crate::{Owner, SessionError, mls::Group};
 use alloc::{collections::BTreeMap, vec::Vec};
 use rand_core::CryptoRng;
+use tokenim_conversation::{epoch::EpochKeys, policy::GroupContext};
 use tokenim_identity::{DeviceId, IdentityId};
 use tokenim_mailbox::group::GroupHandle;
 use tokenim_wire::{BoundedVec, Object, UnixMillis, UnixSeconds, limits::ENVELOPE_LIFETIME_SECONDS_MAX};
@@ -51,27 +48,17 @@ pub(crate) enum Forget {
 }
 
 impl Forget {
-    const fn number(self) -> u8 {
-        match self {
-            Self::Seen => 0,
-            Self::Message => 1,
-            Self::Session => 2,
-            Self::Receipts => 3,
-            Self::Invitation => 4,
-            Self::Part => 5,
-        }
-    }
+    const ALL: [Self; 6] = [
+        Self::Seen,
+        Self::Message,
+        Self::Session,
+        Self::Receipts,
+        Self::Invitation,
+        Self::Part,
+    ];
 
-    const fn from_number(number: u8) -> Option<Self> {
-        Some(match number {
-            0 => Self::Seen,
-            1 => Self::Message,
-            2 => Self::Session,
-            3 => Self::Receipts,
-            4 => Self::Invitation,
-            5 => Self::Part,
-            _ => return None,
-        })
+    fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
     }
 }
 
@@ -135,7 +122,9 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
                 Ok(())
             }
             Input::Done(effect, answer) => self.done(effect, answer),
-            Input::Node { handle, entry, node, .. } => self.node(handle, entry, *node),
+            Input::Node {
+                handle, entry, node, ..
+            } => self.node(handle, entry, *node),
             Input::Envelope { tag, bytes, height } => self.envelope(tag, &bytes, height),
             Input::Read { tag, .. } => self.read(tag),
             Input::Sealed { sender, device, body } => self.sealed(sender, device, &body),
@@ -228,7 +217,9 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
             return Ok(None);
         };
         let bytes = Zeroizing::new(bytes);
-        Group::from_bytes(self.owner.network, &bytes).map(Some).map_err(StepError::Session)
+        Group::from_bytes(self.owner.network, &bytes)
+            .map(Some)
+            .map_err(StepError::Session)
     }
 
     /// Marks the state of MLS as changed.
@@ -280,7 +271,7 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
 
     /// Remembers to look at something again.
     fn forget_at(&mut self, time: UnixMillis, what: Forget, row: &[u8]) {
-        let key = key(&[&time.get().to_be_bytes(), &[what.number()], row]);
+        let key = key(&[&time.get().to_be_bytes(), &[what as u8], row]);
         self.tx.put(Table::Expiry, &key, Vec::new());
     }
 
@@ -345,6 +336,11 @@ pub(crate) const NEXT: u8 = 1;
 
 pub(crate) fn group_key(handle: &GroupHandle, which: u8) -> Vec<u8> {
     key(&[handle.as_bytes(), &[which]])
+}
+
+/// The last state with those who were removed at the end of an epoch, in [`Table::Group`].
+pub(crate) fn past_group_key(handle: &GroupHandle, epoch: u64) -> Vec<u8> {
+    key(&[handle.as_bytes(), &[2], &epoch.to_be_bytes()])
 }
 
 pub(crate) fn past_key(handle: &GroupHandle, epoch: u64) -> Vec<u8> {

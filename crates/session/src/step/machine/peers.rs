@@ -49,10 +49,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.tx.put_object(Table::Peer, identity.as_bytes(), &peer)?;
         self.take_waiting(&identity)?;
         for (handle, mut session) in query::sessions(&self.tx)? {
-            let waits = session
-                .wishes
-                .iter()
-                .any(|wish| wish.task == Task::Invite(identity));
+            let waits = session.wishes.iter().any(|wish| wish.task == Task::Invite(identity));
             let concerned = match self.tx.object::<Roster>(Table::Roster, handle.as_bytes())? {
                 Some(roster) => roster.leaves.iter().any(|(of, _)| *of == identity),
                 None => false,
@@ -157,8 +154,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 
     /// The devices of an identity that are live now; `None` while it has to be looked up, or if there is no such identity.
-    pub(super) fn devices_of(&mut self, session: &Session, identity: &IdentityId) -> Step<Option<Vec<DeviceId>>, V> {
-        let _ = session;
+    pub(super) fn devices_of(&mut self, identity: &IdentityId) -> Step<Option<Vec<DeviceId>>, V> {
         let bound = self.peer_age(1);
         match self.peer(identity)? {
             Some(peer) if peer.checked != UnixMillis::ZERO && self.now < peer.checked.saturating_add(bound) => {

@@ -4,6 +4,7 @@ use super::{
     super::record::{Liveness, Past, Seen, Task, WaitingRow},
     *,
 };
+use crate::mls::Opened;
 use tokenim_conversation::content::{Body, EpochView};
 use tokenim_mailbox::MailboxTag;
 use tokenim_wire::{
@@ -46,12 +47,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             None => return Err(StepError::from(Why::Epoch)),
         };
         let message = keys.unwrap(bytes).map_err(|_| Why::Forged)?;
-        let opened = match self.group(handle)?.decrypt(&message) {
+        let opened = match self.open(handle, epoch, &message)? {
             Ok(opened) => opened,
             Err(SessionError::Own) => return self.own_unknown(handle, session, &seen),
             Err(error) => return Err(refused(error, None)),
         };
-        self.touch(handle);
         // By the leaves of its own epoch: a leaf that was removed since may be somebody else's now.
         let author = match &past {
             Some(past) => past
@@ -95,8 +95,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             self.event(Event::Diverged(session.conversation));
         }
         self.tx.put_object(Table::Seen, &seen, &Seen::Passed)?;
-        let until = self
-            .later(ENVELOPE_LIFETIME_SECONDS_MAX.saturating_mul(1000));
+        let until = self.later(ENVELOPE_LIFETIME_SECONDS_MAX.saturating_mul(1000));
         self.forget_at(until, Forget::Seen, &seen);
         let waiting = WaitingRow {
             author: identity,
@@ -109,13 +108,41 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if self.knows(&identity)? {
             return self.take(handle, &waiting);
         }
-        if self.tx.scan(Table::Waiting, handle.as_bytes(), &[], SESSION_WAITING_MAX)?.len() >= SESSION_WAITING_MAX {
+        if self
+            .tx
+            .scan(Table::Waiting, handle.as_bytes(), &[], SESSION_WAITING_MAX)?
+            .len()
+            >= SESSION_WAITING_MAX
+        {
             return Err(blame(Why::Full));
         }
         let number = self.number();
-        self.tx
-            .put_object(Table::Waiting, &key(&[handle.as_bytes(), &number.to_be_bytes()]), &waiting)?;
+        self.tx.put_object(
+            Table::Waiting,
+            &key(&[handle.as_bytes(), &number.to_be_bytes()]),
+            &waiting,
+        )?;
         self.look_up(identity)
+    }
+
+    /// Opens a message with the first state at or after its epoch that was kept because somebody was removed then; else
+    /// with the current one.
+    fn open(&mut self, handle: &GroupHandle, epoch: u64, message: &[u8]) -> Step<Result<Opened, SessionError>, V> {
+        let (prefix, from) = (group_key(handle, 2), past_group_key(handle, epoch));
+        if let Some((row, state)) = self.tx.scan(Table::Group, &prefix, &from, 1)?.pop() {
+            let mut group = Group::from_bytes(self.owner.network, &state).map_err(StepError::Session)?;
+            let opened = group.decrypt(message);
+            if opened.is_ok() {
+                let state = group.to_bytes().map_err(StepError::Session)?;
+                self.tx.put(Table::Group, &row, state.to_vec());
+            }
+            return Ok(opened);
+        }
+        let opened = self.group(handle)?.decrypt(message);
+        if opened.is_ok() {
+            self.touch(handle);
+        }
+        Ok(opened)
     }
 
     /// Takes a message whose author's devices are known.
@@ -162,7 +189,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 past.read = true;
                 self.tx.put_object(Table::Past, &past_key, &past)?;
             }
-            let over = past.ended.time.saturating_add(SESSION_PAST_SECONDS.saturating_mul(1000));
+            let over = past
+                .ended
+                .time
+                .saturating_add(SESSION_PAST_SECONDS.saturating_mul(1000));
             if over <= self.now {
                 self.drop_past(&row.handle, epoch, &past)?;
             }

@@ -5,8 +5,13 @@ use super::{
     super::record::{Liveness, MessageRow, Queued, Seen},
     *,
 };
-use tokenim_conversation::{content::{Body, Content, EpochView, Marks}, epoch::WrapError, order::OrderKey, policy::Kind};
 use alloc::boxed::Box;
+use tokenim_conversation::{
+    content::{Body, Content, EpochView, Marks},
+    epoch::WrapError,
+    order::OrderKey,
+    policy::Kind,
+};
 use tokenim_envelope::MessageId;
 use tokenim_mailbox::QuorumReceipt;
 use tokenim_wire::{
@@ -38,13 +43,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 
     /// Puts a content into the queue, and what is to be kept among the messages.
-    fn queue(
-        &mut self,
-        id: &ConversationId,
-        handle: &GroupHandle,
-        session: &Session,
-        content: Content,
-    ) -> Step<(), V> {
+    fn queue(&mut self, id: &ConversationId, handle: &GroupHandle, session: &Session, content: Content) -> Step<(), V> {
         if self.tx.scan(Table::Queue, id.as_bytes(), &[], SESSION_QUEUE_MAX)?.len() >= SESSION_QUEUE_MAX {
             return Err(StepError::Full("messages that wait"));
         }
@@ -160,10 +159,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             };
             let plain = body.encode()?;
             self.group(&handle)?;
-            let group = self
-                .groups
-                .get_mut(&handle)
-                .ok_or(StepError::Damaged(Table::Group))?;
+            let group = self.groups.get_mut(&handle).ok_or(StepError::Damaged(Table::Group))?;
             group.1 = true;
             let message = group.0.encrypt(&plain, self.rng).map_err(StepError::Session)?;
             let envelope = match keys.wrap(&message, self.expiry(), self.rng) {

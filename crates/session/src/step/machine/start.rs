@@ -5,8 +5,8 @@ use super::{
     *,
 };
 use crate::SessionSuite;
-use tokenim_conversation::{order::Clock};
 use alloc::boxed::Box;
+use tokenim_conversation::order::Clock;
 use tokenim_mailbox::group::{GroupEntryId, GroupStart, GroupUpdate, LedgerPlace};
 use tokenim_wire::{
     BoundedString, BoundedVec,
@@ -27,8 +27,17 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Ok(());
         }
         let (start, keys) = self.new_start();
-        let context = GroupContext::direct(start.handle(), self.owner.identity, with).map_err(|_| StepError::Content)?;
-        self.begin(id, Some(with), &[with], SessionSuite::PostQuantum, start, &keys, &context)
+        let context =
+            GroupContext::direct(start.handle(), self.owner.identity, with).map_err(|_| StepError::Content)?;
+        self.begin(
+            id,
+            Some(with),
+            &[with],
+            SessionSuite::PostQuantum,
+            start,
+            &keys,
+            &context,
+        )
     }
 
     pub(super) fn create_group(
@@ -43,8 +52,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             SessionSuite::Classical
         });
         let (start, keys) = self.new_start();
-        let context =
-            GroupContext::group(start.handle(), name, self.owner.identity).map_err(|_| StepError::Content)?;
+        let context = GroupContext::group(start.handle(), name, self.owner.identity).map_err(|_| StepError::Content)?;
         let id = ConversationId::group(&start.handle());
         self.begin(id, None, members, suite, start, &keys, &context)
     }
@@ -164,7 +172,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             tries: 0,
             fetching: None,
         };
-        session.wishes.push(wish).map_err(|_| StepError::Full("changes that wait"))
+        session
+            .wishes
+            .push(wish)
+            .map_err(|_| StepError::Full("changes that wait"))
     }
 
     /// The ledger will not have the start: nobody else knows of the session yet.

@@ -50,7 +50,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         // The newest ones, if there is no room for all.
         stock.sort_by_key(|(_, expires, _)| core::cmp::Reverse(*expires));
-        let packages: Vec<_> = stock.into_iter().map(|(.., package)| package).take(KEY_PACKAGES_MAX).collect();
+        let packages: Vec<_> = stock
+            .into_iter()
+            .map(|(.., package)| package)
+            .take(KEY_PACKAGES_MAX)
+            .collect();
         let packages = BoundedVec::try_from(packages).map_err(|_| StepError::Full("key packages"))?;
         self.effect(Work::Publish(packages), Purpose::Nothing)?;
         self.meta.published = Some(self.now);

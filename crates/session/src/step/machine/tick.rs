@@ -1,9 +1,6 @@
 //! What is due when time has passed.
 
-use super::{
-    super::record::{Liveness, Past},
-    *,
-};
+use super::{super::record::Liveness, *};
 use tokenim_wire::limits::SESSION_PAST_SECONDS;
 
 /// Rows of [`Table::Expiry`] that one step works off.
@@ -84,7 +81,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return self.forget_session(handle);
         }
         for (epoch, past) in self.past(handle)? {
-            let over = past.ended.time.saturating_add(SESSION_PAST_SECONDS.saturating_mul(1000));
+            let over = past
+                .ended
+                .time
+                .saturating_add(SESSION_PAST_SECONDS.saturating_mul(1000));
             if (past.read && over <= self.now) || self.is_gone(&past) {
                 self.drop_past(handle, epoch, &past)?;
             }
@@ -101,10 +101,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(())
     }
 
-    /// Forgets a session whose conversation has gone on in another one.
-    fn forget_session(&mut self, handle: &GroupHandle) -> Step<(), V> {
-        let past: Vec<(u64, Past)> = self.past(handle)?;
-        for (epoch, past) in past {
+    /// Forgets everything of a session but what was said in it.
+    pub(super) fn forget_session(&mut self, handle: &GroupHandle) -> Step<(), V> {
+        for (epoch, past) in self.past(handle)? {
             self.drop_past(handle, epoch, &past)?;
         }
         if let Some(keys) = keys_of(&self.tx, handle)? {
