@@ -389,7 +389,7 @@ pub enum StepError<E> {
     #[error("the content is too long or empty")]
     Content,
     /// A kept value does not decode: the store was damaged or is another version's.
-    #[error("a kept value in table {} is damaged", .0.name())]
+    #[error("a kept value in table {0:?} is damaged")]
     Damaged(super::Table),
     /// The state of the session is at fault.
     #[error("the session failed: {0}")]

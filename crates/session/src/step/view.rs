@@ -48,59 +48,10 @@ pub enum Table {
 }
 
 impl Table {
-    /// Every table, in order.
-    pub const ALL: [Self; 19] = [
-        Self::Meta,
-        Self::Conversation,
-        Self::Session,
-        Self::Roster,
-        Self::Group,
-        Self::Keys,
-        Self::Past,
-        Self::Mailbox,
-        Self::Commit,
-        Self::Package,
-        Self::Message,
-        Self::Seen,
-        Self::Outbox,
-        Self::Peer,
-        Self::Waiting,
-        Self::Invitation,
-        Self::Part,
-        Self::Queue,
-        Self::Expiry,
-    ];
-
     /// The table's number, which never changes: a host with one table for all of them puts it in front of the key.
     #[must_use]
     pub const fn number(self) -> u8 {
         self as u8
-    }
-
-    /// The table's name, stable across versions.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Meta => "meta",
-            Self::Conversation => "conversation",
-            Self::Session => "session",
-            Self::Roster => "roster",
-            Self::Group => "group",
-            Self::Keys => "keys",
-            Self::Past => "past",
-            Self::Mailbox => "mailbox",
-            Self::Commit => "commit",
-            Self::Package => "package",
-            Self::Message => "message",
-            Self::Seen => "seen",
-            Self::Outbox => "outbox",
-            Self::Peer => "peer",
-            Self::Waiting => "waiting",
-            Self::Invitation => "invitation",
-            Self::Part => "part",
-            Self::Queue => "queue",
-            Self::Expiry => "expiry",
-        }
     }
 }
 
