@@ -134,6 +134,7 @@ pub enum Change {
 }
 
 /// What the host is to do. At least once: after a crash it is handed out again, so doing it twice must be harmless.
+#[expect(clippy::large_enum_variant, reason = "short-lived")]
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Effect {

@@ -13,7 +13,6 @@ use tokenim_identity::{IdentityId, MailboxSigningKey};
 use tokenim_mailbox::group::GroupHandle;
 use tokenim_wire::{UnixMillis, limits::SESSIONS_MAX};
 
-/// All of them.
 const ALL: usize = usize::MAX >> 1;
 
 /// Every conversation, in no particular order.
@@ -228,7 +227,6 @@ fn watch(access: &tokenim_conversation::epoch::MailboxAccess, one_shot: bool) ->
     }
 }
 
-/// Every session.
 pub(crate) fn sessions<V: View>(tx: &Tx<'_, V>) -> Step<Vec<(GroupHandle, Session)>, V> {
     tx.scan(Table::Session, &[], &[], SESSIONS_MAX)?
         .into_iter()
@@ -267,7 +265,6 @@ pub fn wake<V: View>(view: &V) -> Result<Option<UnixMillis>, StepError<V::Error>
     Ok(wake)
 }
 
-/// Who is known to be a member of a conversation, for the host to look after.
 pub(crate) fn identities(roster: &Roster) -> Vec<IdentityId> {
     let mut identities: Vec<_> = roster.leaves.iter().map(|(identity, _)| *identity).collect();
     identities.sort_unstable();

@@ -332,6 +332,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     /// Whether the author may do this, at the height of the entry, so that all compute alike; `None` while an identity has
     /// to be looked up.
+    #[expect(clippy::too_many_arguments, reason = "what a commit does")]
     fn permitted(
         &mut self,
         group: &Group,

@@ -66,6 +66,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 
     /// Makes a session of this device alone, which then invites the others.
+    #[expect(clippy::too_many_arguments, reason = "what a session is made of")]
     fn begin(
         &mut self,
         id: ConversationId,
