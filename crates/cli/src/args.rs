@@ -10,8 +10,11 @@ use clap_complete::Shell;
 use tokenim_client::{Client, ClientError, IdentityId};
 use tokenim_ledger::LedgerLimits;
 
+use crate::chat::ChatArgs;
 use crate::contact::ContactArgs;
+use crate::device::DevicesArgs;
 use crate::error::{CliError, USAGE};
+use crate::group::GroupArgs;
 use crate::id::args::IdArgs;
 use crate::{secret, status};
 
@@ -52,6 +55,12 @@ pub(crate) enum Command {
     Id(IdArgs),
     /// Whom you know: let in, keep out, verify.
     Contact(ContactArgs),
+    /// Your devices: list, add, revoke.
+    Device(DevicesArgs),
+    /// Write with people and groups, on a screen.
+    Chat(ChatArgs),
+    /// Groups: make, show and change them, write to them and read them.
+    Group(GroupArgs),
     /// Send a message; returns once a quorum of nodes keeps it.
     Send(SendArgs),
     /// Show the messages that arrived.

@@ -168,6 +168,10 @@ async fn show(
     relation: Option<Relation>,
 ) -> Result<(), CliError> {
     let kind = ContentKind::new(message.kind);
+    if kind == tokenim_client::chat::SESSION_KIND {
+        // What devices say to each other about conversations is for the program, not for people.
+        return Ok(());
+    }
     let text = if kind == ContentKind::TEXT {
         std::str::from_utf8(&message.body).ok()
     } else {

@@ -5,11 +5,14 @@
 )]
 
 mod args;
+mod chat;
 mod contact;
 mod demo;
+mod device;
 mod devnet;
 mod error;
 mod fleet;
+mod group;
 mod http;
 mod id;
 mod inbox;
@@ -54,7 +57,9 @@ fn run(cli: Cli, started: Instant) -> Result<(), CliError> {
     if let Command::Init(args) = &cli.command {
         return init::run(args);
     }
-    if !matches!(cli.command, Command::Node(_)) {
+    // A screen and a log can't share one terminal.
+    let screen = matches!(cli.command, Command::Chat(_)) && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    if !matches!(cli.command, Command::Node(_)) && !screen {
         output::log(cli.verbose);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -69,6 +74,9 @@ fn run(cli: Cli, started: Instant) -> Result<(), CliError> {
             Command::Status(args) => status::run(&args).await,
             Command::Id(args) => id::run(&args).await,
             Command::Contact(args) => contact::run(&args).await,
+            Command::Device(args) => device::run(&args).await,
+            Command::Chat(args) => chat::run(&args).await,
+            Command::Group(args) => group::run(&args).await,
             Command::Send(args) => send::run(&args).await,
             Command::Inbox(args) => inbox::run(&args).await,
             Command::Receipt(args) => receipt::run(&args).await,

@@ -65,7 +65,9 @@ pub(crate) fn printable(text: &str) -> String {
             '\n' | '\t' => letter,
             // Control characters, and those that reorder or hide what follows.
             _ if letter.is_control() => '\u{fffd}',
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
+            // The joiners between them are part of how Persian, Hindi or a family of faces is written, and marks of
+            // direction, unlike overrides, reorder nothing else.
+            '\u{200b}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
             _ => letter,
         })
         .collect()
@@ -179,6 +181,10 @@ mod tests {
         assert_eq!(
             printable("a\u{1b}[2Jb\r\u{7}\u{202e}c"),
             "a\u{fffd}[2Jb\u{fffd}\u{fffd}\u{fffd}c"
+        );
+        assert_eq!(
+            printable("می\u{200c}خواهم 👩\u{200d}👧"),
+            "می\u{200c}خواهم 👩\u{200d}👧"
         );
         assert_eq!(printable("Grüße, мир, 世界 🌍\n\tok"), "Grüße, мир, 世界 🌍\n\tok");
     }

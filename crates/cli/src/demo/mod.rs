@@ -1,5 +1,6 @@
 //! `tokenim demo`: the whole system at once, with real parts, told as it happens.
 
+mod group;
 mod histogram;
 mod liar;
 mod numbers;

@@ -35,6 +35,12 @@ pub(crate) struct Report {
     pub(crate) start_ms: f64,
     pub(crate) restart_ms: f64,
     pub(crate) message_bytes: usize,
+    /// Members of the group after one was put out.
+    pub(crate) group_members: usize,
+    pub(crate) group_epochs: u64,
+    pub(crate) group_messages: usize,
+    /// Whether its members ended in the same epoch with the same messages.
+    pub(crate) group_agrees: bool,
 }
 
 impl Report {
@@ -70,6 +76,7 @@ impl Report {
                 self.tampered_rejected, self.tampered
             ),
         );
+        fault(!self.group_agrees, "the group did not agree in time".to_owned());
         faults.join(", ")
     }
 
@@ -102,6 +109,9 @@ impl Report {
                 "restart_ms": thousandth(self.restart_ms),
                 "elapsed_ms": elapsed_ms,
                 "message_bytes": self.message_bytes,
+                "group_members": self.group_members,
+                "group_epochs": self.group_epochs,
+                "group_messages": self.group_messages,
                 "seed": args.seed,
             }));
         }
@@ -120,6 +130,7 @@ impl Report {
                 row("verifying one, median", format!("{:.0} µs", self.proof_verify_us_p50)),
                 row("altered copies refused", self.tampered_rejected.to_string()),
                 row("nodes killed and restarted", self.killed.to_string()),
+                row("epochs of the group", self.group_epochs.to_string()),
                 row("finality, median", ms(self.finality_ms_p50)),
                 row("finality, 99 %", ms(self.finality_ms_p99)),
                 row("sent to decrypted, median", ms(self.deliver_ms_p50)),
@@ -153,6 +164,7 @@ mod tests {
             delivered: 10,
             tampered: 1,
             tampered_rejected: 1,
+            group_agrees: true,
             ..Report::default()
         }
     }
@@ -160,7 +172,7 @@ mod tests {
     #[test]
     fn only_a_flawless_demo_is_good() {
         assert!(good().is_good());
-        let flaws: [fn(&mut Report); 7] = [
+        let flaws: [fn(&mut Report); 8] = [
             |report| report.accepted = 9,
             |report| report.lost = 1,
             |report| report.duplicated = 1,
@@ -168,6 +180,7 @@ mod tests {
             |report| report.killed = 0,
             |report| report.tampered = 0,
             |report| report.tampered_rejected = 0,
+            |report| report.group_agrees = false,
         ];
         for flaw in flaws {
             let mut report = good();

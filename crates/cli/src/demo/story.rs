@@ -8,6 +8,7 @@ use tokenim_client::step::Fault;
 use tokenim_client::{AcceptanceProof, Argon2Cost, Client, ClientError};
 use tokenim_wire::{Object as _, hex};
 
+use super::group;
 use super::histogram::Histogram;
 use super::liar::Liar;
 use super::numbers::percentile;
@@ -141,6 +142,7 @@ pub(super) async fn tell(
             report.proofs_verified
         ));
     }
+    group::tell(dir, fleet, teller, &mut report).await?;
     let mut finality = Histogram::default();
     for http in fleet.nodes.iter().filter_map(|node| node.http) {
         if let Ok((_, page)) = http::get(http, "/metrics").await {
@@ -155,20 +157,22 @@ pub(super) async fn tell(
     Ok(report)
 }
 
+/// A new identity in a folder of its own, not on the ledger yet.
+pub(super) fn person(dir: &Path, name: &str, fleet: &Fleet) -> Result<Client, CliError> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|_| ClientError::Random)?;
+    // A random key in place of a passphrase needs no slow hashing; nobody ever opens these folders again.
+    let (client, _) = Client::create(
+        &dir.join(name),
+        fleet.config.clone(),
+        hex::encode(&secret).as_bytes(),
+        Argon2Cost::MINIMUM,
+    )?;
+    Ok(client)
+}
+
 async fn people(dir: &Path, fleet: &Fleet) -> Result<(Client, Client), CliError> {
-    let make = |name: &str| -> Result<Client, CliError> {
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(|_| ClientError::Random)?;
-        // A random key in place of a passphrase needs no slow hashing; nobody ever opens these folders again.
-        let (client, _) = Client::create(
-            &dir.join(name),
-            fleet.config.clone(),
-            hex::encode(&secret).as_bytes(),
-            Argon2Cost::MINIMUM,
-        )?;
-        Ok(client)
-    };
-    let (anna, bert) = (make("anna")?, make("bert")?);
+    let (anna, bert) = (person(dir, "anna", fleet)?, person(dir, "bert", fleet)?);
     let (one, other) = tokio::join!(anna.register(), bert.register());
     one?;
     other?;

@@ -12,6 +12,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokenim_client::{Argon2Cost, Client, ClientError, IdentityId, IdentityState};
 
+pub(crate) use self::records::revoke;
+
 use self::args::{IdArgs, IdCommand, NewArgs, RestoreArgs, RootArgs};
 use crate::args::{FolderArgs, NetworkArgs};
 use crate::error::CliError;
@@ -19,6 +21,8 @@ use crate::output::{self, line};
 use crate::progress::during;
 use crate::{secret, status};
 
+/// How long what others need to write first may take to be published.
+const PUBLISH_PATIENCE: Duration = Duration::from_secs(10);
 /// How old the ledger's answer may be.
 const MAX_AGE: Duration = Duration::from_secs(30);
 
@@ -90,7 +94,7 @@ async fn new(args: &NewArgs) -> Result<(), CliError> {
     put_on_ledger(&client, &folder, args.json, shown, shown_next).await
 }
 
-async fn restore(args: &RestoreArgs) -> Result<(), CliError> {
+pub(crate) async fn restore(args: &RestoreArgs) -> Result<(), CliError> {
     let folder = status::folder(&args.fresh.folder)?;
     let network = network_for(&folder, args.fresh.network.as_ref())?;
     let words = words::read(&args.words)?;
@@ -126,8 +130,11 @@ async fn put_on_ledger(
         }
     }
     if registered.is_ok() {
-        // So that a stranger's first message is sealed to a key that is forgotten in time; else the next command tries.
-        client.rotate_contact_key().await?;
+        // So that others can write and invite at once; else the next command tries.
+        let chat = client.chat()?;
+        let running = chat.run()?;
+        chat.settle(PUBLISH_PATIENCE).await;
+        drop(running);
     }
     client.close().await;
     registered.map(|_| ()).map_err(|error| {

@@ -85,6 +85,8 @@ fn a_demo_loses_nothing_and_leaves_nothing() {
         ("duplicated", 0),
         ("proofs_verified", 20),
         ("tampered_rejected", 1),
+        ("group_members", 4),
+        ("group_messages", 6),
     ] {
         assert_eq!(report[key], value, "{key} in {report}");
     }
@@ -97,6 +99,7 @@ fn a_demo_loses_nothing_and_leaves_nothing() {
         "deliver_ms_p99",
         "start_ms",
         "elapsed_ms",
+        "group_epochs",
     ] {
         assert!(report[key].as_f64().unwrap() > 0.0, "{key} in {report}");
     }

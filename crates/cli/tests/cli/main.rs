@@ -8,9 +8,11 @@
 )]
 
 mod errors;
+mod groups;
 mod identities;
 mod life;
 mod network;
+mod terminal;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -490,7 +490,7 @@ impl Client {
     }
 
     /// Received messages, their bodies as they are kept.
-    fn sealed_messages(&self, from: u64, limit: usize) -> Result<Vec<(u64, InboxMessage)>, ClientError> {
+    pub(crate) fn sealed_messages(&self, from: u64, limit: usize) -> Result<Vec<(u64, InboxMessage)>, ClientError> {
         self.shared.store.read(|view| {
             view.scan(Table::Inbox, &from.to_be_bytes(), limit)
                 .map_err(state::StateError::Store)?

@@ -6,7 +6,7 @@ mod tables;
 mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokenim_envelope::MessageId;
@@ -114,8 +114,9 @@ pub(crate) struct Hub {
     /// A step has changed something.
     changed: Notify,
     status: watched::Sender<ChatStatus>,
-    /// Steps that were made.
-    steps: AtomicU64,
+    /// Steps that were begun, and those that have ended.
+    begun: AtomicU64,
+    ended: AtomicU64,
     running: Mutex<std::sync::Weak<run::Driver>>,
 }
 
@@ -125,9 +126,36 @@ impl Default for Hub {
             events: broadcast::Sender::new(EVENTS_MAX),
             changed: Notify::new(),
             status: watched::Sender::new(ChatStatus::default()),
-            steps: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             running: Mutex::default(),
         }
+    }
+}
+
+/// A step that was begun; when it has ended, however it did, what is to be done is looked at anew.
+struct Begun<'a>(&'a Hub);
+
+impl Hub {
+    fn begin(&self) -> Begun<'_> {
+        self.status.send_modify(|status| {
+            self.begun.fetch_add(1, Ordering::SeqCst);
+            status.settled = false;
+        });
+        Begun(self)
+    }
+
+    /// The number of steps so far, if none is being made.
+    fn resting(&self) -> Option<u64> {
+        let ended = self.ended.load(Ordering::SeqCst);
+        (self.begun.load(Ordering::SeqCst) == ended).then_some(ended)
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::SeqCst);
+        self.0.changed.notify_one();
     }
 }
 
@@ -196,6 +224,8 @@ impl Client {
         let owner = self.owner()?;
         let client = self.clone();
         let step = async move {
+            // Before anybody can see what the step changes.
+            let begun = client.shared.chat.begin();
             let shared = Arc::clone(&client.shared);
             let stepped = client
                 .shared
@@ -218,15 +248,10 @@ impl Client {
                     }
                 })
                 .await?;
+            drop(begun);
             if let Ok(events) = &stepped {
                 client.tell(events);
             }
-            let hub = &client.shared.chat;
-            hub.status.send_modify(|status| {
-                hub.steps.fetch_add(1, Ordering::SeqCst);
-                status.settled = false;
-            });
-            hub.changed.notify_one();
             Ok(stepped)
         };
         tokio::spawn(step).await.map_err(|_| ClientError::Closed)?
@@ -503,6 +528,15 @@ impl Chat {
 const FED: &[u8] = b"session inbox";
 
 impl Client {
+    /// Whether no message of the contact inbox is being opened or waits for [`Client::feed`], which got as far as `fed`.
+    fn is_fed(&self, fed: u64) -> Result<bool, ClientError> {
+        // In this order: what was opened is kept before it counts as opened.
+        let opening = self.shared.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = opening.is_empty();
+        drop(opening);
+        Ok(idle && self.sealed_messages(fed, 1)?.is_empty())
+    }
+
     fn fed(&self) -> Result<u64, ClientError> {
         self.shared.store.read(|view| {
             let kept = view.get(Table::Meta, FED).map_err(StateError::Store)?;
@@ -512,13 +546,13 @@ impl Client {
         })
     }
 
-    /// Gives the machine what came for it in the contact inbox.
-    async fn feed(&self) -> Result<(), ClientError> {
+    /// Gives the machine what came for it in the contact inbox; the number of the next message there.
+    async fn feed(&self) -> Result<u64, ClientError> {
         let mut from = self.fed()?;
         loop {
             let page = self.messages(from, 64)?;
             let Some((last, _)) = page.last() else {
-                return Ok(());
+                return Ok(from);
             };
             let next = last.saturating_add(1);
             for (number, message) in page {

@@ -1,7 +1,6 @@
 //! The driver: it carries out what is due and looks at what the machine wants to see.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -105,11 +104,13 @@ struct Driving {
     effects: HashMap<EffectId, AbortHandle>,
     watches: HashMap<Watch, (AbortHandle, Answered)>,
     status: ChatStatus,
+    /// The number of the next message of the contact inbox.
+    fed: u64,
 }
 
 async fn drive(client: Client) -> Result<(), ClientError> {
     let mut events = client.follow()?;
-    client.feed().await?;
+    let fed = client.feed().await?;
     client.pass_time().await?;
     let mut passed = Instant::now();
     let mut driving = Driving {
@@ -118,6 +119,7 @@ async fn drive(client: Client) -> Result<(), ClientError> {
         effects: HashMap::new(),
         watches: HashMap::new(),
         status: ChatStatus::default(),
+        fed,
         client: client.clone(),
     };
     driving.tasks.spawn(look_after_identities(client.clone()));
@@ -137,7 +139,7 @@ async fn drive(client: Client) -> Result<(), ClientError> {
                 Some(Event::Failed(error)) => return Err(error),
                 Some(Event::Message(received)) => {
                     if received.message.kind == session::SESSION_KIND.get() {
-                        client.feed().await?;
+                        driving.fed = client.feed().await?;
                     } else {
                         // Nobody listening is no failure.
                         let _ = client.shared.chat.events.send(ChatEvent::Inbox(received));
@@ -174,8 +176,12 @@ impl Client {
 impl Driving {
     /// Begins what is to be begun, and ends what is of no use any more.
     async fn look(&mut self) -> Result<(), ClientError> {
-        let hub = &self.client.shared.chat;
-        let steps = hub.steps.load(Ordering::SeqCst);
+        let mut is_fed = self.client.is_fed(self.fed)?;
+        if !is_fed {
+            self.fed = self.client.feed().await?;
+            is_fed = self.client.is_fed(self.fed)?;
+        }
+        let resting = self.client.shared.chat.resting();
         let due = self.client.ask(|view| session::due(view, EFFECTS_MAX))?;
         let ids: BTreeSet<EffectId> = due.iter().map(|(id, _)| *id).collect();
         self.effects.retain(|id, task| {
@@ -238,13 +244,14 @@ impl Driving {
         let all = self.watches.values().all(|(_, answered)| answered.get());
         let wake = self.client.ask(|view| session::wake(view))?;
         let soon = wake.is_some_and(|wake| wake.get() < now().get().saturating_add(SOON_MS));
-        self.status.settled = self.status.reached && all && ids.is_empty() && !soon;
+        self.status.settled = self.status.reached && is_fed && all && ids.is_empty() && !soon;
         let status = self.status;
         let hub = &self.client.shared.chat;
         hub.status.send_if_modified(|known| {
-            // What a later step has begun is not settled by what was seen before it.
-            let stale = hub.steps.load(Ordering::SeqCst) != steps;
-            !stale && core::mem::replace(known, status) != status
+            // What a step changes meanwhile is not settled by what was seen before it.
+            let mut status = status;
+            status.settled &= resting.is_some() && hub.resting() == resting;
+            core::mem::replace(known, status) != status
         });
         Ok(())
     }
