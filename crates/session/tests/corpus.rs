@@ -1,0 +1,107 @@
+//! Runs the fuzz targets on their committed corpora.
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "simulation/model.rs"]
+mod model;
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
+#[path = "simulation/store.rs"]
+mod store;
+#[path = "../../../fuzz/session/targets.rs"]
+mod targets;
+#[path = "simulation/villain.rs"]
+mod villain;
+#[path = "simulation/world.rs"]
+mod world;
+
+use replay::write;
+use tokenim_conversation::{Body, Content, EpochView};
+use tokenim_envelope::MessageId;
+use tokenim_wire::{Object, UnixMillis};
+
+replay::tests!(inputs, rows);
+
+/// Writes the corpus: `cargo test -p tokenim-session --test corpus -- --ignored`.
+#[test]
+#[ignore = "writes fuzz/session/corpus"]
+fn write_corpus() {
+    let scene = &*targets::SCENE;
+    let inside = &scene.inside;
+    let input = |number: u8, bytes: &[u8]| {
+        let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+        [&[number], length.as_slice(), bytes].concat()
+    };
+    let both = |name: &str, inputs: &[Vec<u8>]| {
+        for (member, of) in [(0, "nobody"), (1, "member")] {
+            write(
+                "inputs",
+                &format!("{name}_{of}"),
+                &[vec![member], inputs.concat()].concat(),
+            );
+        }
+    };
+    let body = Body {
+        id: MessageId::from_bytes([7; 16]),
+        view: EpochView::of(&inside.entry, &inside.group.authenticator().unwrap()),
+        epoch: inside.group.epoch(),
+        clock: 9,
+        sent: UnixMillis::new(scene.now),
+        content: Content::text("said").unwrap(),
+    };
+    let body = body.encode().unwrap();
+    let handle = inside.handle.as_bytes().as_slice();
+    let (tick, send) = (input(0, &[40]), input(10, &[0]));
+    let follow = [input(6, &[]), input(7, &[]), input(8, &[]), tick.clone()];
+
+    both(
+        "note_invitation",
+        &[input(1, &[&[1, 0], handle].concat()), tick.clone()],
+    );
+    let part = [
+        &[1, 1],
+        handle,
+        inside.entry.as_bytes(),
+        &[3; 32],
+        &[0, 1, 4, 1, 2, 3, 4],
+    ]
+    .concat();
+    both("note_welcome", &[input(1, &part), input(1, &part)]);
+    let request = [&[1, 2], handle, &[0], &[0; 32], &[1, 5]].concat();
+    both("note_request", &[input(1, &request)]);
+    both(
+        "envelope",
+        &[input(2, &[5; 60]), input(3, &[5; 60]), input(4, &[5; 60])],
+    );
+    both(
+        "message",
+        &[input(4, &body), input(4, &body), send.clone(), tick.clone()],
+    );
+    both("entry", &[input(5, &scene.node.to_bytes().unwrap()), send.clone()]);
+    both("epoch", &[follow.concat(), send.clone(), input(4, &body)]);
+    both(
+        "garbage",
+        &[input(6, &[9; 200]), input(7, &[]), tick.clone(), follow.concat()],
+    );
+    both(
+        "own_commit",
+        &[input(10, &[1]), tick.clone(), input(9, &[0, 0]), follow.concat()],
+    );
+    both("revoked", &[input(11, &[1]), tick.clone(), send.clone(), tick]);
+    both(
+        "answers",
+        &[input(10, &[3]), input(9, &[0, 6]), input(9, &[0, 4]), input(9, &[1, 3])],
+    );
+    both("slept", &[input(0, &[255]), follow.concat(), send]);
+    for table in 0..19 {
+        write("rows", &format!("table_{table}_changed"), &[table, 0, 0, 5, 1]);
+        write("rows", &format!("table_{table}_cut"), &[table, 0, 0, 2, 0, 1]);
+    }
+}
