@@ -59,7 +59,13 @@ fn write_corpus() {
     let body = body.encode().unwrap();
     let handle = inside.handle.as_bytes().as_slice();
     let (tick, send) = (input(0, &[40]), input(10, &[0]));
-    let follow = [input(6, &[]), input(7, &[]), input(8, &[]), tick.clone()];
+    let follow = [
+        input(6, &[]),
+        input(11, &[0]),
+        input(7, &[]),
+        input(8, &[]),
+        tick.clone(),
+    ];
 
     both(
         "note_invitation",
