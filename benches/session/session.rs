@@ -10,6 +10,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::type_complexity,
     reason = "a bench may stop at the first surprise"
 )]
 #![allow(dead_code, unreachable_pub, reason = "the simulated world is that of the tests")]
