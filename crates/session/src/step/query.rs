@@ -193,13 +193,15 @@ pub fn watches<V: View>(view: &V) -> Result<Watches, StepError<V::Error>> {
                 watches.nodes.push((handle, session.entry, known));
             }
         }
-        let Some(keys) = keys_of(&tx, &handle)? else { continue };
-        watches.mailboxes.push(watch(&keys.mailbox(), false));
+        let keys = keys_of(&tx, &handle)?;
+        let current = keys.iter().map(|keys| watch(&keys.mailbox(), false));
+        watches.mailboxes.extend(current);
         for (_, value) in tx.scan(Table::Past, handle.as_bytes(), &[], ALL)? {
             let past =
                 <Past as tokenim_wire::Object>::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Past))?;
             watches.mailboxes.push(watch(&past_keys(&past)?.mailbox(), false));
         }
+        let Some(keys) = keys else { continue };
         let open = session
             .node
             .iter()

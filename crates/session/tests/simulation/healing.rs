@@ -287,3 +287,34 @@ fn a_message_that_was_cut_off_by_a_new_epoch_is_said_again_once() {
     }
     assert_eq!(world.orders(0, group), world.orders(2, group));
 }
+
+#[test]
+fn who_was_removed_and_came_back_reads_what_was_said_before() {
+    let mut world = World::new(23, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    // Encrypted before the removal, stored after it, by a device that has not seen it.
+    world.say(1, group, "late");
+    world.say(1, group, "later");
+    world.devices[1].online = false;
+    let store_one = |world: &mut World| {
+        world.devices[1].online = true;
+        assert!(world.carry_out(1));
+        world.devices[1].online = false;
+        world.settle();
+    };
+    let removed = world.people[2];
+    world.change(0, group, Change::Remove(removed));
+    world.settle();
+    assert_eq!(world.info(2, group).standing, Standing::Removed);
+    store_one(&mut world);
+    assert_eq!(world.texts(2, group).len(), 1);
+    world.change(0, group, Change::Invite(removed));
+    world.settle();
+    assert_eq!(world.info(2, group).standing, Standing::Active);
+    store_one(&mut world);
+    assert_eq!(world.texts(2, group), ["late", "later"]);
+    world.devices[1].online = true;
+    world.settle();
+    world.assert_together(&[0, 1, 2], group);
+}

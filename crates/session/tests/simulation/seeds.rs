@@ -312,6 +312,11 @@ fn an_old_answer_about_an_identity_does_not_hold_up_the_next() {
 }
 
 #[test]
+fn who_comes_back_reads_what_it_was_sent_before_its_removal() {
+    run(537);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_log() {
     for seed in [3, 1_000_003] {
         assert_eq!(run(seed), run(seed));

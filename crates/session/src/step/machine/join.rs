@@ -184,8 +184,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             if kept.epoch >= group.epoch() && kept.standing != Standing::Behind {
                 return Err(blame(Why::Replayed));
             }
-            // Where this device was before, it can't go on.
-            self.leave_epoch(&handle, kept)?;
+            // Where this device was before, it can't go on; what it was removed from, it reads to the end.
+            if kept.standing != Standing::Removed {
+                self.leave_epoch(&handle, kept)?;
+            }
         } else if with.is_some() {
             let rivals = query::sessions(&self.tx)?;
             let rivals = rivals.iter().filter(|(_, session)| session.conversation == id);

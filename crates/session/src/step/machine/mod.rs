@@ -152,7 +152,10 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
                     handle, number, queued, ..
                 },
                 Answer::Failed,
-            ) => self.requeue(&handle, number, &queued),
+            ) => {
+                self.requeue(&handle, number, &queued)?;
+                self.progress(&handle)
+            }
             (Purpose::Commit(handle), answer) => self.commit_done(&handle, effect, answer),
             (Purpose::Start(handle), Answer::Failed) => self.start_failed(&handle),
             (Purpose::Package(handle, identity, device), answer) => {

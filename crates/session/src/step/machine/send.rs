@@ -24,9 +24,6 @@ use tokenim_wire::{
 
 use super::super::Mark;
 
-/// How many messages of a conversation are looked at when one is read up to.
-const READ_MAX: usize = SESSION_MARKS_MAX;
-
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     pub(super) fn send(&mut self, id: ConversationId, content: Content) -> Step<(), V> {
         let row = self.conversation(&id)?.ok_or(StepError::UnknownConversation)?;
@@ -261,12 +258,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     pub(super) fn withdraw(&mut self, handle: &GroupHandle) -> Step<(), V> {
         for (key, number, queued) in self.in_flight(handle)? {
             self.tx.delete(Table::Outbox, &key);
-            self.requeue_only(handle, number, &queued)?;
+            self.requeue(handle, number, &queued)?;
         }
         Ok(())
     }
 
-    fn requeue_only(&mut self, handle: &GroupHandle, number: u64, queued: &Queued) -> Step<(), V> {
+    /// Puts one message back into the queue.
+    pub(super) fn requeue(&mut self, handle: &GroupHandle, number: u64, queued: &Queued) -> Step<(), V> {
         let Some(session) = self.session(handle)? else {
             return Ok(());
         };
@@ -276,12 +274,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         self.tx
             .put_object(Table::Queue, &queue_key(&session.conversation, number), queued)
-    }
-
-    /// Puts one message back into the queue, and tries again.
-    pub(super) fn requeue(&mut self, handle: &GroupHandle, number: u64, queued: &Queued) -> Step<(), V> {
-        self.requeue_only(handle, number, queued)?;
-        self.progress(handle)
     }
 
     /// Says a kept message again, in its place.
@@ -376,7 +368,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         row.read = Some(up_to);
         self.save_conversation(&id, &row)?;
         let Some(handle) = row.current else { return Ok(()) };
-        let latest = ids.len().saturating_sub(READ_MAX);
+        let latest = ids.len().saturating_sub(SESSION_MARKS_MAX);
         let marks = Marks::new(ids.into_iter().skip(latest));
         if let (Ok(ids), true) = (marks, self.sends_receipts(&handle)?)
             && let Some(session) = self.session(&handle)?

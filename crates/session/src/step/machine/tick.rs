@@ -89,11 +89,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 self.drop_past(handle, epoch, &past)?;
             }
         }
-        self.forget_if_removed(handle, &session)
-    }
-
-    /// The last secrets of a session that this device is no longer in go with its last epoch.
-    fn forget_if_removed(&mut self, handle: &GroupHandle, session: &Session) -> Step<(), V> {
+        // The last secrets of a session that this device is no longer in go with its last epoch.
         if session.standing == Standing::Removed && self.past(handle)?.is_empty() {
             self.tx.delete(Table::Group, &group_key(handle, CURRENT));
             self.groups.remove(handle);
