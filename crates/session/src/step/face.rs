@@ -428,7 +428,7 @@ pub enum Standing {
     Active,
     /// 2: a member that can't follow; it has asked to be removed and re-added.
     Behind,
-    /// 3: no member any more.
+    /// 3: no member any more; or, of two people, the other one has left.
     Removed,
     /// 4: nobody can go on in this session.
     Stranded,

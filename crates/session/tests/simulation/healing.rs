@@ -318,3 +318,31 @@ fn who_was_removed_and_came_back_reads_what_was_said_before() {
     world.settle();
     world.assert_together(&[0, 1, 2], group);
 }
+
+#[test]
+fn two_people_begin_anew_after_one_has_left() {
+    let mut world = World::new(24, 2, 2);
+    let talk = world.start(0, 1);
+    world.say(0, talk, "before");
+    world.settle();
+    // This one sees the new beginning before the end.
+    world.devices[1].online = false;
+    world.change(2, talk, Change::Leave);
+    world.settle();
+    for at in [0, 2, 3] {
+        assert_eq!(world.info(at, talk).standing, Standing::Removed);
+    }
+    assert_eq!(world.start(0, 1), talk);
+    world.say(0, talk, "after");
+    world.settle();
+    world.devices[1].online = true;
+    world.settle();
+    world.assert_together(&[0, 1, 2, 3], talk);
+    for at in 0..4 {
+        // Places begin with the epoch, and epochs begin again: which of the two comes first is the same for all.
+        assert_eq!(world.orders(at, talk), world.orders(0, talk));
+        let mut texts = world.texts(at, talk);
+        texts.sort();
+        assert_eq!(texts, ["after", "before"], "{}", world.devices[at].name);
+    }
+}

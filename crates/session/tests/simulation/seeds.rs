@@ -317,6 +317,11 @@ fn who_comes_back_reads_what_it_was_sent_before_its_removal() {
 }
 
 #[test]
+fn nothing_waits_for_somebody_who_has_left() {
+    run(501);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_log() {
     for seed in [3, 1_000_003] {
         assert_eq!(run(seed), run(seed));

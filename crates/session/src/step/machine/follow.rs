@@ -9,7 +9,7 @@ use crate::mls::{Applied, Leaf};
 use tokenim_conversation::{
     child::{self, AppliedCommit, Flaw, Garbage, OtherEnvelope, Parent, Verdict},
     order::{Clock, OrderKey},
-    policy::{self, Forbidden, MemberDevice},
+    policy::{self, Forbidden, Kind, MemberDevice, Role},
 };
 use tokenim_mailbox::group::{GroupEntryId, GroupNode, RecordedChild};
 use tokenim_wire::{
@@ -374,7 +374,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let missing = core::cell::RefCell::new(Vec::new());
         let permitted = policy::permits(&change, |device| {
             if self.knows_at(&device.identity, height) {
-                self.is_live(device, height)
+                self.was_live(&device.identity, &device.device, height)
             } else {
                 missing.borrow_mut().push(device.identity);
                 true
@@ -438,13 +438,21 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         session.synced = None;
         session.clock = Clock::default();
         let id = session.conversation;
-        let Some(group) = next.group else {
+        let Some(group) = next.group.filter(|group| !is_over(group)) else {
             session.standing = Standing::Removed;
             session.wishes = BoundedVec::empty();
             self.tx.delete(Table::Keys, handle.as_bytes());
             self.event(Event::Removed(id));
             self.event(Event::Conversation(id));
-            return Ok(());
+            // What two people began after this had ended takes its place.
+            for (other, mut rival) in query::sessions(&self.tx)? {
+                if rival.conversation == id && rival.root > Some(recorded.place) {
+                    rival.closing = None;
+                    self.save(&other, &rival)?;
+                }
+            }
+            self.save(handle, session)?;
+            return self.settle(&id);
         };
         let keys = self.derive(handle, &group)?;
         session.entry = entry;
@@ -557,4 +565,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         session.recent = BoundedVec::try_from(recent).map_err(|_| StepError::Damaged(Table::Session))?;
         self.save(handle, &session)
     }
+}
+
+/// Whether one of two people has left: nobody can come back into such a session, and nobody is there to hear.
+fn is_over(group: &Group) -> bool {
+    let leaves = group.leaves();
+    let gone = |(of, role): &(_, _)| *role == Role::Leaving && leaves.iter().all(|leaf| leaf.identity != *of);
+    GroupContext::from_bytes(group.context())
+        .is_ok_and(|context| context.kind() == Kind::Direct && context.roles().iter().any(gone))
 }
