@@ -322,6 +322,11 @@ fn nothing_waits_for_somebody_who_has_left() {
 }
 
 #[test]
+fn an_old_answer_that_shows_no_devices_is_asked_again() {
+    run(525);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_log() {
     for seed in [3, 1_000_003] {
         assert_eq!(run(seed), run(seed));

@@ -29,8 +29,8 @@ use tokenim_wire::{
 
 /// How long a commit waits for key packages that are being fetched, so that one commit adds all; in milliseconds.
 const PACKAGES_MS: u64 = 3_000;
-/// First pause before a key package is asked for again, in milliseconds; it doubles each time.
-const PACKAGE_PAUSE_MS: u64 = 10_000;
+/// First pause before a key package, or somebody without devices, is asked for again, in milliseconds; it doubles each time.
+pub(super) const PACKAGE_PAUSE_MS: u64 = 10_000;
 /// How often a device is asked for a key package.
 const PACKAGE_TRIES: u8 = 5;
 /// How often a commit is stored again after the ledger has refused its receipt.
@@ -168,10 +168,21 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let mut kept: Vec<Wish> = Vec::new();
         for mut wish in core::mem::take(&mut session.wishes) {
             let come_true = match &wish.task {
-                Task::Invite(identity) => {
-                    if wish.not_before <= self.now
-                        && let Some(devices) = self.devices_of(identity)?
-                    {
+                Task::Invite(_) if wish.not_before > self.now => false,
+                Task::Invite(identity) => match self.devices_of(identity)? {
+                    // Perhaps the ledger has some by now.
+                    Some(devices) if devices.is_empty() => {
+                        let identity = *identity;
+                        wish.fetching = None;
+                        let given_up = put_off(&mut wish, self.now);
+                        if given_up {
+                            let exists = self.peer(&identity)?.is_some_and(|peer| peer.state.is_some());
+                            let action = if exists { Action::NoPackage } else { Action::NoIdentity };
+                            self.act(&session.conversation, Some(action(identity)))?;
+                        }
+                        given_up
+                    }
+                    Some(devices) => {
                         let missing = devices.into_iter().filter(|device| {
                             *device != self.own_device() && !roster.leaves.contains(&(*identity, *device))
                         });
@@ -192,12 +203,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                             }
                         }
                         true
-                    } else {
+                    }
+                    None => {
                         // The look-up is under way; it goes on when the answer is there.
                         wish.fetching = Some(EffectId::ZERO);
-                        self.lacks_identity(identity)?
+                        false
                     }
-                }
+                },
                 Task::Add {
                     identity,
                     device,
@@ -309,12 +321,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     added: &attempt.added(),
                     removed: &attempt.removed(),
                 };
-                policy::permits(&change, |device| self.is_live(device, Height::MAX)).ok()?;
+                let live = |device: &MemberDevice| self.was_live(&device.identity, &device.device, Height::MAX);
+                policy::permits(&change, live).ok()?;
                 Some(attempt)
             });
             match permitted {
                 Some(attempt) => plan = attempt,
-                None => drop_wish(session, task)?,
+                None => retain(session, |wish| wish.task != *task)?,
             }
         }
         Ok(plan)
@@ -508,12 +521,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             wish.fetching = None;
             match &good {
                 Some(package) => *slot = Some(package.clone()),
-                None => {
-                    let pause = PACKAGE_PAUSE_MS.saturating_mul(1 << wish.tries.min(16));
-                    wish.tries = wish.tries.saturating_add(1);
-                    wish.not_before = now.saturating_add(pause);
-                    given_up = wish.tries >= PACKAGE_TRIES;
-                }
+                None => given_up = put_off(wish, now),
             }
         }
         if given_up {
@@ -547,8 +555,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 }
 
-fn drop_wish<E>(session: &mut Session, task: &Task) -> Result<(), StepError<E>> {
-    retain(session, |wish| wish.task != *task)
+/// Puts a wish off that could not be prepared. Whether it was tried often enough.
+fn put_off(wish: &mut Wish, now: UnixMillis) -> bool {
+    let pause = PACKAGE_PAUSE_MS.saturating_mul(1 << wish.tries.min(16));
+    wish.tries = wish.tries.saturating_add(1);
+    wish.not_before = now.saturating_add(pause);
+    wish.tries >= PACKAGE_TRIES
 }
 
 /// Drops the wishes to add a device.

@@ -2,10 +2,11 @@
 
 use super::{
     super::record::{Peer, Task},
+    commit::PACKAGE_PAUSE_MS,
     receive::JITTER_MS,
     *,
 };
-use tokenim_conversation::{Role, policy::MemberDevice};
+use tokenim_conversation::Role;
 use tokenim_identity::IdentityState;
 use tokenim_wire::{Height, limits::SESSION_PEER_SECONDS_MAX};
 
@@ -15,7 +16,7 @@ const MEMBERS_PER_ROUND: u64 = 16;
 const OTHERS_MS: u64 = 60_000;
 
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
-    fn peer(&self, identity: &IdentityId) -> Step<Option<Peer>, V> {
+    pub(super) fn peer(&self, identity: &IdentityId) -> Step<Option<Peer>, V> {
         self.tx.object(Table::Peer, identity.as_bytes())
     }
 
@@ -34,7 +35,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if !newer {
             // An older answer than the one before: whoever still needs a newer one asks again.
             self.lookup_failed(identity)?;
-            return self.progress_all();
+            for (handle, _) in query::sessions(&self.tx)? {
+                self.progress(&handle)?;
+            }
+            return Ok(());
         }
         let changed = kept.as_ref().is_none_or(|kept| kept.state != state);
         let peer = Peer {
@@ -64,16 +68,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             if concerned || waits || undecided {
                 self.check_liveness(&handle, &mut session)?;
                 self.save(&handle, &session)?;
-                self.progress(&handle)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Goes on with every session that waits for something.
-    fn progress_all(&mut self) -> Step<(), V> {
-        for (handle, session) in query::sessions(&self.tx)? {
-            if session.standing == Standing::Active {
                 self.progress(&handle)?;
             }
         }
@@ -112,21 +106,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             .filter(|checked| *checked != UnixMillis::ZERO))
     }
 
-    /// Whether anything is known of an identity.
-    pub(super) fn knows(&self, identity: &IdentityId) -> Step<bool, V> {
-        Ok(self.checked(identity)?.is_some())
-    }
-
     /// Whether the devices of an identity at this height are known.
     pub(super) fn knows_at(&self, identity: &IdentityId, height: Height) -> bool {
         matches!(self.peer(identity), Ok(Some(peer)) if peer.checked != UnixMillis::ZERO && peer.height >= height)
     }
 
     /// Whether a device was one of its identity's at a height, as far as is known; at [`Height::MAX`], now.
-    pub(super) fn is_live(&self, device: &MemberDevice, height: Height) -> bool {
-        self.was_live(&device.identity, &device.device, height)
-    }
-
     pub(super) fn was_live(&self, identity: &IdentityId, device: &DeviceId, height: Height) -> bool {
         let Ok(Some(Peer { state: Some(state), .. })) = self.peer(identity) else {
             return false;
@@ -153,28 +138,19 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         SESSION_PEER_SECONDS_MAX.saturating_mul(1000).saturating_mul(rounds)
     }
 
-    /// The devices of an identity that are live now; `None` while it has to be looked up, or if there is no such identity.
+    /// The devices of an identity that are live now; `None` while it has to be looked up.
     pub(super) fn devices_of(&mut self, identity: &IdentityId) -> Step<Option<Vec<DeviceId>>, V> {
-        let bound = self.peer_age(1);
-        match self.peer(identity)? {
-            Some(peer) if peer.checked != UnixMillis::ZERO && self.now < peer.checked.saturating_add(bound) => {
-                Ok(peer.state.map(|state| {
-                    let live = state.active_devices().map(|entry| entry.keys.device_id());
-                    live.collect()
-                }))
-            }
-            _ => {
-                self.look_up(*identity)?;
-                Ok(None)
+        if let Some(peer) = self.peer(identity)?.filter(|peer| peer.checked != UnixMillis::ZERO) {
+            let live = peer.state.iter().flat_map(IdentityState::active_devices);
+            let devices: Vec<_> = live.map(|entry| entry.keys.device_id()).collect();
+            // That there are none may be an old answer: it is good until the next try only.
+            let bound = devices.first().map_or(PACKAGE_PAUSE_MS, |_| self.peer_age(1));
+            if self.now < peer.checked.saturating_add(bound) {
+                return Ok(Some(devices));
             }
         }
-    }
-
-    /// Whether it was looked up and does not exist.
-    pub(super) fn lacks_identity(&self, identity: &IdentityId) -> Step<bool, V> {
-        Ok(self
-            .peer(identity)?
-            .is_some_and(|peer| peer.checked != UnixMillis::ZERO && peer.state.is_none()))
+        self.look_up(*identity)?;
+        Ok(None)
     }
 
     /// Wishes for the devices of members that are not in the session: the owner's own soon, others' if their own devices

@@ -105,7 +105,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             stored: (tag, envelope),
             body,
         };
-        if self.knows(&identity)? {
+        if self.checked(&identity)?.is_some() {
             return self.take(handle, &waiting);
         }
         if self
