@@ -48,6 +48,9 @@ pub struct Device {
     pub watches: Option<step::Watches>,
 }
 
+/// The members of an epoch, its authenticator and its number.
+pub type Epoch = (Vec<DeviceId>, [u8; 32], u64);
+
 pub struct World {
     pub now: u64,
     next_block: u64,
@@ -59,7 +62,7 @@ pub struct World {
     pub faults: Faults,
     pub log: Vec<String>,
     /// Who was in the epoch of an entry, and its authenticator: as the first device that came there had it.
-    pub epochs: BTreeMap<(GroupHandle, GroupEntryId), (Vec<DeviceId>, [u8; 32], u64)>,
+    pub epochs: BTreeMap<(GroupHandle, GroupEntryId), Epoch>,
     /// Which entry the mailbox of an epoch belongs to.
     pub tags: BTreeMap<MailboxTag, (GroupHandle, GroupEntryId)>,
     /// Devices that had to be re-added to a conversation: what they had not read by then is lost to them.
