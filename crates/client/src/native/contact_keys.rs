@@ -163,7 +163,7 @@ impl Client {
         let descriptor = self.inbox()?;
         let tag = descriptor.tag();
         let nodes = network.nodes();
-        let packages = self.shared.store.read(|view| contact_key::packages(view))?;
+        let packages = self.shared.store.read(contact_key::packages)?;
         let stock = ContactStock::new(key.keys.clone(), packages)
             .map_err(|_| ClientError::Store("a contact stock is too long".to_owned()))?;
         let digest = stock.digest()?;

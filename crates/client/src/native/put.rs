@@ -42,7 +42,7 @@ pub(crate) enum Authority {
     /// Work, for an inbox.
     Postage(Postage),
     /// The mailbox's write key.
-    Key(MailboxSigningKey),
+    Key(Box<MailboxSigningKey>),
 }
 
 /// An envelope, and the mailbox that it goes into.

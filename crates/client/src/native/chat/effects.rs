@@ -129,7 +129,7 @@ impl Client {
         }
         let put = Put {
             mailbox,
-            authority: Authority::Key(write_key.clone()),
+            authority: Authority::Key(Box::new(write_key.clone())),
             envelope: envelope.id(),
             expiry: envelope.expiry(),
             sealed: bounded(envelope.as_bytes())?,
