@@ -467,9 +467,9 @@ async fn new(name: &str, members: &[IdentityId], suite: Option<Suite>, common: &
     let all = work
         .until(|chat| {
             let info = chat.conversation(made)?;
-            let named = |action| match action {
-                tokenim_client::chat::Action::NoPackage(_) | tokenim_client::chat::Action::NoIdentity(_) => true,
-                _ => false,
+            let named = |action| {
+                use tokenim_client::chat::Action;
+                matches!(action, Action::NoPackage(_) | Action::NoIdentity(_))
             };
             Ok(info.action.is_some_and(named)
                 || (info.standing == Standing::Active && members.iter().all(|member| has(&info, member))))
