@@ -185,9 +185,9 @@ fn what_is_said_without_a_network_waits_for_it() {
         bert.reads(between, &["hello"]).await;
         (anna, bert, between)
     });
-    // Two of four are too few for anything.
-    network.stop_node(0).unwrap();
-    network.stop_node(1).unwrap();
+    for node in 0..4 {
+        network.stop_node(node).unwrap();
+    }
     let (anna, bert) = network.block_on(async {
         for text in ["one", "two", "three"] {
             anna.say(between, text).await;
@@ -198,8 +198,9 @@ fn what_is_said_without_a_network_waits_for_it() {
         // Not even the end of the program loses them.
         (anna.restart().await, bert)
     });
-    network.start_node(0, |_| {}).unwrap();
-    network.start_node(1, |_| {}).unwrap();
+    for node in 0..4 {
+        network.start_node(node, |_| {}).unwrap();
+    }
     network.block_on(async {
         bert.reads(between, &["hello", "one", "two", "three"]).await;
         assert_eq!(bert.texts(between), ["hello", "one", "two", "three"]);
