@@ -17,16 +17,7 @@ async fn a_message_is_kept_proved_and_read_and_a_node_that_was_away_catches_up()
     logs();
     let folders = Folders::new(4, 1);
     let began = Instant::now();
-    let mut nodes = Vec::new();
-    for number in 0..4 {
-        nodes.push(folders.start(number).await);
-    }
-    for node in &nodes {
-        tokio::time::timeout(Duration::from_secs(20), node.ready())
-            .await
-            .unwrap()
-            .unwrap();
-    }
+    let mut nodes = folders.start_ready(0..4).await;
     println!("ready after {:?}", began.elapsed());
 
     let light = folders.light_client();
@@ -141,16 +132,7 @@ async fn a_message_is_kept_proved_and_read_and_a_node_that_was_away_catches_up()
 async fn with_two_of_four_gone_nothing_is_final_and_clients_are_told_so() {
     logs();
     let folders = Folders::new(4, 2);
-    let mut nodes = Vec::new();
-    for number in 0..4 {
-        nodes.push(folders.start(number).await);
-    }
-    for node in &nodes {
-        tokio::time::timeout(Duration::from_secs(20), node.ready())
-            .await
-            .unwrap()
-            .unwrap();
-    }
+    let mut nodes = folders.start_ready(0..4).await;
     let light = folders.light_client();
     let client = Client::new(&folders, 77);
     let (alice, bob) = (Person::new(1), Person::new(2));
@@ -215,16 +197,7 @@ async fn with_two_of_four_gone_nothing_is_final_and_clients_are_told_so() {
 async fn commits_at_once_have_one_order_everywhere_and_outsiders_none() {
     logs();
     let folders = Folders::new(4, 3);
-    let mut nodes = Vec::new();
-    for number in 0..4 {
-        nodes.push(folders.start(number).await);
-    }
-    for node in &nodes {
-        tokio::time::timeout(Duration::from_secs(20), node.ready())
-            .await
-            .unwrap()
-            .unwrap();
-    }
+    let nodes = folders.start_ready(0..4).await;
     let light = folders.light_client();
     let client = Client::new(&folders, 77);
     let (alice, bob) = (Person::new(1), Person::new(2));

@@ -115,16 +115,7 @@ async fn a_wrong_copy_is_not_kept_and_the_right_one_fetched_elsewhere() {
     // Whoever has the lowest key is asked first.
     let liar = (0..4).min_by_key(|number| folders.keys[*number]).unwrap();
     let honest: Vec<usize> = (0..4).filter(|number| *number != liar).collect();
-    let mut nodes = Vec::new();
-    for number in &honest {
-        nodes.push(folders.start(*number).await);
-    }
-    for node in &nodes {
-        tokio::time::timeout(Duration::from_secs(20), node.ready())
-            .await
-            .unwrap()
-            .unwrap();
-    }
+    let nodes = folders.start_ready(honest.iter().copied()).await;
     let light = folders.light_client();
     let client = Client::new(&folders, 77);
     let (alice, bob) = (Person::new(1), Person::new(2));

@@ -115,6 +115,21 @@ impl Folders {
         start(&self.dirs[number]).await
     }
 
+    /// Starts nodes, and waits until each of them is ready.
+    pub async fn start_ready(&self, numbers: impl IntoIterator<Item = usize>) -> Vec<NodeHandle> {
+        let mut nodes = Vec::new();
+        for number in numbers {
+            nodes.push(self.start(number).await);
+        }
+        for node in &nodes {
+            tokio::time::timeout(Duration::from_secs(20), node.ready())
+                .await
+                .unwrap()
+                .unwrap();
+        }
+        nodes
+    }
+
     pub fn light_client(&self) -> LightClient {
         LightClient::new(&self.config).unwrap()
     }

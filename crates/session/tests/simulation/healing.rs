@@ -118,9 +118,7 @@ fn a_device_restored_from_an_old_copy_asks_to_be_readded() {
     world.say(0, talk, "two");
     world.settle();
     // The commit that it made since is one that it does not know any more.
-    world.devices[0].store = copy;
-    world.devices[0].given.clear();
-    world.devices[0].watches = None;
+    world.restore(0, copy);
     world.settle();
     world.sleep(200_000);
     world.settle();
@@ -142,9 +140,7 @@ fn an_old_copy_in_the_same_epoch_renews_its_keys() {
     let before = world.info(0, talk).epoch;
     world.say(0, talk, "two");
     world.settle();
-    world.devices[0].store = copy;
-    world.devices[0].given.clear();
-    world.devices[0].watches = None;
+    world.restore(0, copy);
     world.settle();
     world.assert_together(&[0, 1], talk);
     assert_eq!(world.info(0, talk).epoch, before + 1);

@@ -496,6 +496,14 @@ impl World {
         new.unwrap().conversation
     }
 
+    /// Puts an old copy of its store back into a device; what its host remembers besides is gone.
+    pub fn restore(&mut self, at: usize, copy: MemoryStore) {
+        let device = &mut self.devices[at];
+        device.store = copy;
+        device.given.clear();
+        device.watches = None;
+    }
+
     pub fn say(&mut self, at: usize, conversation: ConversationId, words: &str) {
         self.tell(
             at,
