@@ -70,13 +70,13 @@ pub fn opening(data: &[u8]) {
     assert_eq!(opening.verify(network, identity, &[]), Err(OpeningError::NotLinked));
 }
 
-/// The first byte says whose link; the rest is the answer of its wallet. What is read has one text, and links the
-/// account only if it is the signature that the wallet made.
+/// The first byte says for whose account; the rest is the answer of its wallet. What is read has one text, and links
+/// just the account whose wallet made it, whichever it was read for.
 pub fn signature(data: &[u8]) {
     let Some((link, text)) = data.split_first() else {
         return;
     };
-    let (statement, made) = &LINKS[usize::from(*link) % LINKS.len()];
+    let (statement, _) = &LINKS[usize::from(*link) % LINKS.len()];
     let Ok(text) = std::str::from_utf8(text) else {
         return;
     };
@@ -91,12 +91,11 @@ pub fn signature(data: &[u8]) {
     );
     let bytes = encode(&signature).unwrap();
     assert_eq!(decode(&bytes, LINK_OPENING_BYTES_MAX).as_ref(), Ok(&signature));
-    match verify(statement, &signature) {
-        Ok(_) => assert_eq!(&canonical, made),
-        Err(LinkError::Unsupported) => {}
-        Err(_) => assert_ne!(&canonical, made),
-    }
-    for (other, _) in LINKS.iter().filter(|(other, _)| other != statement) {
-        assert!(verify(other, &signature).is_err());
+    for (statement, made) in LINKS.iter() {
+        match verify(statement, &signature) {
+            Ok(_) => assert_eq!(&canonical, made),
+            Err(LinkError::Unsupported) => {}
+            Err(_) => assert_ne!(&canonical, made),
+        }
     }
 }
