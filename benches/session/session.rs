@@ -15,19 +15,12 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "the simulated world is that of the tests")]
 
-#[path = "../../crates/session/tests/simulation/model.rs"]
-mod model;
-#[path = "../../crates/session/tests/simulation/store.rs"]
-mod store;
-#[path = "../../crates/session/tests/simulation/villain.rs"]
-mod villain;
-#[path = "../../crates/session/tests/simulation/world.rs"]
+#[path = "../../crates/session/tests/simulation/world/mod.rs"]
 mod world;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use std::hint::black_box;
-use store::MemoryStore;
 use tokenim_conversation::{Body, Content, EpochView};
 use tokenim_envelope::MessageId;
 use tokenim_mailbox::group::{GroupNode, GroupUpdate, LedgerPlace};
@@ -36,8 +29,12 @@ use tokenim_session::{
     step::{self, Answer, Change, ConversationId, Effect, EffectId, Input, MailboxWatch, View},
 };
 use tokenim_wire::{Height, UnixMillis};
-use villain::{Inside, inside};
-use world::{Device, World};
+use world::{
+    Device, NETWORK, World,
+    nodes::NODES,
+    store::MemoryStore,
+    villain::{Inside, inside},
+};
 
 /// A group of so many; the first two of its members.
 fn group(members: usize) -> (World, ConversationId, [Inside; 2]) {
@@ -139,14 +136,14 @@ fn messages(criterion: &mut Criterion) {
 /// The entry with the child that the update brings.
 fn adopted(node: &GroupNode, update: &GroupUpdate, place: LedgerPlace) -> GroupNode {
     match update {
-        GroupUpdate::Child(signed) => node.adopt(&model::NETWORK, signed, place).unwrap().parent,
+        GroupUpdate::Child(signed) => node.adopt(&NETWORK, signed, place).unwrap().parent,
         _ => panic!("no child"),
     }
 }
 
 fn commits(criterion: &mut Criterion) {
     let (mut world, talk, [author, member]) = group(10);
-    let (node, height) = world.ledger.node(author.handle, author.entry, 0).unwrap();
+    let (node, height) = world.ledger.node(author.handle, author.entry, u64::MAX).unwrap();
     let refresh = || Input::Change {
         conversation: talk,
         change: Change::Refresh,
@@ -181,9 +178,9 @@ fn commits(criterion: &mut Criterion) {
     else {
         panic!("no envelope");
     };
-    let receipt = world
-        .mailboxes
-        .put(descriptor.tag(), envelope.as_bytes(), envelope.expiry(), &mut world.rng);
+    let all: [usize; NODES] = core::array::from_fn(|node| node);
+    let (tag, expiry) = (descriptor.tag(), envelope.expiry());
+    let receipt = world.nodes.put(tag, envelope.as_bytes(), expiry, &all).unwrap();
     let stored = Input::Done(id, Answer::Stored(Box::new(receipt)));
     step(&world.devices[0], &mut store, world.now, &mut rng, stored);
     let due = step::due(&store, 8).unwrap();
@@ -209,7 +206,7 @@ fn commits(criterion: &mut Criterion) {
         height,
     };
     let people = world.people.clone();
-    let state = world.ledger.identity(&people[0], 0).0.unwrap();
+    let state = world.ledger.identity(&people[0], u64::MAX).0.unwrap();
     // Its author's device was live when the child came.
     let live = Input::Identity {
         state: Box::new(state),

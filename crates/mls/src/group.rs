@@ -273,6 +273,26 @@ impl Group {
         })
     }
 
+    /// Makes a commit of which some members can't open the path, as no honest software does: for trying out how they come
+    /// back. `which` of its seals is spoiled, the first one being 0.
+    ///
+    /// # Errors
+    /// As [`Group::commit`].
+    #[cfg(feature = "adversary")]
+    pub fn commit_shutting_out(
+        &self,
+        proposed: &Proposed,
+        which: u32,
+        now: UnixSeconds,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Commit, SessionError> {
+        let crypto = self.tools.crypto();
+        crypto.generator.spoil(Some(which));
+        let made = self.commit(proposed, now, rng);
+        crypto.generator.spoil(None);
+        made
+    }
+
     /// Applies another member's commit, leaving this group as it is.
     ///
     /// `now` is a time that all members take alike: then they also judge it alike.

@@ -10,17 +10,11 @@
     clippy::type_complexity
 )]
 
-#[path = "simulation/model.rs"]
-mod model;
 #[path = "../../../fuzz/replay.rs"]
 mod replay;
-#[path = "simulation/store.rs"]
-mod store;
 #[path = "../../../fuzz/session/targets.rs"]
 mod targets;
-#[path = "simulation/villain.rs"]
-mod villain;
-#[path = "simulation/world.rs"]
+#[path = "simulation/world/mod.rs"]
 mod world;
 
 use replay::write;
@@ -41,7 +35,7 @@ fn write_corpus() {
         [&[number], length.as_slice(), bytes].concat()
     };
     let both = |name: &str, inputs: &[Vec<u8>]| {
-        for (member, of) in [(0, "nobody"), (1, "member")] {
+        for (member, of) in [(0, "nobody"), (1, "member"), (2, "nobody_later"), (3, "member_later")] {
             write(
                 "inputs",
                 &format!("{name}_{of}"),

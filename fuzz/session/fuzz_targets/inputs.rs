@@ -1,17 +1,8 @@
 #![no_main]
-#[path = "../../../crates/session/tests/simulation/model.rs"]
-#[allow(dead_code)]
-mod model;
-#[path = "../../../crates/session/tests/simulation/store.rs"]
-#[allow(dead_code)]
-mod store;
 #[path = "../targets.rs"]
 #[allow(dead_code)]
 mod targets;
-#[path = "../../../crates/session/tests/simulation/villain.rs"]
-#[allow(dead_code)]
-mod villain;
-#[path = "../../../crates/session/tests/simulation/world.rs"]
+#[path = "../../../crates/session/tests/simulation/world/mod.rs"]
 #[allow(dead_code)]
 mod world;
 

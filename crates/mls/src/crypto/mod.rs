@@ -30,6 +30,8 @@ use mls_rs_core::{
 };
 use rand_core::{CryptoRng, Rng as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
+#[cfg(feature = "adversary")]
+use std::sync::atomic::AtomicU32;
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
@@ -74,6 +76,9 @@ pub(crate) struct Generator(Arc<Shared>);
 struct Shared {
     rng: Mutex<Option<ChaCha20Rng>>,
     shut_out: AtomicBool,
+    /// One more than how many seals are good before one is spoiled; 0 for none.
+    #[cfg(feature = "adversary")]
+    spoil: AtomicU32,
 }
 
 impl Generator {
@@ -96,6 +101,26 @@ impl Generator {
     /// Whether something sealed by HPKE was not for this device, since this was asked last.
     pub(crate) fn take_shut_out(&self) -> bool {
         self.0.shut_out.swap(false, Ordering::Relaxed)
+    }
+
+    /// From now on, the seal after so many good ones opens for nobody.
+    #[cfg(feature = "adversary")]
+    pub(crate) fn spoil(&self, after: Option<u32>) {
+        let count = after.map_or(0, |after| after.saturating_add(1));
+        self.0.spoil.store(count, Ordering::Relaxed);
+    }
+
+    #[cfg(feature = "adversary")]
+    fn spoil_if_due(&self, ciphertext: &mut [u8]) {
+        let before = self
+            .0
+            .spoil
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if before == Ok(1) {
+            for byte in ciphertext {
+                *byte ^= 1;
+            }
+        }
     }
 
     fn fill(&self, out: &mut [u8]) -> Result<(), CryptoError> {
@@ -264,13 +289,16 @@ impl CipherSuiteProvider for SuiteCrypto {
         pt: &[u8],
     ) -> Result<HpkeCiphertext, CryptoError> {
         let aad = aad.unwrap_or_default();
-        let (kem_output, ciphertext) = match self.post_quantum() {
+        #[cfg_attr(not(feature = "adversary"), expect(unused_mut, reason = "nothing is spoiled"))]
+        let (kem_output, mut ciphertext) = match self.post_quantum() {
             false => hpke::classical::seal(remote_key, info, aad, pt, &*self.random()?)?,
             true => {
                 let mut rng = ChaCha20Rng::from_seed(*self.random()?);
                 hpke::x_wing::seal(remote_key, info, aad, pt, &mut rng)?
             }
         };
+        #[cfg(feature = "adversary")]
+        self.generator.spoil_if_due(&mut ciphertext);
         Ok(HpkeCiphertext { kem_output, ciphertext })
     }
 

@@ -1,9 +1,8 @@
 //! What may come from outside and is refused: with a reason, without any change.
 
-use crate::{
-    model::NETWORK,
+use crate::world::{
+    NETWORK, World, text,
     villain::{Inside, inside},
-    world::World,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -96,9 +95,7 @@ fn an_envelope_that_no_member_made_is_refused() {
 fn a_truncated_message_is_refused() {
     let (mut world, _, mut inside) = pair();
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let plain = body(&inside, inside.group.epoch(), crate::world::text("cut"))
-        .encode()
-        .unwrap();
+    let plain = body(&inside, inside.group.epoch(), text("cut")).encode().unwrap();
     let bytes = inside.group.encrypt(&plain, &mut rng).unwrap();
     for length in [0, 1, 10, bytes.len() / 2, bytes.len() - 1] {
         let input = envelope(&inside, &bytes[..length]);
@@ -140,7 +137,7 @@ fn a_body_that_is_none_is_refused_and_its_author_named() {
 fn a_message_that_places_itself_in_the_future_is_refused_and_its_author_named() {
     let (mut world, _, mut inside) = pair();
     let later = inside.group.epoch() + 1;
-    let body = body(&inside, later, crate::world::text("last word"));
+    let body = body(&inside, later, text("last word"));
     let input = message(&mut inside, &body);
     let author = Some(world.people[1]);
     assert_eq!(
@@ -177,7 +174,7 @@ fn a_content_that_must_be_known_is_refused_and_its_author_named() {
 fn a_message_that_comes_again_is_shown_once() {
     let (mut world, talk, mut inside) = pair();
     let epoch = inside.group.epoch();
-    let body = body(&inside, epoch, crate::world::text("once"));
+    let body = body(&inside, epoch, text("once"));
     let input = message(&mut inside, &body);
     world.tell(0, input.clone());
     world.tell(0, input);
@@ -188,9 +185,7 @@ fn a_message_that_comes_again_is_shown_once() {
 #[test]
 fn a_message_in_another_envelope_is_refused_as_replayed() {
     let (mut world, talk, mut inside) = pair();
-    let plain = body(&inside, inside.group.epoch(), crate::world::text("once"))
-        .encode()
-        .unwrap();
+    let plain = body(&inside, inside.group.epoch(), text("once")).encode().unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     let bytes = inside.group.encrypt(&plain, &mut rng).unwrap();
     world.tell(0, envelope(&inside, &bytes));
@@ -210,7 +205,7 @@ fn a_message_in_another_envelope_is_refused_as_replayed() {
 #[test]
 fn a_view_that_is_another_one_is_told() {
     let (mut world, talk, mut inside) = pair();
-    let mut body = body(&inside, inside.group.epoch(), crate::world::text("elsewhere"));
+    let mut body = body(&inside, inside.group.epoch(), text("elsewhere"));
     body.view = EpochView::from_bytes([3; 32]);
     let input = message(&mut inside, &body);
     world.tell(0, input);
@@ -240,7 +235,7 @@ fn an_entry_of_an_unknown_session_is_refused() {
 #[test]
 fn an_entry_with_another_key_is_refused() {
     let (mut world, _, inside) = pair();
-    let (mut node, height) = world.ledger.node(inside.handle, inside.entry, 0).unwrap();
+    let (mut node, height) = world.ledger.node(inside.handle, inside.entry, u64::MAX).unwrap();
     node.key = EpochSigningKey::from_seed([1; 32]).verifying_key();
     let input = Input::Node {
         handle: inside.handle,
@@ -302,7 +297,7 @@ fn a_request_by_a_stranger_is_refused_and_the_stranger_named() {
 #[test]
 fn an_identity_s_state_is_its_own() {
     let (mut world, ..) = pair();
-    let (state, height) = world.ledger.identity(&world.people[1].clone(), 0);
+    let (state, height) = world.ledger.identity(&world.people[1].clone(), u64::MAX);
     let mut state = state.unwrap();
     state.id = world.people[0];
     let before = world.devices[0].store.clone();

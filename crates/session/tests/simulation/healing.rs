@@ -1,10 +1,11 @@
 //! What goes wrong, and how each of it ends in a working member by itself, or in one thing to do.
 
-use crate::{
+use crate::world::{
+    NOBODY, World,
+    store::MemoryStore,
     villain::{Mischief, do_mischief},
-    world::World,
 };
-use tokenim_session::step::{Action, Change, Event, Input, Standing, Table};
+use tokenim_session::step::{Action, Change, Event, Standing, Table};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -95,7 +96,7 @@ fn a_device_that_slept_longer_than_commits_are_kept_asks_to_be_readded() {
     world.change(0, group, Change::Refresh);
     world.settle();
     // What is stored is kept for 30 days.
-    world.mailboxes = Default::default();
+    world.nodes.forget();
     world.sleep(31 * DAY_MS);
     world.devices[2].online = true;
     world.settle();
@@ -161,9 +162,7 @@ fn a_lost_welcome_is_asked_for() {
             break;
         }
     }
-    let mut lost = crate::store::MemoryStore::new();
-    core::mem::swap(&mut world.devices[1].store, &mut lost);
-    world.devices[1].watches = None;
+    world.restore(1, MemoryStore::new());
     world.settle();
     assert!(world.infos(1).is_empty());
     world.sleep(100_000);
@@ -186,14 +185,7 @@ fn a_revoked_device_is_removed_before_the_next_message() {
     world.pass(1_000);
     world.devices[5].online = false;
     // As a host does that follows the people it talks to.
-    let (state, height) = world.ledger.identity(&identity, 0);
-    world.tell(
-        0,
-        Input::Identity {
-            state: Box::new(state.unwrap()),
-            height,
-        },
-    );
+    world.show_identity(0, 2);
     world.say(0, group, "not for the thief");
     world.settle();
     world.assert_together(&[0, 1, 2, 3, 4], group);
@@ -213,15 +205,7 @@ fn a_new_device_of_a_member_comes_into_all_its_conversations() {
     world.settle();
     let new = world.add_device(1, 1);
     world.pass(1_000);
-    let identity = world.people[1];
-    let (state, height) = world.ledger.identity(&identity, 0);
-    world.tell(
-        1,
-        Input::Identity {
-            state: Box::new(state.unwrap()),
-            height,
-        },
-    );
+    world.show_identity(1, 1);
     world.settle();
     world.assert_together(&[0, 1, 2, new], group);
     world.assert_together(&[1, 2, new], talk);
@@ -268,11 +252,11 @@ fn a_message_that_was_cut_off_by_a_new_epoch_is_said_again_once() {
     world.settle();
     world.say(1, group, "cut off");
     // It lies on one node, without a receipt, when the epoch ends.
-    world.faults.loss = 100;
+    world.devices[1].cut = [true, true, true, false];
     for _ in 0..6 {
         world.carry_out(1);
     }
-    world.faults.loss = 0;
+    world.devices[1].cut = NOBODY;
     world.devices[1].online = false;
     world.change(0, group, Change::Refresh);
     world.settle();

@@ -1,8 +1,8 @@
 //! The machine in a simulated world: people with several devices, a sequencer, four nodes, time, faults.
 //!
 //! Everything is drawn from one seed, so that a failing one replays exactly: `TOKENIM_SEED=17 cargo test -p tokenim-session
-//! --test simulation one_seed`. `TOKENIM_SEEDS` sets how many are tried; the 40 without it take half a minute on two
-//! cores.
+//! --test simulation one_seed`. `TOKENIM_SEEDS` sets how many are tried, `TOKENIM_FIRST` with which they begin, and
+//! `TOKENIM_CRASHES=1` that a crash is tried at every place instead of some.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,9 +16,10 @@
 
 mod bad_input;
 mod conversation;
+mod crashes;
 mod healing;
-mod model;
+mod hostile;
+mod invariants;
 mod seeds;
-mod store;
-mod villain;
+mod shut_out;
 mod world;

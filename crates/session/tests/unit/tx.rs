@@ -2,7 +2,7 @@
 
 use super::*;
 #[allow(unreachable_pub, dead_code)]
-#[path = "../simulation/store.rs"]
+#[path = "../simulation/world/store.rs"]
 mod store;
 
 use store::MemoryStore;

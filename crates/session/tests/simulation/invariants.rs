@@ -1,0 +1,165 @@
+//! What holds in the end of a life.
+
+use crate::world::World;
+use std::collections::{BTreeMap, BTreeSet};
+use tokenim_envelope::MessageId;
+use tokenim_identity::{DeviceId, IdentityId};
+use tokenim_session::step::{self, ConversationId, Info, Mark, Message, Standing};
+
+/// The messages of a device, by author and id.
+type Held = BTreeMap<(IdentityId, MessageId), Message>;
+
+/// Devices that are live and whose owners follow the protocol.
+fn honest(world: &World) -> Vec<usize> {
+    (0..world.devices.len())
+        .filter(|at| {
+            let device = &world.devices[*at];
+            let (state, _) = world.ledger.identity(&device.owner.identity, u64::MAX);
+            let live = state
+                .unwrap()
+                .active_devices()
+                .any(|entry| entry.keys.device_id() == device.id);
+            live && !world.malicious.contains(&device.id)
+        })
+        .collect()
+}
+
+/// Members are in one epoch, active, and have sent everything; what was stored is there for all who were in its epoch, in one
+/// order, and for nobody else; what the owner was told to be stored is not lost.
+pub fn check(world: &World, talks: &[ConversationId], seed: u64) {
+    let honest = honest(world);
+    for conversation in talks {
+        let mut infos = BTreeMap::new();
+        for at in &honest {
+            if let Some(info) = step::conversation(&world.devices[*at].store, *conversation).unwrap() {
+                infos.insert(*at, info);
+            }
+        }
+        let Some(newest) = infos
+            .values()
+            .filter(|info| info.standing == Standing::Active)
+            .max_by_key(|info| info.epoch)
+        else {
+            continue;
+        };
+        let current = together(world, &honest, &infos, newest, seed);
+        let held: BTreeMap<usize, Held> = honest
+            .iter()
+            .map(|at| {
+                let messages = world.messages(*at, *conversation).into_iter();
+                let held = messages.map(|message| ((message.author, message.id), message));
+                (*at, held.collect())
+            })
+            .collect();
+        heard(world, *conversation, &held, &current, seed);
+    }
+    for (at, conversation, id) in &world.acknowledged {
+        let device = &world.devices[*at];
+        if world.malicious.contains(&device.id) {
+            continue;
+        }
+        let messages = world.messages(*at, *conversation);
+        let own = messages.iter().find(|message| message.id == *id);
+        assert!(
+            own.is_some_and(|message| message.mark >= Some(Mark::Stored)
+                || message.mark == Some(Mark::Queued) && !honest.contains(at)),
+            "seed {seed}: {} has lost what it was told to be stored",
+            device.name
+        );
+    }
+}
+
+/// The devices that are in the newest epoch, all of which stand there.
+fn together(world: &World, honest: &[usize], infos: &BTreeMap<usize, Info>, newest: &Info, seed: u64) -> Vec<usize> {
+    let members: BTreeSet<DeviceId> = newest
+        .members
+        .iter()
+        .flat_map(|member| member.devices.clone())
+        .collect();
+    let current: Vec<usize> = honest
+        .iter()
+        .copied()
+        .filter(|at| members.contains(&world.devices[*at].id))
+        .collect();
+    for at in &current {
+        let name = &world.devices[*at].name;
+        let info = infos
+            .get(at)
+            .unwrap_or_else(|| panic!("seed {seed}: {name} has no Welcome"));
+        assert_eq!(
+            info.standing,
+            Standing::Active,
+            "seed {seed}: {name}, epoch {}, {:?}",
+            info.epoch,
+            info.action
+        );
+        assert_eq!(
+            (info.epoch, info.authenticator),
+            (newest.epoch, newest.authenticator),
+            "seed {seed}: {name} is not where the others are: {}",
+            describe(world, *at)
+        );
+        assert_eq!(info.queued, 0, "seed {seed}: {name} has not sent everything");
+    }
+    current
+}
+
+fn heard(world: &World, conversation: ConversationId, held: &BTreeMap<usize, Held>, current: &[usize], seed: u64) {
+    for (author, sent) in held {
+        for (key, message) in sent {
+            for (at, messages) in held {
+                let device = &world.devices[*at];
+                let name = &device.name;
+                let there = messages.get(key);
+                if let Some(there) = there {
+                    assert_eq!(there.order, message.order, "seed {seed}: {name} has another order");
+                    let Some((tag, _)) = there.stored else { continue };
+                    let (members, ..) = &world.epochs[&world.tags[&tag]];
+                    assert!(
+                        members.contains(&device.id),
+                        "seed {seed}: {name} reads what is not for it"
+                    );
+                }
+                let own = message.device == world.devices[*author].id;
+                if !own || message.mark < Some(Mark::Stored) || !current.contains(at) {
+                    continue;
+                }
+                let Some((tag, _)) = message.stored else { continue };
+                let (members, ..) = &world.epochs[&world.tags[&tag]];
+                if members.contains(&device.id) && !world.readded.contains(&(*at, conversation)) {
+                    assert!(
+                        there.is_some(),
+                        "seed {seed}: {name} lacks a message of {}",
+                        world.devices[*author].name
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What a device waits for.
+fn describe(world: &World, at: usize) -> String {
+    let store = &world.devices[at].store;
+    let watches = step::watches(store).unwrap();
+    let once: Vec<_> = watches.mailboxes.iter().filter(|watch| watch.one_shot).collect();
+    let given: Vec<_> = once
+        .iter()
+        .map(|watch| {
+            let given = world.devices[at].given.get(&watch.descriptor.tag());
+            given.map(std::collections::BTreeSet::len)
+        })
+        .collect();
+    let children: Vec<_> = watches
+        .nodes
+        .iter()
+        .map(|(handle, entry, known)| {
+            let node = world.ledger.node(*handle, *entry, u64::MAX);
+            (known, node.map(|(node, _)| node.children.len()))
+        })
+        .collect();
+    format!(
+        "due {:?}, commits {given:?}, children {children:?}",
+        step::due(store, 9).unwrap()
+    )
+}

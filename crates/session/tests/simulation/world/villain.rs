@@ -1,0 +1,448 @@
+//! A member who does not follow the protocol: it has the keys of its epoch, and does with them what it likes.
+
+use super::{NETWORK, World, below, chance, host::Letter, nodes::NODES};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+use tokenim_conversation::{
+    Body, EpochKeys, EpochView, GroupContext, Role,
+    child::{self, Parent},
+    content::{Content, ExtensionBody, ExtensionName},
+};
+use tokenim_envelope::MessageId;
+use tokenim_identity::{EpochSigningKey, IdentityId, Signature};
+use tokenim_mailbox::{
+    QuorumReceipt,
+    group::{AuthorBox, GroupChild, GroupEntryId, GroupHandle, GroupUpdate, SignedGroupChild},
+};
+use tokenim_mls::{Group, Proposed};
+use tokenim_session::step::{self, ConversationId, Table, View};
+use tokenim_wire::{BoundedVec, EnvelopeId, Object, SetEpoch, UnixMillis, UnixSeconds};
+
+/// What a member can do wrong with an entry of the group log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mischief {
+    /// Noise in place of the author box: nobody can be blamed.
+    NoAuthor,
+    /// The signature of another leaf.
+    ForeignAuthor,
+    /// The mailbox of another commit.
+    OtherMailbox,
+    /// An envelope that is none of the epoch.
+    NoEnvelope,
+    /// An envelope with another commit than the one promised.
+    OtherCommit,
+    /// A commit that is none.
+    NoCommit,
+    /// A commit of an epoch that is over.
+    OldCommit,
+    /// A commit that removes the owner, by somebody who may not.
+    Forbidden,
+    /// A commit that makes its author an owner.
+    OwnRole,
+    /// A commit with a context that is none.
+    NoContext,
+    /// A good commit with another key for the next epoch.
+    OtherKey,
+}
+
+impl Mischief {
+    pub const ALL: [Self; 11] = [
+        Self::NoAuthor,
+        Self::ForeignAuthor,
+        Self::OtherMailbox,
+        Self::NoEnvelope,
+        Self::OtherCommit,
+        Self::NoCommit,
+        Self::OldCommit,
+        Self::Forbidden,
+        Self::OwnRole,
+        Self::NoContext,
+        Self::OtherKey,
+    ];
+}
+
+/// Receipts that prove nothing. Each is otherwise good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FalseReceipt {
+    /// Of one node less than W.
+    TooFew,
+    /// With the signature of one node in place of another's.
+    Signature,
+    /// Of one node three times.
+    OneNode,
+    /// For another envelope.
+    OtherEnvelope,
+    /// For another mailbox.
+    OtherMailbox,
+    /// Of a set of nodes that there is not.
+    OtherSet,
+    /// For a few minutes only.
+    Short,
+    /// For longer than the nodes have signed.
+    Prolonged,
+}
+
+impl FalseReceipt {
+    pub const ALL: [Self; 8] = [
+        Self::TooFew,
+        Self::Signature,
+        Self::OneNode,
+        Self::OtherEnvelope,
+        Self::OtherMailbox,
+        Self::OtherSet,
+        Self::Short,
+        Self::Prolonged,
+    ];
+}
+
+/// What a device knows of a session.
+#[derive(Clone)]
+pub struct Inside {
+    pub handle: GroupHandle,
+    pub entry: GroupEntryId,
+    pub keys: EpochKeys,
+    pub group: Group,
+}
+
+pub fn inside(world: &World, at: usize, conversation: ConversationId) -> Option<Inside> {
+    let store = &world.devices[at].store;
+    let handle = step::conversation(store, conversation).unwrap()?.handle?;
+    let nodes = step::watches(store).unwrap().nodes;
+    let (_, entry, _) = *nodes.iter().rev().find(|(of, ..)| *of == handle)?;
+    let keys = store.get(Table::Keys, handle.as_bytes()).unwrap()?;
+    let group = store
+        .get(Table::Group, &[handle.as_bytes().as_slice(), &[0]].concat())
+        .unwrap()?;
+    Some(Inside {
+        handle,
+        entry,
+        keys: EpochKeys::from_bytes(&keys)?,
+        group: Group::from_bytes(NETWORK, &group).ok()?,
+    })
+}
+
+/// A commit that is on its way onto the ledger.
+pub struct Made {
+    pub promised: Vec<u8>,
+    pub stored: Vec<u8>,
+    pub next: EpochKeys,
+}
+
+impl Inside {
+    fn parent(&self) -> Parent<'_> {
+        Parent {
+            network: &NETWORK,
+            handle: self.handle,
+            entry: self.entry,
+            keys: &self.keys,
+        }
+    }
+
+    pub fn made(&self, commit: tokenim_mls::Commit) -> Made {
+        let next = EpochKeys::derive(&NETWORK, &self.handle, |label, context, length| {
+            commit.next.export(label, context, length)
+        });
+        Made {
+            promised: commit.bytes.clone(),
+            stored: commit.bytes,
+            next: next.unwrap(),
+        }
+    }
+
+    pub fn child(
+        &self,
+        commit: &[u8],
+        next: tokenim_identity::EpochKey,
+        envelope: EnvelopeId,
+        leaf: u32,
+        rng: &mut ChaCha8Rng,
+    ) -> GroupChild {
+        let sign = |message: &[u8]| Ok::<Signature, ()>(self.group.sign_author(message));
+        child::build(&self.parent(), commit, next, envelope, leaf, sign, rng).unwrap()
+    }
+
+    pub fn submit(&self, world: &mut World, child: GroupChild, receipt: QuorumReceipt) -> GroupEntryId {
+        let id = child.id().unwrap();
+        let signature = self.keys.signing_key().sign(&NETWORK, &child).unwrap();
+        let signed = SignedGroupChild {
+            child,
+            signature,
+            receipt,
+        };
+        let node = below(&mut world.rng, NODES);
+        world
+            .ledger
+            .submit(node, world.now, GroupUpdate::Child(Box::new(signed)));
+        id
+    }
+}
+
+pub fn all() -> [usize; NODES] {
+    std::array::from_fn(|node| node)
+}
+
+pub const fn expiry(now: UnixSeconds) -> UnixSeconds {
+    now.saturating_add(29 * 24 * 60 * 60)
+}
+
+pub fn update() -> Proposed {
+    Proposed {
+        update: true,
+        ..Proposed::default()
+    }
+}
+
+/// Puts an entry onto the ledger that is none. Gives it, if the villain stands in the session at all.
+pub fn do_mischief(world: &mut World, at: usize, conversation: ConversationId, what: Mischief) -> Option<GroupEntryId> {
+    let inside = inside(world, at, conversation)?;
+    let (keys, group) = (&inside.keys, &inside.group);
+    let mut rng = ChaCha8Rng::seed_from_u64(world.rng.next_u64());
+    let now = UnixMillis::new(world.now).to_seconds();
+    let leaves = group.leaves();
+    let context = GroupContext::from_bytes(group.context()).ok()?;
+    let victim = leaves
+        .iter()
+        .find(|leaf| leaf.index != group.own() && context.role(&leaf.identity) == Role::Owner);
+    let own = leaves.iter().find(|leaf| leaf.index == group.own())?.identity;
+    let is_owner = context.role(&own) == Role::Owner;
+    let proposed = match what {
+        Mischief::Forbidden if is_owner => return None,
+        Mischief::Forbidden => Proposed {
+            remove: vec![victim?.index],
+            ..update()
+        },
+        Mischief::OwnRole if is_owner => return None,
+        Mischief::OwnRole => Proposed {
+            context: Some(context.with_role(&own, Role::Owner).ok()?.to_bytes().unwrap()),
+            ..update()
+        },
+        Mischief::NoContext => Proposed {
+            context: Some(vec![9; 60]),
+            ..update()
+        },
+        _ => update(),
+    };
+    let mut made = inside.made(group.commit(&proposed, now, &mut rng).unwrap());
+    match what {
+        Mischief::NoCommit => (made.promised, made.stored) = (vec![7; 300], vec![7; 300]),
+        Mischief::OtherCommit => made.stored = vec![8; 300],
+        Mischief::OldCommit => {
+            // What it made itself for another epoch, or for another group altogether.
+            let state = Group::create(&world.devices[at].owner, group.suite(), group.context(), now, &mut rng);
+            let old = state.unwrap().commit(&update(), now, &mut rng).unwrap();
+            (made.promised, made.stored) = (old.bytes.clone(), old.bytes);
+        }
+        _ => {}
+    }
+    let wrap = if what == Mischief::NoEnvelope { &made.next } else { keys };
+    let envelope = wrap.wrap(&made.stored, expiry(now), &mut rng).unwrap();
+    let next_key = match what {
+        Mischief::OtherKey => EpochSigningKey::generate(&mut rng).verifying_key(),
+        _ => made.next.verifying_key(),
+    };
+    let leaf = match what {
+        Mischief::ForeignAuthor => leaves.iter().find(|leaf| leaf.index != group.own())?.index,
+        _ => group.own(),
+    };
+    let mut child = inside.child(&made.promised, next_key, envelope.id(), leaf, &mut rng);
+    match what {
+        Mischief::NoAuthor => {
+            let mut noise = vec![0; 96];
+            rng.fill_bytes(&mut noise);
+            child.author = AuthorBox::try_from(noise).unwrap();
+        }
+        Mischief::OtherMailbox => {
+            // Signed by its author, but the commit lies where no member looks: the box must still be good.
+            let commitment = keys.commit_tag(&[1]);
+            child.tag = keys.commit_mailbox(&commitment).tag();
+        }
+        _ => {}
+    }
+    let receipt = world.nodes.put(child.tag, envelope.as_bytes(), expiry(now), &all())?;
+    Some(inside.submit(world, child, receipt))
+}
+
+/// Submits a child with a receipt that proves nothing: the ledger never takes it.
+pub fn lie_about_storage(world: &mut World, at: usize, conversation: ConversationId, what: FalseReceipt) -> Option<()> {
+    let inside = inside(world, at, conversation)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(world.rng.next_u64());
+    let now = UnixMillis::new(world.now).to_seconds();
+    let made = inside.made(inside.group.commit(&update(), now, &mut rng).unwrap());
+    let envelope = inside.keys.wrap(&made.stored, expiry(now), &mut rng).unwrap();
+    let own = inside.group.own();
+    let child = inside.child(&made.promised, made.next.verifying_key(), envelope.id(), own, &mut rng);
+    let other = inside.keys.commit_mailbox(&inside.keys.commit_tag(&[2])).tag();
+    let (tag, id) = match what {
+        FalseReceipt::OtherEnvelope => (child.tag, EnvelopeId::of(&[1])),
+        FalseReceipt::OtherMailbox => (other, envelope.id()),
+        _ => (child.tag, envelope.id()),
+    };
+    let kept = match what {
+        FalseReceipt::Short => now.saturating_add(600),
+        _ => expiry(now),
+    };
+    let set = world.nodes.set().clone();
+    let receipts: Vec<_> = all()
+        .iter()
+        .map(|node| world.nodes.receipt(*node, tag, id, kept, set.epoch()))
+        .collect();
+    let mut receipt = QuorumReceipt::assemble(&set, &receipts).unwrap();
+    match what {
+        FalseReceipt::TooFew => {
+            let issuers = receipt.issuers.into_inner();
+            receipt.issuers = BoundedVec::try_from(issuers[..2].to_vec()).unwrap();
+        }
+        FalseReceipt::Signature => {
+            let issuers = receipt.issuers.as_mut_slice();
+            issuers[1].signature = issuers[0].signature;
+        }
+        FalseReceipt::OneNode => {
+            let issuer = receipt.issuers.as_slice()[0];
+            receipt.issuers = BoundedVec::try_from(vec![issuer; 3]).unwrap();
+        }
+        FalseReceipt::OtherSet => receipt.set_epoch = SetEpoch::new(2),
+        FalseReceipt::Prolonged => receipt.expiry = receipt.expiry.saturating_add(1),
+        _ => {}
+    }
+    let id = inside.submit(world, child, receipt);
+    world.ledger.forbidden.insert(id);
+    Some(())
+}
+
+/// Puts something into the mailbox of the epoch that is no message, or none that anybody would say.
+pub fn spam_messages(world: &mut World, at: usize, conversation: ConversationId) -> Option<()> {
+    let mut inside = inside(world, at, conversation)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(world.rng.next_u64());
+    let now = UnixMillis::new(world.now).to_seconds();
+    let tag = inside.keys.mailbox().tag();
+    let epoch = inside.group.epoch();
+    let view = EpochView::of(&inside.entry, &inside.group.authenticator().unwrap());
+    let mut id = [0; 16];
+    rng.fill_bytes(&mut id);
+    let said = |view: EpochView, epoch: u64, content: Content| Body {
+        id: MessageId::from_bytes(id),
+        view,
+        epoch,
+        clock: u64::from(id[0]),
+        sent: UnixMillis::new(world.now),
+        content,
+    };
+    let text = || super::text("spam");
+    let plain = match below(&mut rng, 8) {
+        0 => None,
+        1 => Some(vec![9; 40]),
+        2 => Some(
+            said(EpochView::from_bytes([3; 32]), epoch, text())
+                .encode()
+                .unwrap()
+                .to_vec(),
+        ),
+        3 => Some(said(view, epoch + 5, text()).encode().unwrap().to_vec()),
+        4 => {
+            let content = Content::Extension {
+                name: ExtensionName::new("org.example/vote").unwrap(),
+                required: true,
+                body: ExtensionBody::new([1]).unwrap(),
+            };
+            Some(said(view, epoch, content).encode().unwrap().to_vec())
+        }
+        // A place in the past, one far in the future, and something that others said as if it were its own.
+        5 => Some(said(view, epoch.saturating_sub(1), text()).encode().unwrap().to_vec()),
+        6 => {
+            let mut body = said(view, epoch, text());
+            body.clock = u64::MAX;
+            Some(body.encode().unwrap().to_vec())
+        }
+        _ => {
+            let known = world.nodes.everything(tag);
+            let again = known.get(below(&mut rng, known.len()))?;
+            let message = inside.keys.unwrap(again).ok()?;
+            let bytes = inside.keys.wrap(&message, expiry(now), &mut rng).unwrap();
+            world.nodes.put(tag, bytes.as_bytes(), expiry(now), &all());
+            return Some(());
+        }
+    };
+    let bytes = match plain {
+        None => vec![7; 300],
+        Some(plain) => {
+            let message = inside.group.encrypt(&plain, &mut rng).unwrap();
+            inside.keys.wrap(&message, expiry(now), &mut rng).unwrap().into_bytes()
+        }
+    };
+    world.nodes.put(tag, &bytes, expiry(now), &all());
+    Some(())
+}
+
+/// Seals a note to somebody that is none, or that nobody honest would send.
+pub fn spam_notes(world: &mut World, at: usize, to: usize, conversation: ConversationId) {
+    let mut rng = ChaCha8Rng::seed_from_u64(world.rng.next_u64());
+    let mut handle = [0; 32];
+    rng.fill_bytes(&mut handle);
+    let real = step::conversation(&world.devices[at].store, conversation)
+        .unwrap()
+        .and_then(|info| info.handle);
+    if let Some(real) = real.filter(|_| chance(&mut rng, 50)) {
+        handle = *real.as_bytes();
+    }
+    let mut noise = vec![0; below(&mut rng, 200)];
+    rng.fill_bytes(&mut noise);
+    let body = match below(&mut rng, 6) {
+        0 => noise,
+        1 => vec![1, 0].into_iter().chain(handle).collect(),
+        // A part of a Welcome, or a Welcome of one part: entry, digest, index, count, bytes.
+        2 | 3 => {
+            let count = 1 + 2 * below(&mut rng, 2) as u8;
+            let digest = match count {
+                1 => tokenim_wire::hash(tokenim_wire::Label::new("tokenim/session-welcome/v1"), &[&[5; 20]]).to_bytes(),
+                _ => [3; 32],
+            };
+            [&[1, 1], handle.as_slice(), &[4; 32], &digest, &[0, count, 20], &[5; 20]].concat()
+        }
+        // A request to be re-added, with no package or its own.
+        4 => [&[1, 2], handle.as_slice(), &[0], &[0; 32], &[1, 5]].concat(),
+        _ => {
+            let Some(package) = world.devices[at].inbox.packages.first() else {
+                return;
+            };
+            let package = tokenim_wire::encode(package).unwrap();
+            [&[1, 2], handle.as_slice(), &[0], &[0; 32], &package].concat()
+        }
+    };
+    send(world, at, to, body);
+}
+
+/// Seals a note of these bytes.
+pub fn send(world: &mut World, at: usize, to: usize, body: Vec<u8>) {
+    let mut id = [0; 16];
+    world.rng.fill_bytes(&mut id);
+    let (sender, device): (IdentityId, _) = (world.devices[at].owner.identity, world.devices[at].id);
+    world.devices[to].inbox.letters.push(Letter {
+        id,
+        sender,
+        device,
+        body,
+        on: [true; NODES],
+    });
+}
+
+/// Submits again what is on the ledger already, or stood in the way of it.
+pub fn replay(world: &mut World, at: usize, conversation: ConversationId) -> Option<()> {
+    let inside = inside(world, at, conversation)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(world.rng.next_u64());
+    let (node, _) = world.ledger.node(inside.handle, inside.entry, u64::MAX)?;
+    let known = node.children.as_slice();
+    let child = known.get(below(&mut rng, known.len()))?.child.clone();
+    let now = UnixMillis::new(world.now).to_seconds();
+    let set = world.nodes.set().clone();
+    let receipts: Vec<_> = all()
+        .iter()
+        .map(|node| {
+            world
+                .nodes
+                .receipt(*node, child.tag, child.envelope, expiry(now), set.epoch())
+        })
+        .collect();
+    let receipt = QuorumReceipt::assemble(&set, &receipts).unwrap();
+    inside.submit(world, child, receipt);
+    Some(())
+}
