@@ -326,3 +326,100 @@ fn two_people_begin_anew_after_one_has_left() {
         assert_eq!(texts, ["after", "before"], "{}", world.devices[at].name);
     }
 }
+
+#[test]
+fn what_a_member_said_before_its_removal_opens_after_it() {
+    let mut world = World::new(25, 4, 1);
+    let group = world.group(0, &[1, 2, 3]);
+    world.settle();
+    world.devices[0].online = false;
+    world.devices[3].online = false;
+    world.say(2, group, "last words");
+    world.settle();
+    let removed = world.people[2];
+    let admin = world.people[1];
+    world.devices[0].online = true;
+    world.change(0, group, Change::SetRole(admin, tokenim_conversation::Role::Admin));
+    world.settle();
+    world.devices[0].online = false;
+    world.change(1, group, Change::Remove(removed));
+    world.settle();
+    for number in 0..3 {
+        world.change(1, group, Change::Rename(format!("name {number}")));
+        world.settle();
+    }
+    // They read it only now, four epochs later.
+    world.devices[0].online = true;
+    world.devices[3].online = true;
+    world.settle();
+    world.assert_together(&[0, 1, 3], group);
+    for at in 0..4 {
+        assert_eq!(world.texts(at, group), ["last words"], "{}", world.devices[at].name);
+    }
+}
+
+#[test]
+fn an_old_answer_about_an_identity_does_not_hold_up_the_next() {
+    for seed in 60..64 {
+        let mut world = World::new(seed, 3, 2);
+        let group = world.group(0, &[1, 2]);
+        world.settle();
+        world.faults.stale = 80;
+        world.faults.stale_heights = 60;
+        for at in 0..6 {
+            world.show_identity(at, 2);
+            world.change(at, group, Change::Refresh);
+            world.say(at, group, &format!("{at}"));
+            world.rounds(4);
+        }
+        world.settle();
+        world.faults.stale = 0;
+        world.settle();
+        world.assert_together(&[0, 1, 2, 3, 4, 5], group);
+        for at in 0..6 {
+            assert_eq!(world.texts(at, group).len(), 6);
+        }
+    }
+}
+
+#[test]
+fn an_old_answer_that_shows_no_devices_is_asked_again() {
+    let mut world = World::new(26, 2, 1);
+    let new = world.ledger.add_identity(9);
+    world.people.push(new);
+    let at = world.add_device(2, 0);
+    // The device comes with the next block: what is looked up now does not show it.
+    let group = world.group(0, &[1, 2]);
+    while world.carry_out(0) {}
+    world.settle();
+    world.settle();
+    world.assert_together(&[0, 1, at], group);
+    assert_eq!(world.info(0, group).action, None);
+}
+
+#[test]
+fn nothing_waits_for_somebody_who_has_left() {
+    let mut world = World::new(27, 2, 2);
+    let talk = world.start(0, 1);
+    world.say(0, talk, "before");
+    world.settle();
+    world.devices[1].online = false;
+    world.change(2, talk, Change::Leave);
+    world.settle();
+    // This one says something before it has seen that.
+    world.say(1, talk, "too late");
+    world.devices[1].online = true;
+    world.settle();
+    for at in 0..4 {
+        assert_eq!(world.info(at, talk).standing, Standing::Removed);
+    }
+    world.start(3, 0);
+    world.settle();
+    world.assert_together(&[0, 1, 2, 3], talk);
+    for at in 0..4 {
+        assert_eq!(world.info(at, talk).queued, 0);
+        let mut texts = world.texts(at, talk);
+        texts.sort();
+        assert_eq!(texts, ["before", "too late"], "{}", world.devices[at].name);
+    }
+}
