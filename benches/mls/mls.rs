@@ -1,5 +1,6 @@
-//! Messages of 1 KiB, a commit among 100 and a newcomer to 1,000, beside bare `mls-rs` on the same cryptography in the
-//! same run.
+//! Messages, commits and Welcomes, beside bare `mls-rs` at the same size in the same run: in suite 1 on the provider that
+//! `mls-rs` brings, RustCrypto, and on the cryptography of this workspace, which tells the layer from the primitives.
+//! Sizes are printed first. The groups are made by one commit, so that a commit seals to every leaf: the dearest case.
 //!
 //! ```text
 //! cargo bench -p tokenim-bench-mls
@@ -9,7 +10,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a bench may stop at the first surprise"
+    clippy::print_stdout,
+    reason = "a bench may stop at the first surprise, and prints"
 )]
 #![allow(
     dead_code,
@@ -17,32 +19,41 @@
     reason = "the cryptography is private to the crate; here it is by itself"
 )]
 
+#[allow(unexpected_cfgs, reason = "a feature of the crate")]
 #[path = "../../crates/mls/src/crypto/mod.rs"]
 mod crypto;
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use crypto::{Crypto, Generator, leaf_key};
+use criterion::{
+    BatchSize, BenchmarkGroup, Criterion, SamplingMode, criterion_group, criterion_main, measurement::WallTime,
+};
+use crypto::{Crypto, Generator};
 use mls_rs::{
-    Client, ExtensionList, Group as Bare, MlsMessage,
-    client_builder::{BaseConfig, ClientBuilder, PaddingMode, WithCryptoProvider, WithIdentityProvider, WithMlsRules},
+    Client, CryptoProvider, ExtensionList, MlsMessage,
+    client_builder::{ClientBuilder, MlsConfig, PaddingMode},
     group::ReceivedMessage,
     identity::basic::{BasicCredential, BasicIdentityProvider},
     mls_rules::{CommitOptions, DefaultMlsRules, EncryptionOptions},
 };
 use mls_rs_core::{
-    crypto::{CipherSuite, SignatureSecretKey},
+    crypto::{CipherSuite, CipherSuiteProvider},
     identity::SigningIdentity,
     time::MlsTime,
 };
+use mls_rs_crypto_rustcrypto::RustCryptoProvider;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use std::{hint::black_box, time::Duration};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 use tokenim_identity::{DeviceSigningKey, IdentityId};
-use tokenim_mls::{Group, NewKeyPackage, Owner, Proposed, SessionSuite, key_package};
+use tokenim_mls::{Group, NewKeyPackage, Owner, Parts, Proposed, SessionSuite, key_package};
 use tokenim_wire::{NetworkId, UnixSeconds};
 
 const NOW: UnixSeconds = UnixSeconds::new(1_800_000_000);
 const DAY: u64 = 24 * 60 * 60;
+const NETWORK: NetworkId = NetworkId::from_bytes([1; 32]);
+const BODY: [u8; 1024] = [5; 1024];
 
 fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
@@ -57,7 +68,7 @@ fn name(number: u16) -> [u8; 32] {
 
 fn owner(number: u16) -> Owner {
     Owner {
-        network: NetworkId::from_bytes([1; 32]),
+        network: NETWORK,
         identity: IdentityId::from_bytes(name(number)),
         device: DeviceSigningKey::from_seed(name(number)),
     }
@@ -67,7 +78,7 @@ fn package(number: u16, suite: SessionSuite) -> NewKeyPackage {
     key_package(&owner(number), suite, NOW, DAY, &mut rng(number.into())).unwrap()
 }
 
-/// The first two members of a group of ours of so many.
+/// The first two members of a group of ours.
 fn own_group(suite: SessionSuite, members: u16) -> [Group; 2] {
     let second = package(1, suite);
     let mut add = vec![second.package];
@@ -82,82 +93,116 @@ fn own_group(suite: SessionSuite, members: u16) -> [Group; 2] {
     [commit.next, second]
 }
 
-type Config =
-    WithMlsRules<DefaultMlsRules, WithIdentityProvider<BasicIdentityProvider, WithCryptoProvider<Crypto, BaseConfig>>>;
+/// The cryptography of this workspace, for the library alone.
+fn ours() -> Crypto {
+    let generator = Generator::default();
+    generator.seed(&mut rng(7));
+    Crypto { generator }
+}
 
 /// A user of the library alone, with the options that ours have.
-struct BareUser {
-    client: Client<Config>,
-    generator: Generator,
+fn user<P: CryptoProvider + Clone>(provider: P, number: u16, suite: SessionSuite) -> Client<impl MlsConfig> {
+    let number_of_suite = CipherSuite::new(suite.number());
+    let primitives = provider.cipher_suite_provider(number_of_suite).unwrap();
+    let (secret, public) = primitives.signature_key_generate().unwrap();
+    let credential = BasicCredential::new(name(number).to_vec()).into_credential();
+    let rules = DefaultMlsRules::new()
+        .with_commit_options(CommitOptions::new().with_path_required(true))
+        .with_encryption_options(EncryptionOptions::new(true, PaddingMode::None));
+    ClientBuilder::new()
+        .crypto_provider(provider)
+        .identity_provider(BasicIdentityProvider::new())
+        .mls_rules(rules)
+        .key_package_lifetime(Duration::from_secs(DAY))
+        .signing_identity(SigningIdentity::new(credential, public), secret, number_of_suite)
+        .build()
 }
 
-impl BareUser {
-    fn new(number: u16, suite: SessionSuite) -> Self {
-        let generator = Generator::default();
-        generator.seed(&mut rng(number.into()));
-        let seed = name(number);
-        let credential = BasicCredential::new(seed.to_vec()).into_credential();
-        let identity = SigningIdentity::new(credential, leaf_key(&seed).to_vec().into());
-        let rules = DefaultMlsRules::new()
-            .with_commit_options(CommitOptions::new().with_path_required(true))
-            .with_encryption_options(EncryptionOptions::new(true, PaddingMode::None));
-        let client = ClientBuilder::new()
-            .crypto_provider(Crypto {
-                generator: generator.clone(),
-            })
-            .identity_provider(BasicIdentityProvider::new())
-            .mls_rules(rules)
-            .key_package_lifetime(Duration::from_secs(DAY))
-            .signing_identity(
-                identity,
-                SignatureSecretKey::new_slice(&seed),
-                CipherSuite::new(suite.number()),
-            )
-            .build();
-        Self { client, generator }
-    }
-
-    fn package(&self) -> MlsMessage {
-        let now = Some(MlsTime::from(NOW.get()));
-        self.client
-            .generate_key_package_message(ExtensionList::new(), ExtensionList::new(), now)
-            .unwrap()
-    }
+fn bare_package<C: MlsConfig>(client: &Client<C>) -> MlsMessage {
+    let now = Some(MlsTime::from(NOW.get()));
+    client
+        .generate_key_package_message(ExtensionList::new(), ExtensionList::new(), now)
+        .unwrap()
 }
 
-fn bare_group(suite: SessionSuite, members: u16) -> [Bare<Config>; 2] {
-    let [first, second] = [0, 1].map(|number| BareUser::new(number, suite));
+/// The same with the library alone.
+fn bare_group<P: CryptoProvider + Clone>(
+    provider: &P,
+    suite: SessionSuite,
+    members: u16,
+) -> [mls_rs::Group<impl MlsConfig + use<P>>; 2] {
+    let [first, second] = [0, 1].map(|number| user(provider.clone(), number, suite));
     let now = MlsTime::from(NOW.get());
-    let group = first
-        .client
-        .create_group(ExtensionList::new(), ExtensionList::new(), Some(now));
+    let group = first.create_group(ExtensionList::new(), ExtensionList::new(), Some(now));
     let mut group = group.unwrap();
-    let mut builder = group
-        .commit_builder()
-        .commit_time(now)
-        .add_member(second.package())
-        .unwrap();
+    let mut builder = group.commit_builder().commit_time(now);
+    builder = builder.add_member(bare_package(&second)).unwrap();
     for number in 2..members {
-        builder = builder.add_member(BareUser::new(number, suite).package()).unwrap();
+        let package = bare_package(&user(provider.clone(), number, suite));
+        builder = builder.add_member(package).unwrap();
     }
     let output = builder.build().unwrap();
     group.apply_pending_commit().unwrap();
-    let (joined, _) = second
-        .client
-        .join_group(None, &output.welcome_messages[0], None)
-        .unwrap();
+    let (joined, _) = second.join_group(None, &output.welcome_messages[0], None).unwrap();
     [group, joined]
 }
 
-fn bare_commit(group: &Bare<Config>, add: Option<&MlsMessage>) -> (Vec<u8>, Bare<Config>) {
-    let mut next = group.clone();
-    let mut builder = next.commit_builder().commit_time(MlsTime::from(NOW.get()));
-    if let Some(package) = add {
-        builder = builder.add_member(package.clone()).unwrap();
+/// What is committed.
+#[derive(Clone, Copy)]
+enum What {
+    Update,
+    Add,
+    Remove,
+}
+
+const CHANGES: [(What, &str); 3] = [
+    (What::Update, "update"),
+    (What::Add, "add one"),
+    (What::Remove, "remove one"),
+];
+
+fn proposed(what: What, newcomer: &NewKeyPackage) -> Proposed {
+    match what {
+        What::Update => Proposed {
+            update: true,
+            ..Proposed::default()
+        },
+        What::Add => Proposed {
+            add: vec![newcomer.package.clone()],
+            ..Proposed::default()
+        },
+        What::Remove => Proposed {
+            remove: vec![5],
+            ..Proposed::default()
+        },
     }
-    let (output, secrets) = builder.build_detached().unwrap();
-    next.apply_detached_commit(secrets).unwrap();
-    (output.commit_message.to_bytes().unwrap(), next)
+}
+
+fn bare_commit<C: MlsConfig>(
+    group: &mut mls_rs::Group<C>,
+    what: What,
+    newcomer: &MlsMessage,
+) -> (Vec<u8>, Option<Vec<u8>>) {
+    let mut builder = group.commit_builder().commit_time(MlsTime::from(NOW.get()));
+    builder = match what {
+        What::Update => builder,
+        What::Add => builder.add_member(newcomer.clone()).unwrap(),
+        What::Remove => builder.remove_member(5).unwrap(),
+    };
+    let output = builder.build().unwrap();
+    group.apply_pending_commit().unwrap();
+    let welcome = output.welcome_messages.first();
+    (
+        output.commit_message.to_bytes().unwrap(),
+        welcome.map(|welcome| welcome.to_bytes().unwrap()),
+    )
+}
+
+fn bare_apply<C: MlsConfig>(group: &mut mls_rs::Group<C>, commit: &[u8]) {
+    let message = MlsMessage::from_bytes(commit).unwrap();
+    group
+        .process_incoming_message_with_time(message, MlsTime::from(NOW.get()))
+        .unwrap();
 }
 
 fn suite_name(suite: SessionSuite) -> &'static str {
@@ -168,121 +213,221 @@ fn suite_name(suite: SessionSuite) -> &'static str {
     }
 }
 
-fn messages(criterion: &mut Criterion) {
-    let body = [5; 1024];
-    for suite in SessionSuite::ALL {
-        for members in [2, 100] {
-            let name = format!("{} {members}", suite_name(suite));
-            let [mut sender, receiver] = own_group(suite, members);
-            let [mut bare_sender, bare_receiver] = bare_group(suite, members);
-            // The receivers are at the beginning of the ratchet each time.
-            let mut random = rng(u64::MAX);
-            let message = sender.encrypt(&body, &mut random).unwrap();
-            let bare_message = bare_sender.encrypt_application_message(&body, Vec::new()).unwrap();
-            let bare_message = bare_message.to_bytes().unwrap();
+type Benches<'a> = BenchmarkGroup<'a, WallTime>;
 
-            let mut group = criterion.benchmark_group(format!("encrypt 1 KiB, {name}"));
-            group.bench_function("own", |bencher| {
-                bencher.iter(|| sender.encrypt(black_box(&body), &mut random).unwrap());
-            });
-            group.bench_function("mls-rs", |bencher| {
-                bencher.iter(|| {
-                    let message = bare_sender.encrypt_application_message(black_box(&body), Vec::new());
+/// So many messages are encrypted, and opened one after the other.
+fn own_messages(group: &mut Benches<'_>, decrypt: bool, groups: &[Group; 2]) {
+    let mut random = rng(u64::MAX);
+    let [mut sender, mut receiver] = groups.clone();
+    group.bench_function("own", |bencher| {
+        bencher.iter_custom(|count| {
+            let start = Instant::now();
+            let messages: Vec<_> = (0..count)
+                .map(|_| sender.encrypt(black_box(&BODY), &mut random).unwrap())
+                .collect();
+            if !decrypt {
+                return start.elapsed();
+            }
+            let mut next = receiver.clone();
+            let start = Instant::now();
+            for message in &messages {
+                let opened;
+                (next, opened) = next.open(black_box(message)).unwrap();
+                black_box(opened);
+            }
+            let elapsed = start.elapsed();
+            receiver = next;
+            elapsed
+        });
+    });
+}
+
+fn bare_messages<C: MlsConfig>(group: &mut Benches<'_>, name: &str, decrypt: bool, groups: &[mls_rs::Group<C>; 2]) {
+    let [mut sender, mut receiver] = groups.clone();
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|count| {
+            let start = Instant::now();
+            let messages: Vec<_> = (0..count)
+                .map(|_| {
+                    let message = sender.encrypt_application_message(black_box(&BODY), Vec::new());
                     message.unwrap().to_bytes().unwrap()
-                });
-            });
-            group.finish();
+                })
+                .collect();
+            if !decrypt {
+                return start.elapsed();
+            }
+            let start = Instant::now();
+            for message in &messages {
+                let message = MlsMessage::from_bytes(black_box(message)).unwrap();
+                match receiver.process_incoming_message(message).unwrap() {
+                    ReceivedMessage::ApplicationMessage(message) => drop(black_box(message)),
+                    _ => panic!("no message"),
+                }
+            }
+            start.elapsed()
+        });
+    });
+}
 
-            let mut group = criterion.benchmark_group(format!("decrypt 1 KiB, {name}"));
-            group.bench_function("own", |bencher| {
-                bencher.iter_batched_ref(
-                    || receiver.clone(),
-                    |receiver| receiver.decrypt(black_box(&message)).unwrap(),
-                    BatchSize::SmallInput,
-                );
-            });
-            group.bench_function("mls-rs", |bencher| {
-                bencher.iter_batched_ref(
-                    || bare_receiver.clone(),
-                    |receiver| {
-                        let message = MlsMessage::from_bytes(black_box(&bare_message)).unwrap();
-                        match receiver.process_incoming_message(message).unwrap() {
-                            ReceivedMessage::ApplicationMessage(message) => message,
-                            _ => panic!("no message"),
-                        }
-                    },
-                    BatchSize::SmallInput,
-                );
-            });
+fn messages(criterion: &mut Criterion) {
+    let provider = RustCryptoProvider::new();
+    for members in [2, 10, 100, 1000] {
+        let suite = SessionSuite::Classical;
+        let own = own_group(suite, members);
+        let theirs = bare_group(&provider, suite, members);
+        let same = bare_group(&ours(), suite, members);
+        print_message(suite, members, &own[0], theirs[0].clone());
+        for (decrypt, what) in [(false, "encrypt"), (true, "decrypt")] {
+            let mut group = criterion.benchmark_group(format!("{what} 1 KiB, classical, {members}"));
+            own_messages(&mut group, decrypt, &own);
+            bare_messages(&mut group, "mls-rs, RustCrypto", decrypt, &theirs);
+            bare_messages(&mut group, "mls-rs, this cryptography", decrypt, &same);
             group.finish();
         }
     }
-}
-
-fn commits(criterion: &mut Criterion) {
-    for suite in SessionSuite::ALL {
-        let [first, second] = own_group(suite, 100);
-        let [bare_first, bare_second] = bare_group(suite, 100);
-        let update = Proposed {
-            update: true,
-            ..Proposed::default()
-        };
-        let mut random = rng(u64::MAX);
-
-        let mut group = criterion.benchmark_group(format!("commit among 100, {}", suite_name(suite)));
-        group.sample_size(20);
-        group.bench_function("own", |bencher| {
-            bencher.iter(|| first.commit(&update, NOW, &mut random).unwrap());
-        });
-        group.bench_function("mls-rs", |bencher| bencher.iter(|| bare_commit(&bare_first, None)));
-        group.finish();
-
-        let commit = first.commit(&update, NOW, &mut random).unwrap().bytes;
-        let bare = bare_commit(&bare_first, None).0;
-        let mut group = criterion.benchmark_group(format!("apply a commit among 100, {}", suite_name(suite)));
-        group.bench_function("own", |bencher| bencher.iter(|| second.apply(&commit, NOW).unwrap()));
-        group.bench_function("mls-rs", |bencher| {
-            bencher.iter(|| {
-                let mut next = bare_second.clone();
-                let message = MlsMessage::from_bytes(&bare).unwrap();
-                next.process_incoming_message_with_time(message, MlsTime::from(NOW.get()))
-                    .unwrap();
-                next
-            });
-        });
+    let suite = SessionSuite::PostQuantum;
+    let own = own_group(suite, 64);
+    let same = bare_group(&ours(), suite, 64);
+    print_message(suite, 64, &own[0], same[0].clone());
+    for (decrypt, what) in [(false, "encrypt"), (true, "decrypt")] {
+        let mut group = criterion.benchmark_group(format!("{what} 1 KiB, post-quantum, 64"));
+        own_messages(&mut group, decrypt, &own);
+        bare_messages(&mut group, "mls-rs, this cryptography", decrypt, &same);
         group.finish();
     }
 }
 
-fn large(criterion: &mut Criterion) {
-    let suite = SessionSuite::Classical;
-    let [first, _] = own_group(suite, 1000);
-    let [bare_first, _] = bare_group(suite, 1000);
-    let add = Proposed {
-        add: vec![package(1000, suite).package],
-        ..Proposed::default()
-    };
-    let newcomer = BareUser::new(1000, suite).package();
-    let mut random = rng(u64::MAX);
-    let mut group = criterion.benchmark_group("add one to 1,000, classical");
-    group.sample_size(10);
-    group.bench_function("own", |bencher| {
-        bencher.iter(|| first.commit(&add, NOW, &mut random).unwrap());
-    });
-    group.bench_function("mls-rs", |bencher| {
-        bencher.iter(|| bare_commit(&bare_first, Some(&newcomer)))
-    });
-    group.finish();
+fn print_message<C: MlsConfig>(suite: SessionSuite, members: u16, own: &Group, mut bare: mls_rs::Group<C>) {
+    let message = own.clone().encrypt(&BODY, &mut rng(1)).unwrap().len();
+    let bare = bare.encrypt_application_message(&BODY, Vec::new()).unwrap();
+    let bare = bare.to_bytes().unwrap().len();
+    let Parts { message: small, epoch } = own.clone().into_parts().unwrap();
+    println!(
+        "{}, {members} members: message of 1 KiB {message} B (mls-rs {bare}); kept {} + {} B, of which a message rewrites {}",
+        suite_name(suite),
+        small.len(),
+        epoch.len(),
+        small.len(),
+    );
+}
 
-    let mut group = criterion.benchmark_group("keep a group of 1,000, classical");
-    group.sample_size(10);
-    let kept = first.to_bytes().unwrap();
-    group.bench_function("to_bytes", |bencher| bencher.iter(|| first.to_bytes().unwrap()));
-    group.bench_function("from_bytes", |bencher| {
-        bencher.iter(|| Group::from_bytes(NetworkId::from_bytes([1; 32]), &kept).unwrap());
+fn group<'a>(criterion: &'a mut Criterion, members: u16, name: String) -> Benches<'a> {
+    let mut group = criterion.benchmark_group(name);
+    group.sample_size(if members > 100 { 10 } else { 20 });
+    group.sampling_mode(SamplingMode::Flat);
+    group
+}
+
+fn changes<P: CryptoProvider + Clone>(
+    criterion: &mut Criterion,
+    provider: &P,
+    library: &str,
+    suite: SessionSuite,
+    members: u16,
+) {
+    let own = own_group(suite, members);
+    let bare = bare_group(provider, suite, members);
+    let newcomer = package(members, suite);
+    let client = user(provider.clone(), members, suite);
+    let bare_newcomer = bare_package(&client);
+    let place = format!("{members}, {}", suite_name(suite));
+    let mut random = rng(u64::MAX);
+    for (what, name) in CHANGES {
+        let proposed = proposed(what, &newcomer);
+        let commit = own[0].commit(&proposed, NOW, &mut random).unwrap();
+        let (bare_bytes, bare_welcome) = bare_commit(&mut bare[0].clone(), what, &bare_newcomer);
+        println!(
+            "{place}, {name}: commit {} B (mls-rs {})",
+            commit.bytes.len(),
+            bare_bytes.len()
+        );
+
+        let mut group = self::group(criterion, members, format!("{name}, {place}: commit"));
+        group.bench_function("own", |bencher| {
+            bencher.iter(|| own[0].commit(&proposed, NOW, &mut random).unwrap());
+        });
+        group.bench_function(library, |bencher| {
+            bencher.iter_batched_ref(
+                || bare[0].clone(),
+                |group| bare_commit(group, what, &bare_newcomer),
+                BatchSize::PerIteration,
+            );
+        });
+        group.finish();
+
+        let mut group = self::group(criterion, members, format!("{name}, {place}: apply"));
+        group.bench_function("own", |bencher| {
+            bencher.iter(|| own[1].apply(&commit.bytes, NOW).unwrap());
+        });
+        group.bench_function(library, |bencher| {
+            bencher.iter_batched_ref(
+                || bare[1].clone(),
+                |group| bare_apply(group, &bare_bytes),
+                BatchSize::PerIteration,
+            );
+        });
+        group.finish();
+
+        let (Some(welcome), Some(bare_welcome)) = (commit.welcome, bare_welcome) else {
+            continue;
+        };
+        println!("{place}: Welcome {} B (mls-rs {})", welcome.len(), bare_welcome.len());
+        let mut group = self::group(criterion, members, format!("join by a Welcome, {place}"));
+        let owner = owner(members);
+        group.bench_function("own", |bencher| {
+            bencher.iter(|| Group::join(&owner, &newcomer.secrets, &welcome).unwrap());
+        });
+        group.bench_function(library, |bencher| {
+            bencher.iter(|| {
+                let welcome = MlsMessage::from_bytes(&bare_welcome).unwrap();
+                client.join_group(None, &welcome, None).unwrap()
+            });
+        });
+        group.finish();
+    }
+
+    let mut group = self::group(criterion, members, format!("keep, {place}"));
+    group.bench_function("into_parts", |bencher| {
+        bencher.iter_batched(
+            || own[0].clone(),
+            |group| group.into_parts().unwrap(),
+            BatchSize::PerIteration,
+        );
+    });
+    let Parts { message, epoch } = own[0].clone().into_parts().unwrap();
+    group.bench_function("from_parts", |bencher| {
+        bencher.iter(|| Group::from_parts(NETWORK, &message, &epoch).unwrap());
     });
     group.finish();
 }
 
-criterion_group!(benches, messages, commits, large);
+fn commits(criterion: &mut Criterion) {
+    let provider = RustCryptoProvider::new();
+    for members in [100, 1000] {
+        changes(
+            criterion,
+            &provider,
+            "mls-rs, RustCrypto",
+            SessionSuite::Classical,
+            members,
+        );
+    }
+    changes(
+        criterion,
+        &ours(),
+        "mls-rs, this cryptography",
+        SessionSuite::PostQuantum,
+        64,
+    );
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(1))
+        .sample_size(30)
+        .without_plots();
+    targets = messages, commits
+}
 criterion_main!(benches);

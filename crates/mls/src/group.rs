@@ -24,7 +24,10 @@ use std::collections::BTreeSet;
 use tokenim_identity::{Signature, verify};
 use tokenim_wire::{
     UnixSeconds,
-    limits::{GROUP_CONTEXT_BYTES_MAX, SESSION_LEAF_LIFETIME_SECONDS_MAX, SESSION_LEAVES_MAX, SESSION_PAST_EPOCHS_MAX},
+    limits::{
+        GROUP_CONTEXT_BYTES_MAX, SESSION_LEAF_LIFETIME_SECONDS_MAX, SESSION_LEAVES_MAX, SESSION_PAST_EPOCHS_MAX,
+        SESSION_SKIPPED_KEYS_MAX,
+    },
 };
 use zeroize::Zeroizing;
 
@@ -104,6 +107,8 @@ pub struct Group {
     pub(crate) store: Store,
     pub(crate) tools: Tools,
     pub(crate) seed: Zeroizing<[u8; 32]>,
+    /// Keys that were passed over in this epoch and are kept for messages that come late.
+    pub(crate) skipped: u32,
 }
 
 impl fmt::Debug for Group {
@@ -161,6 +166,7 @@ impl Group {
             store,
             tools,
             seed: leaf.seed,
+            skipped: 0,
         })
     }
 
@@ -199,6 +205,7 @@ impl Group {
             store,
             tools,
             seed: package.seed,
+            skipped: 0,
         };
         let own = group.leaf(group.own()).ok_or(SessionError::Forged)?;
         if own.identity != owner.identity || own.device != owner.device_id() {
@@ -206,7 +213,8 @@ impl Group {
         }
         group.check(None)?;
         // Without what the joining leaves behind: the key package, which is used up.
-        Self::from_bytes(owner.network, &group.to_bytes()?)
+        let parts = group.into_parts()?;
+        Self::from_parts(owner.network, &parts.message, &parts.epoch)
     }
 
     /// Makes a commit, leaving this group as it is.
@@ -341,36 +349,53 @@ impl Group {
             .draw(rng, || inner.encrypt_application_message(body, Vec::new())?.to_bytes())
     }
 
-    /// Opens a member's message, of this epoch or one of the [`SESSION_PAST_EPOCHS_MAX`] before it.
+    /// Opens a member's message, of this epoch or one of the [`SESSION_PAST_EPOCHS_MAX`] before it, on a copy.
     ///
     /// What an author who is no member any more has sent opens with the group of the epoch before only.
     ///
     /// # Errors
     /// Why the message is refused; [`SessionError::Own`] if this leaf made it.
     pub fn decrypt(&mut self, message: &[u8]) -> Result<Opened, SessionError> {
+        let (next, opened) = self.clone().open(message)?;
+        *self = next;
+        Ok(opened)
+    }
+
+    /// Opens a message as [`decrypt`](Self::decrypt) does, at no more than the message costs however large the group.
+    ///
+    /// When the message is refused, this state is gone with it: a forged one may have used up the key of the genuine
+    /// one. What is kept has not changed, and the group is taken up from there.
+    ///
+    /// # Errors
+    /// As [`decrypt`](Self::decrypt).
+    pub fn open(mut self, message: &[u8]) -> Result<(Self, Opened), SessionError> {
         let epoch = Header::read(message)?.epoch;
         let message = self.between_members(message, Kind::Application)?;
-        // On a copy, since a forged message would use up the key of the genuine one.
-        let mut next = self.inner.clone();
         let current = self.epoch();
-        let received = self
-            .tools
-            .run(|| next.process_incoming_message(message))
-            .map_err(|error| match error {
-                // Of an epoch before this leaf came in.
-                SessionError::Epoch { .. } => SessionError::Epoch { found: epoch, current },
-                error => error,
-            })?;
+        let inner = &mut self.inner;
+        let processed = self.tools.ratchet(|| inner.process_incoming_message(message));
+        let (received, steps) = processed.map_err(|error| match error {
+            // Of an epoch before this leaf came in.
+            SessionError::Epoch { .. } => SessionError::Epoch { found: epoch, current },
+            error => error,
+        })?;
         let ReceivedMessage::ApplicationMessage(described) = received else {
             return Err(SessionError::Malformed);
         };
+        // One step for the message itself; none if its key was one of those that were passed over.
+        self.skipped = match steps.checked_sub(1) {
+            Some(skipped) => self.skipped.saturating_add(skipped),
+            None => self.skipped.saturating_sub(1),
+        };
+        if steps > 1 && self.skipped > SESSION_SKIPPED_KEYS_MAX {
+            return Err(SessionError::TooFarAhead);
+        }
         let opened = Opened {
             author: described.sender_index,
             epoch,
             body: Zeroizing::new(described.data().to_vec()),
         };
-        self.inner = next;
-        Ok(opened)
+        Ok((self, opened))
     }
 
     /// A secret of this epoch for another use (RFC 9420, section 8.5), by label and context.
@@ -462,6 +487,7 @@ impl Group {
             store: self.store.clone(),
             tools: self.tools.clone(),
             seed: self.seed.clone(),
+            skipped: 0,
         }
     }
 

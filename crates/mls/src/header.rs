@@ -74,14 +74,14 @@ impl<'a> Header<'a> {
 }
 
 /// A big-endian number of so many bytes.
-fn number(rest: &mut &[u8], bytes: usize) -> Option<u64> {
+pub(crate) fn number(rest: &mut &[u8], bytes: usize) -> Option<u64> {
     let (head, tail) = rest.split_at_checked(bytes)?;
     *rest = tail;
     Some(head.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 /// A length of one, two or four bytes, in the shortest form (RFC 9420, section 2.1.2).
-fn length(rest: &mut &[u8]) -> Option<usize> {
+pub(crate) fn length(rest: &mut &[u8]) -> Option<usize> {
     let prefix = rest.first()? >> 6;
     let bytes = 1_usize.checked_shl(u32::from(prefix)).filter(|_| prefix < 3)?;
     let value = number(rest, bytes)? & ((1_u64 << (8 * bytes - 2)) - 1);

@@ -21,6 +21,7 @@ pub use error::{CertificateError, Forbidden, SessionError};
 pub use group::{Applied, Commit, Group, Opened, Proposed};
 pub use package::{NewKeyPackage, PackageInfo, key_package, read_key_package, welcome_packages};
 pub use rand_core::{self, CryptoRng};
+pub use state::Parts;
 pub use suite::SessionSuite;
 
 use core::fmt;

@@ -106,6 +106,15 @@ impl Tools {
         })
     }
 
+    /// Does something that opens a message, and tells how many steps the ratchet of its author made.
+    pub(crate) fn ratchet<T>(&self, job: impl FnOnce() -> Result<T, MlsError>) -> Result<(T, u32), SessionError> {
+        self.run(|| {
+            self.generator.take_steps();
+            let done = job()?;
+            Ok((done, self.generator.take_steps()))
+        })
+    }
+
     /// Does something that draws randomness.
     pub(crate) fn draw<T>(
         &self,
@@ -141,7 +150,9 @@ fn refusal(error: &MlsError) -> SessionError {
         MlsError::KeyMissing(_) => SessionError::Replayed,
         MlsError::InvalidFutureGeneration(_) => SessionError::TooFarAhead,
         MlsError::CantProcessMessageFromSelf => SessionError::Own,
-        MlsError::MemberNotFound | MlsError::LeafNotFound(_) => SessionError::NotAMember,
+        MlsError::MemberNotFound | MlsError::LeafNotFound(_) | MlsError::InvalidLeafConsumption => {
+            SessionError::NotAMember
+        }
         MlsError::InvalidLifetime { .. } => CertificateError::Expired.into(),
         MlsError::WelcomeKeyPackageNotFound => SessionError::NotForUs,
         MlsError::InvalidSignature

@@ -10,7 +10,16 @@
 mod crypto;
 
 use crypto::{Crypto, CryptoError, Generator, SuiteCrypto};
-use mls_rs_core::crypto::{CipherSuite, CipherSuiteProvider, CryptoProvider, HpkeCiphertext, HpkePsk, HpkePublicKey};
+use mls_rs::{
+    MlsMessage, client_builder::ClientBuilder, group::ExportedTree, identity::basic::BasicIdentityProvider,
+    mls_rs_codec::MlsEncode, storage_provider::in_memory::InMemoryKeyPackageStorage,
+};
+use mls_rs_core::{
+    crypto::{
+        CipherSuite, CipherSuiteProvider, CryptoProvider, HpkeCiphertext, HpkePsk, HpkePublicKey, SignatureSecretKey,
+    },
+    key_package::{KeyPackageData, KeyPackageStorage},
+};
 use serde_json::Value;
 use tokenim_mls::SessionSuite;
 
@@ -238,4 +247,67 @@ fn what_only_external_commits_and_shared_keys_need_is_not_there() {
 fn rng() -> rand_chacha::ChaCha20Rng {
     use rand_chacha::rand_core::SeedableRng as _;
     rand_chacha::ChaCha20Rng::from_seed([7; 32])
+}
+
+/// A client of a published case, on this cryptography: how many commits it follows until one needs what is not used
+/// here, or `None` if its Welcome does.
+fn listen(case: &Value) -> Option<usize> {
+    let crypto = suite(SessionSuite::Classical);
+    let message = MlsMessage::from_bytes(&bytes(&case["key_package"])).unwrap();
+    let package = message.as_key_package().unwrap();
+    let kept = KeyPackageData::new(
+        package.mls_encode_to_vec().unwrap(),
+        bytes(&case["init_priv"]).into(),
+        bytes(&case["encryption_priv"]).into(),
+        u64::MAX,
+    );
+    let name = message.key_package_reference(&crypto).unwrap().unwrap();
+    let mut packages = InMemoryKeyPackageStorage::default();
+    KeyPackageStorage::insert(&mut packages, name.to_vec(), kept).unwrap();
+    let signer = SignatureSecretKey::new(bytes(&case["signature_priv"]));
+    let client = ClientBuilder::new()
+        .key_package_repo(packages)
+        .identity_provider(BasicIdentityProvider::new())
+        .crypto_provider(Crypto::default())
+        .signing_identity(package.signing_identity().clone(), signer, crypto.cipher_suite())
+        .build();
+    let tree = case["ratchet_tree"].is_string().then(|| bytes(&case["ratchet_tree"]));
+    let tree = tree.map(|tree| ExportedTree::from_bytes(&tree).unwrap());
+    let welcome = MlsMessage::from_bytes(&bytes(&case["welcome"])).unwrap();
+    let Ok((mut group, _)) = client.join_group(tree, &welcome, None) else {
+        return None;
+    };
+    let epoch = |value: &Value, group: &mls_rs::Group<_>| {
+        assert_eq!(group.epoch_authenticator().unwrap().as_bytes(), bytes(value));
+    };
+    epoch(&case["initial_epoch_authenticator"], &group);
+    let mut followed = 0;
+    for next in case["epochs"].as_array().unwrap() {
+        let commit = MlsMessage::from_bytes(&bytes(&next["commit"]));
+        let applied = commit.and_then(|commit| group.process_incoming_message(commit));
+        if !next["proposals"].as_array().unwrap().is_empty() || applied.is_err() {
+            break;
+        }
+        epoch(&next["epoch_authenticator"], &group);
+        followed += 1;
+    }
+    Some(followed)
+}
+
+/// The working group's clients that only listen: other implementations' Welcomes and commits. What needs a pre-shared
+/// key or a proposal by itself is left out, since the library is built without them.
+#[test]
+#[ignore = "TOKENIM_MLS_VECTORS names the folder test-vectors of mlswg/mls-implementations, which is not part of this repository"]
+fn published_welcomes_and_commits_open_on_this_cryptography() {
+    let folder = std::env::var("TOKENIM_MLS_VECTORS").unwrap();
+    let run = |name: &str| {
+        let cases = load(&std::fs::read_to_string(format!("{folder}/{name}")).unwrap());
+        let of_suite = |case: &&Value| case["cipher_suite"] == 1;
+        let followed: Vec<_> = cases.as_array().unwrap().iter().filter(of_suite).map(listen).collect();
+        let opened = followed.iter().flatten().count();
+        (followed.len(), opened, followed.into_iter().flatten().sum::<usize>())
+    };
+    assert_eq!(run("passive-client-welcome.json"), (8, 4, 0));
+    assert_eq!(run("passive-client-handling-commit.json"), (13, 13, 13));
+    assert_eq!(run("passive-client-random.json"), (1, 1, 1));
 }

@@ -6,12 +6,15 @@ mod common;
 use common::*;
 use tokenim_identity::{DeviceId, DeviceSigningKey, IdentityId, Signature};
 use tokenim_mls::{
-    CertificateError, Forbidden, Group, Leaf, Owner, Proposed, SessionError, SessionSuite, key_package,
+    CertificateError, Forbidden, Group, Leaf, Owner, Parts, Proposed, SessionError, SessionSuite, key_package,
     read_key_package, welcome_packages,
 };
 use tokenim_wire::{
     NetworkId,
-    limits::{GROUP_CONTEXT_BYTES_MAX, KEY_PACKAGE_BYTES_MAX, SESSION_PAST_EPOCHS_MAX},
+    limits::{
+        GROUP_CONTEXT_BYTES_MAX, KEY_PACKAGE_BYTES_MAX, SESSION_MLS_BYTES_MAX, SESSION_PAST_EPOCHS_MAX,
+        SESSION_SKIPPED_KEYS_MAX,
+    },
 };
 
 fn both(test: impl Fn(SessionSuite)) {
@@ -184,6 +187,52 @@ fn a_group_is_what_is_kept_of_it() {
     });
 }
 
+fn parts(group: &Group) -> Parts {
+    group.clone().into_parts().unwrap()
+}
+
+fn whole(parts: &Parts) -> Result<Group, SessionError> {
+    Group::from_parts(NETWORK, &parts.message, &parts.epoch)
+}
+
+#[test]
+fn a_message_changes_the_smaller_part_only() {
+    both(|suite| {
+        let mut groups = group(suite, 24);
+        advance(&mut groups, 3, &update(), 1);
+        let late = groups[5].encrypt(b"late", &mut rng(2)).unwrap();
+        let before = parts(&groups[0]);
+        assert!(before.message.len() < 2048 && before.epoch.len() > 10_000, "{before:?}");
+        for number in 0..5 {
+            groups[0].encrypt(b"own", &mut rng(number)).unwrap();
+            let message = groups[1].encrypt(b"text", &mut rng(number)).unwrap();
+            groups[0].decrypt(&message).unwrap();
+        }
+        let after = parts(&groups[0]);
+        assert!(after.epoch == before.epoch && after.message != before.message);
+        assert!(after.message.len() < 2048, "{after:?}");
+        groups[0] = whole(&after).unwrap();
+        assert!(parts(&groups[0]) == after);
+
+        advance(&mut groups, 1, &update(), 3);
+        let next = parts(&groups[0]);
+        assert!(next.epoch != after.epoch);
+        groups[0].decrypt(&late).unwrap();
+        assert!(parts(&groups[0]).epoch != next.epoch);
+        assert_agree(&groups[..2]);
+        assert!(!format!("{next:?}").contains('['));
+
+        for end in [0, 1, 40, 60, next.message.len() - 1] {
+            let cut = Group::from_parts(NETWORK, &next.message[..end], &next.epoch);
+            assert_eq!(cut.err(), Some(SessionError::State), "{end}");
+        }
+        for end in [0, 1, 40, next.epoch.len() - 1] {
+            let cut = Group::from_parts(NETWORK, &next.message, &next.epoch[..end]);
+            assert_eq!(cut.err(), Some(SessionError::State), "{end}");
+        }
+    });
+}
+
 #[test]
 fn messages_of_past_epochs_open_within_the_window() {
     let mut groups = group(SessionSuite::Classical, 2);
@@ -317,6 +366,140 @@ fn messages_that_are_not_a_members_or_came_before_are_refused() {
         refuse(&mut after, &last, SessionError::NotAMember);
         assert_eq!(*before.decrypt(&last).unwrap().body, b"last");
     });
+}
+
+/// The group of a member that takes another leaf for its own, where it is in the state.
+fn as_leaf(group: &Group, leaf: u32) -> Group {
+    let mut parts = parts(group);
+    let before = u32::from_be_bytes(parts.message[39..43].try_into().unwrap());
+    // Behind the tree: the hash of the transcript, no other group to come, the confirmation tag.
+    let place = 43 + before as usize + 33 + 1 + 33;
+    assert_eq!(parts.message[place..place + 4], group.own().to_be_bytes());
+    parts.message[place..place + 4].copy_from_slice(&leaf.to_be_bytes());
+    whole(&parts).unwrap()
+}
+
+#[test]
+fn a_member_cannot_speak_as_another_nor_use_up_its_keys() {
+    both(|suite| {
+        let mut groups = group(suite, 4);
+        let genuine = groups[2].encrypt(b"text", &mut rng(1)).unwrap();
+        let forged = as_leaf(&groups[1], 2).encrypt(b"text", &mut rng(2)).unwrap();
+        refuse(&mut groups[0], &forged, SessionError::Forged);
+        // Without a copy the state is gone, and what is kept opens the genuine one.
+        let kept = parts(&groups[0]);
+        assert_eq!(whole(&kept).unwrap().open(&forged).err(), Some(SessionError::Forged));
+        let (after, opened) = whole(&kept).unwrap().open(&genuine).unwrap();
+        assert_eq!((opened.author, opened.body.as_slice()), (2, &b"text"[..]));
+        assert_eq!(groups[0].decrypt(&genuine).unwrap(), opened);
+        assert!(parts(&after) == parts(&groups[0]));
+        assert_eq!(after.open(&genuine).err(), Some(SessionError::Replayed));
+
+        // Nor as a leaf where nobody is.
+        groups.pop();
+        let remove = Proposed {
+            remove: vec![3],
+            ..Proposed::default()
+        };
+        advance(&mut groups, 0, &remove, 3);
+        let nobody = as_leaf(&groups[1], 3).encrypt(b"text", &mut rng(4)).unwrap();
+        refuse(&mut groups[0], &nobody, SessionError::NotAMember);
+    });
+}
+
+#[test]
+fn a_member_cannot_swell_what_the_others_keep() {
+    let mut groups = group(SessionSuite::Classical, 3);
+    let mut random = rng(1);
+    // Each of these makes the others keep the keys of a thousand that never come.
+    let mut jumps = Vec::new();
+    let mut late = Vec::new();
+    for _ in 0..5 {
+        late.push(groups[1].encrypt(b"late", &mut random).unwrap());
+        for _ in 1..1024 {
+            groups[1].encrypt(b"lost", &mut random).unwrap();
+        }
+        jumps.push(groups[1].encrypt(b"ahead", &mut random).unwrap());
+    }
+    let last = jumps.pop().unwrap();
+    for jump in &jumps {
+        groups[0].decrypt(jump).unwrap();
+    }
+    assert_eq!(SESSION_SKIPPED_KEYS_MAX, 4096);
+    refuse(&mut groups[0], &last, SessionError::TooFarAhead);
+    groups[0] = whole(&parts(&groups[0])).unwrap();
+    refuse(&mut groups[0], &last, SessionError::TooFarAhead);
+    assert!(parts(&groups[0]).message.len() < 256 * 1024);
+
+    // Others are heard, in their order until room is made.
+    let [one, two, three] = [1, 2, 3].map(|seed| groups[2].encrypt(&[seed], &mut rng(seed)).unwrap());
+    refuse(&mut groups[0], &two, SessionError::TooFarAhead);
+    groups[0].decrypt(&one).unwrap();
+    groups[0].decrypt(&late[0]).unwrap();
+    groups[0].decrypt(&three).unwrap();
+    groups[0].decrypt(&two).unwrap();
+
+    // A new epoch begins anew, and what is old is forgotten in the end.
+    advance(&mut groups, 2, &update(), 4);
+    let [_, skipped] = [5, 6].map(|seed| groups[2].encrypt(&[seed], &mut rng(seed)).unwrap());
+    groups[0].decrypt(&skipped).unwrap();
+    for seed in 0..=SESSION_PAST_EPOCHS_MAX as u8 {
+        advance(&mut groups, 2, &update(), 10 + seed);
+    }
+    assert!(kept(&groups[0]).len() < 20_000);
+}
+
+#[test]
+fn what_another_branch_of_the_group_says_is_refused() {
+    both(|suite| {
+        let groups = group(suite, 4);
+        let remove = Proposed {
+            remove: vec![3],
+            ..Proposed::default()
+        };
+        let one = groups[0].commit(&update(), NOW, &mut rng(1)).unwrap();
+        let two = groups[1].commit(&remove, NOW, &mut rng(2)).unwrap();
+        let mut here = groups[2].apply(&two.bytes, NOW).unwrap().next.unwrap();
+        // The same epoch of the same group, with other keys.
+        let mut there = one.next;
+        assert_eq!((here.epoch(), here.id()), (there.epoch(), there.id()));
+        let message = there.encrypt(b"text", &mut rng(3)).unwrap();
+        refuse(&mut here, &message, SessionError::Forged);
+        let commit = there.commit(&update(), NOW, &mut rng(4)).unwrap();
+        refuse_commit(&here, &commit.bytes, SessionError::Forged);
+        // Somebody who was removed, and stays behind.
+        let late = groups[3].commit(&update(), NOW, &mut rng(5)).unwrap();
+        refuse_commit(&here, &late.bytes, SessionError::Epoch { found: 1, current: 2 });
+        // A message under the number of another epoch.
+        let mut message = groups[0].clone().encrypt(b"text", &mut rng(6)).unwrap();
+        assert_eq!(message[37..45], 1_u64.to_be_bytes());
+        message[44] = 2;
+        refuse(&mut here, &message, SessionError::Forged);
+        message[44] = 1;
+        assert_eq!(*here.decrypt(&message).unwrap().body, b"text");
+    });
+}
+
+#[test]
+fn what_is_too_long_is_not_read() {
+    let groups = group(SessionSuite::Classical, 2);
+    let long = |format, content| {
+        let mut bytes = header(&groups[0], format, content);
+        bytes.resize(SESSION_MLS_BYTES_MAX + 1, 0);
+        bytes
+    };
+    refuse(&mut groups[1].clone(), &long(2, 1), SessionError::Malformed);
+    refuse_commit(&groups[1], &long(2, 3), SessionError::Malformed);
+    let mine = package(1, SessionSuite::Classical);
+    let mut welcome = create(SessionSuite::Classical)
+        .commit(&add(&[&mine]), NOW, &mut rng(1))
+        .unwrap()
+        .welcome
+        .unwrap();
+    welcome.resize(SESSION_MLS_BYTES_MAX + 1, 0);
+    assert_eq!(welcome_packages(&welcome), Err(SessionError::Malformed));
+    let joined = Group::join(&owner(1), &mine.secrets, &welcome);
+    assert_eq!(joined.err(), Some(SessionError::Malformed));
 }
 
 fn refuse_commit(group: &Group, commit: &[u8], error: SessionError) {
@@ -480,6 +663,16 @@ fn a_welcome_is_for_the_devices_it_was_made_for() {
             Some(SessionError::Malformed)
         );
         assert_eq!(join(1, &mine.secrets, &commit.bytes), Some(SessionError::Malformed));
+        assert_eq!(
+            join(1, &mine.secrets, &[welcome.clone(), vec![0]].concat()),
+            Some(SessionError::Malformed)
+        );
+        let elsewhere = Owner {
+            network: NetworkId::from_bytes([2; 32]),
+            ..owner(1)
+        };
+        let stranger = Group::join(&elsewhere, &mine.secrets, &welcome).err();
+        assert_eq!(stranger, Some(CertificateError::Signature.into()));
         for place in [welcome.len() / 2, welcome.len() - 1] {
             let mut forged = welcome.clone();
             forged[place] ^= 1;

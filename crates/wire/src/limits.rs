@@ -224,6 +224,8 @@ pub const SESSION_WELCOME_PARTS_KEPT_MAX: usize = 256;
 pub const SESSION_RECEIPT_MEMBERS_MAX: usize = 32;
 /// Key packages of each suite that a device keeps in its stock.
 pub const SESSION_STOCK: usize = 8;
+/// Keys of messages of a session that are kept for messages that come late, of all authors in one epoch.
+pub const SESSION_SKIPPED_KEYS_MAX: u32 = 4096;
 /// Seconds for which a key package is used: 30 days.
 pub const SESSION_PACKAGE_LIFETIME_SECONDS: u64 = 30 * 24 * 60 * 60;
 /// Seconds for which a session that lost against another one of the same two people is still read: 7 days.

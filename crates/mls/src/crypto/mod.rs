@@ -30,17 +30,17 @@ use mls_rs_core::{
 };
 use rand_core::{CryptoRng, Rng as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
-#[cfg(feature = "adversary")]
-use std::sync::atomic::AtomicU32;
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 use tokenim_identity::verify;
 use zeroize::Zeroizing;
 
 const HASH_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
+/// The label of the secret behind a key of a ratchet (RFC 9420, section 9.1), with its length.
+const RATCHET_STEP: &[u8] = b"\x0eMLS 1.0 secret";
 
 /// Why a primitive refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +68,8 @@ pub(crate) enum CryptoError {
 impl IntoAnyError for CryptoError {}
 
 /// Where the randomness of a step comes from: a generator that the step seeds and takes away again. Between steps there
-/// is none. It also remembers what the library's errors do not carry: that a secret was not for this device.
+/// is none. It also remembers what the library does not tell: that a secret was not for this device, and how many steps
+/// ratchets of messages made.
 #[derive(Clone, Default)]
 pub(crate) struct Generator(Arc<Shared>);
 
@@ -79,6 +80,7 @@ struct Shared {
     /// One more than how many seals are good before one is spoiled; 0 for none.
     #[cfg(feature = "adversary")]
     spoil: AtomicU32,
+    steps: AtomicU32,
 }
 
 impl Generator {
@@ -101,6 +103,11 @@ impl Generator {
     /// Whether something sealed by HPKE was not for this device, since this was asked last.
     pub(crate) fn take_shut_out(&self) -> bool {
         self.0.shut_out.swap(false, Ordering::Relaxed)
+    }
+
+    /// How many keys of messages were passed in ratchets, since this was asked last.
+    pub(crate) fn take_steps(&self) -> u32 {
+        self.0.steps.swap(0, Ordering::Relaxed)
     }
 
     /// From now on, the seal after so many good ones opens for nobody.
@@ -267,6 +274,10 @@ impl CipherSuiteProvider for SuiteCrypto {
     }
 
     fn kdf_expand(&self, prk: &[u8], info: &[u8], len: usize) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        // `KDFLabel` (RFC 9420, section 8): the length in two bytes, the label behind its own length.
+        if info.get(2..).is_some_and(|label| label.starts_with(RATCHET_STEP)) {
+            self.generator.0.steps.fetch_add(1, Ordering::Relaxed);
+        }
         let prk = Hkdf::<Sha256>::from_prk(prk).map_err(|_| {
             // Only a secret that came out of HPKE can be too short.
             self.generator.shut_out();
