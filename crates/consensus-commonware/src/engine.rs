@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     EngineConfig, EngineError, PeerLink, Status,
     directory::Directory,
+    erased::Erased,
     link::Channel,
     network::Network,
     status::StatusCells,
@@ -51,6 +52,11 @@ pub async fn start<A: Application>(
     application: A,
     link: PeerLink,
 ) -> Result<EngineHandle, EngineError> {
+    launch(config, Erased::new(application), link).await
+}
+
+/// [`start`], for any application alike.
+async fn launch(config: EngineConfig, application: Erased, link: PeerLink) -> Result<EngineHandle, EngineError> {
     config.check()?;
     let setup = Setup::new(&config)?;
     let directory = Directory::open(&config)?;
@@ -112,10 +118,10 @@ pub async fn start<A: Application>(
 }
 
 /// The engine's root task; its end is the engine's.
-async fn run<A: Application>(
+async fn run(
     context: runtime::Context,
     setup: Setup,
-    application: A,
+    application: Erased,
     link: PeerLink,
     mut stopped: watch::Receiver<bool>,
     mut requests: mpsc::Receiver<oneshot::Sender<String>>,

@@ -9,6 +9,7 @@ mod config;
 mod directory;
 mod driver;
 mod engine;
+mod erased;
 mod evidence;
 mod fault;
 mod link;

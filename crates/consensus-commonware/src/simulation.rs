@@ -17,10 +17,7 @@ use std::{
 };
 
 use commonware_cryptography::Signer as _;
-use commonware_p2p::{
-    Receiver, Recipients, Sender,
-    simulated::{self, SplitOrigin, SplitTarget},
-};
+use commonware_p2p::{Receiver, Sender, simulated};
 use commonware_runtime::{Clock as _, Handle, Quota, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::{NZU32, NZUsize, Probability};
 use tokenim_consensus::{Application, Block, BlockDigest, Validator, ValidatorSet};
@@ -30,12 +27,17 @@ use tokenim_wire::{UnixMillis, limits::FRAME_BYTES_MAX};
 use crate::{
     EngineError, Status, Timeouts,
     block::EngineBlock,
+    erased::Erased,
     link::Channel,
     reporter::Observer,
     status::StatusCells,
     types::{Activity, PrivateKey, PublicKey, private_key, public_key},
     wiring::{Channels, Setup, assemble},
 };
+
+use self::ends::{End, Reach};
+
+mod ends;
 
 /// Something that happens to the network.
 #[derive(Clone, Debug, PartialEq)]
@@ -264,12 +266,15 @@ fn segments(scenario: &Scenario) -> Vec<Segment> {
     segments
 }
 
+/// Makes a node's application.
+type Make<'a> = &'a dyn Fn(usize, SimulatedClock) -> Erased;
+
 /// What lasts through power cuts.
-struct World<F> {
+struct World<'a> {
     scenario: Scenario,
     setups: Vec<Setup>,
     keys: Vec<PublicKey>,
-    make: F,
+    make: Make<'a>,
     votes: Arc<Mutex<Votes>>,
     failed: Arc<Mutex<Vec<(usize, EngineError)>>>,
     status: Vec<Arc<Mutex<StatusCells>>>,
@@ -287,6 +292,11 @@ where
     A: Application,
     F: Fn(usize, SimulatedClock) -> A,
 {
+    play(scenario, genesis, &|node, clock| Erased::new(make(node, clock)))
+}
+
+/// [`simulate`], for any application alike.
+fn play(scenario: &Scenario, genesis: &Block, make: Make<'_>) -> Result<Outcome, EngineError> {
     scenario.timeouts.check()?;
     let validators = Arc::new(scenario.validator_set()?);
     let participants = commonware_utils::ordered::Set::from_iter_dedup(
@@ -344,13 +354,9 @@ where
 type Context = deterministic::Context;
 type Oracle = simulated::Oracle<PublicKey, Context>;
 
-impl<F> World<F> {
+impl World<'_> {
     /// Everything from one power cut to the next.
-    async fn run<A>(&mut self, context: Context, segment: Segment)
-    where
-        A: Application,
-        F: Fn(usize, SimulatedClock) -> A,
-    {
+    async fn run(&mut self, context: Context, segment: Segment) {
         let (validators, followers) = self.keys.split_at(self.scenario.validators.min(self.keys.len()));
         let (network, oracle) = simulated::Network::new_with_split_peers(
             context.child("network"),
@@ -428,11 +434,7 @@ impl<F> World<F> {
     }
 
     /// Starts a node's engine, or both of a liar's.
-    async fn start<A>(&mut self, context: &Context, oracle: &Oracle, node: usize) -> Vec<Handle<()>>
-    where
-        A: Application,
-        F: Fn(usize, SimulatedClock) -> A,
-    {
+    async fn start(&mut self, context: &Context, oracle: &Oracle, node: usize) -> Vec<Handle<()>> {
         let (Some(setup), Some(key)) = (self.setups.get(node).cloned(), self.keys.get(node)) else {
             return Vec::new();
         };
@@ -444,37 +446,38 @@ impl<F> World<F> {
             ends.extend(control.register(u64::from(channel.to_byte()), quota).await.ok());
         }
         let twins = self.scenario.twins.clone().filter(|twins| twins.node == node);
-        let Some(twins) = twins else {
-            return Vec::from_iter(self.run_engine(context, oracle, node, setup, ends));
-        };
-        let keys = |nodes: &BTreeSet<usize>| -> BTreeSet<PublicKey> {
-            nodes.iter().filter_map(|node| self.keys.get(*node)).cloned().collect()
-        };
-        let reach = Reach {
-            first: Arc::new(keys(&twins.first)),
-            second: Arc::new(keys(&twins.second)),
-        };
         let (mut first, mut second) = (Vec::new(), Vec::new());
+        let halved = twins.is_some();
+        let reach = twins.map(|twins| {
+            let keys = |nodes: &BTreeSet<usize>| -> BTreeSet<PublicKey> {
+                nodes.iter().filter_map(|node| self.keys.get(*node)).cloned().collect()
+            };
+            Reach {
+                first: Arc::new(keys(&twins.first)),
+                second: Arc::new(keys(&twins.second)),
+            }
+        });
         for (number, (sender, receiver)) in ends.into_iter().enumerate() {
-            let (speaks, hears) = (reach.clone(), reach.clone());
-            let (first_sender, second_sender) =
-                sender.split_with(move |origin, recipients, _| Some(speaks.narrow(origin, recipients)));
+            let Some(reach) = &reach else {
+                first.push((End::Whole(sender), receiver));
+                continue;
+            };
             let splitter = context.child("split").with_attribute("channel", number);
-            let (first_receiver, second_receiver) = receiver.split_with(splitter, move |(from, _)| hears.target(from));
-            first.push((first_sender, first_receiver));
-            second.push((second_sender, second_receiver));
+            let [one, other] = reach.split(sender, receiver, splitter);
+            first.push(one);
+            second.push(other);
         }
         let mut other = setup.clone();
-        other.partition.push_str("twin-");
-        let halves = [
-            self.run_engine(context, oracle, node, setup, first),
-            self.run_engine(context, oracle, self.keys.len(), other, second),
-        ];
-        halves.into_iter().flatten().collect()
+        let mut started = Vec::from_iter(self.run_engine(context, oracle, node, setup, first));
+        if halved {
+            other.partition.push_str("twin-");
+            started.extend(self.run_engine(context, oracle, self.keys.len(), other, second));
+        }
+        started
     }
 
     /// Starts one engine with a new application.
-    fn run_engine<A, S, R>(
+    fn run_engine<S, R>(
         &mut self,
         context: &Context,
         oracle: &Oracle,
@@ -483,8 +486,6 @@ impl<F> World<F> {
         ends: Vec<(S, R)>,
     ) -> Option<Handle<()>>
     where
-        A: Application,
-        F: Fn(usize, SimulatedClock) -> A,
         S: Sender<PublicKey = PublicKey>,
         R: Receiver<PublicKey = PublicKey>,
     {
@@ -538,38 +539,5 @@ impl<F> World<F> {
             };
             lock(&failed).push((node, error));
         }))
-    }
-}
-
-/// Whom the halves of a liar reach.
-#[derive(Clone)]
-struct Reach {
-    first: Arc<BTreeSet<PublicKey>>,
-    second: Arc<BTreeSet<PublicKey>>,
-}
-
-impl Reach {
-    /// Those of the recipients whom a half reaches.
-    fn narrow(&self, origin: SplitOrigin, recipients: &Recipients<PublicKey>) -> Recipients<PublicKey> {
-        let reached = match origin {
-            SplitOrigin::Primary => &self.first,
-            SplitOrigin::Secondary => &self.second,
-        };
-        let wanted = |key: &&PublicKey| match recipients {
-            Recipients::All => true,
-            Recipients::Some(keys) => keys.contains(key),
-            Recipients::One(one) => one == *key,
-        };
-        Recipients::Some(reached.iter().filter(wanted).cloned().collect())
-    }
-
-    /// Which half hears someone.
-    fn target(&self, from: &PublicKey) -> SplitTarget {
-        match (self.first.contains(from), self.second.contains(from)) {
-            (true, true) => SplitTarget::Both,
-            (true, false) => SplitTarget::Primary,
-            (false, true) => SplitTarget::Secondary,
-            (false, false) => SplitTarget::None,
-        }
     }
 }

@@ -7,8 +7,9 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -28,6 +29,20 @@ const VALIDATORS: usize = 4;
 
 fn seeds() -> u64 {
     std::env::var("TOKENIM_SEEDS").map_or(6, |seeds| seeds.parse().expect("TOKENIM_SEEDS is a number"))
+}
+
+/// What `one` makes of each of so many seeds, on all cores.
+fn each_seed<T: Send>(count: u64, one: impl Fn(u64) -> T + Sync) -> Vec<T> {
+    let next = AtomicU64::new(0);
+    let work = || {
+        let seeds = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        seeds.take_while(|seed| *seed < count).map(&one).collect::<Vec<T>>()
+    };
+    thread::scope(|scope| {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
 }
 
 fn run(scenario: &Scenario) -> (Outcome, Vec<Arc<Mutex<Disk>>>) {
@@ -177,13 +192,13 @@ fn same_seed_same_run() {
 #[test]
 fn seeds_of_trouble() {
     let begun = Instant::now();
-    let (mut blocks, mut cuts, mut slowest) = (0, 0, usize::MAX);
-    for seed in 0..seeds() {
+    let made = each_seed(seeds(), |seed| {
         let (scenario, trouble) = troubled(seed);
         let (outcome, disks) = run(&scenario);
         check(&scenario, &outcome, &disks);
         // Every node commits blocks again that were proposed after the trouble had ended.
         let ended = u64::try_from(trouble.as_millis()).unwrap();
+        let mut slowest = usize::MAX;
         for (node, disk) in disks.iter().enumerate() {
             let disk = disk.lock().unwrap();
             let after = disk
@@ -197,16 +212,16 @@ fn seeds_of_trouble() {
             );
             slowest = slowest.min(after);
         }
-        blocks += heights(&disks).iter().max().unwrap();
-        cuts += scenario
-            .events
-            .iter()
-            .filter(|(_, event)| *event == Event::PowerCut)
-            .count();
-    }
+        let is_cut = |(_, event): &&(Duration, Event)| *event == Event::PowerCut;
+        let cuts = scenario.events.iter().filter(is_cut).count();
+        (*heights(&disks).iter().max().unwrap(), cuts, slowest)
+    });
     println!(
-        "{} seeds, {blocks} blocks, {cuts} power cuts, at least {slowest} blocks after the trouble, in {:?}",
-        seeds(),
+        "{} seeds, {} blocks, {} power cuts, at least {} blocks after the trouble, in {:?}",
+        made.len(),
+        made.iter().map(|(blocks, ..)| blocks).sum::<usize>(),
+        made.iter().map(|(_, cuts, _)| cuts).sum::<usize>(),
+        made.iter().map(|(.., slowest)| *slowest).min().unwrap_or_default(),
         begun.elapsed()
     );
 }
@@ -286,8 +301,8 @@ fn a_node_that_lost_everything_contradicts_itself_and_forks_nobody() {
 /// cuts the liar off.
 #[test]
 fn a_validator_that_votes_twice_forks_nobody_and_is_named() {
-    let (mut named, mut proposed_twice, mut least) = (0, 0, usize::MAX);
-    for seed in 0..seeds().max(6) {
+    let made = each_seed(seeds().max(6), |seed| {
+        let (mut named, mut least) = (0, usize::MAX);
         let (mut scenario, trouble) = troubled(seed);
         scenario.followers = 0;
         let liar = usize::try_from(seed).unwrap() % VALIDATORS;
@@ -313,7 +328,6 @@ fn a_validator_that_votes_twice_forks_nobody_and_is_named() {
         for (place, what) in &outcome.double_votes {
             assert_eq!(validators.validators()[*place].key, key, "seed {seed}: {what}");
         }
-        proposed_twice += usize::from(!outcome.double_votes.is_empty());
         for (from, blocked) in &outcome.blocked {
             assert!(
                 *blocked == liar || *from == liar,
@@ -343,7 +357,11 @@ fn a_validator_that_votes_twice_forks_nobody_and_is_named() {
             );
             least = least.min(after);
         }
-    }
+        (usize::from(!outcome.double_votes.is_empty()), named, least)
+    });
+    let proposed_twice = made.iter().map(|(twice, ..)| twice).sum::<usize>();
+    let named = made.iter().map(|(_, named, _)| named).sum::<usize>();
+    let least = made.iter().map(|(.., least)| *least).min().unwrap_or_default();
     println!(
         "double votes in {proposed_twice} seeds, {named} pieces of evidence, at least {least} blocks after the trouble"
     );
