@@ -19,7 +19,7 @@ fn frames(stream: &[u8]) -> Vec<Vec<u8>> {
 pub fn request(data: &[u8]) {
     let Ok(request) = Request::from_bytes(data) else { return };
     assert_eq!(request.to_bytes().as_deref(), Ok(data));
-    assert!(request.wait_ms() <= 30_000);
+    assert!(request.wait_ms() <= tokenim_rpc::limits::WAIT_MILLISECONDS_MAX);
     assert_eq!(request.kind().nodes_only(), matches!(request, Request::Node(_)));
     if let Ok(call) = encode_call(&NetworkId::from_bytes([7; 32]), &request) {
         assert_eq!(frames(&call).get(1).map(Vec::as_slice), Some(data));
