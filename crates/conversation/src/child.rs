@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 use tokenim_identity::{EpochKey, Signature};
 use tokenim_mailbox::{
     MailboxTag,
-    group::{AuthorBox, CommitTag, GroupChild, GroupEntryId, GroupHandle},
+    group::{AuthorBox, CommitParts, CommitTag, GroupChild, GroupEntryId, GroupHandle},
 };
 use tokenim_wire::{EnvelopeId, Label, NetworkId};
 use zeroize::Zeroizing;
@@ -43,7 +43,7 @@ struct Claim<'a> {
     commitment: &'a CommitTag,
     next: &'a EpochKey,
     tag: &'a MailboxTag,
-    envelope: &'a EnvelopeId,
+    envelopes: &'a CommitParts,
 }
 
 impl Claim<'_> {
@@ -53,14 +53,18 @@ impl Claim<'_> {
         out.extend_from_slice(self.commitment.as_bytes());
         out.extend_from_slice(self.next.as_bytes());
         out.extend_from_slice(self.tag.as_bytes());
-        out.extend_from_slice(self.envelope.as_bytes());
+        // At most eight: a byte is their varint.
+        out.push(u8::try_from(self.envelopes.len()).unwrap_or(u8::MAX));
+        for envelope in self.envelopes.iter() {
+            out.extend_from_slice(envelope.as_bytes());
+        }
     }
 
     /// What the author's leaf key signs:
     ///
     /// ```text
     /// 25 ‖ "tokenim/session-author/v1" ‖ network id 32 ‖ leaf 4, big-endian ‖
-    ///   handle 32 ‖ parent 32 ‖ commitment 32 ‖ next 32 ‖ tag 32 ‖ envelope 32
+    ///   handle 32 ‖ parent 32 ‖ commitment 32 ‖ next 32 ‖ tag 32 ‖ number of envelopes 1 ‖ for each: its id 32
     /// ```
     fn signed(&self, network: &NetworkId, leaf: u32) -> Vec<u8> {
         let mut out = Vec::new();
@@ -90,16 +94,17 @@ impl<'a> From<&'a GroupChild> for Claim<'a> {
             commitment: &child.commitment,
             next: &child.next,
             tag: &child.tag,
-            envelope: &child.envelope,
+            envelopes: &child.envelopes,
         }
     }
 }
 
-/// Makes the child of a commit that is stored: in the mailbox of that commit, as this envelope.
+/// Makes the child of a commit that is stored: in the mailbox of that commit, as these envelopes, which
+/// [`EpochKeys::wrap_parts`] made.
 ///
 /// ```text
 /// author box: nonce 12 ‖ AES-256-GCM(author key, nonce, aad, leaf 4, big-endian ‖ signature 64), 84
-/// aad = 29 ‖ "tokenim/session-author-box/v1" ‖ handle ‖ parent ‖ commitment ‖ next ‖ tag ‖ envelope
+/// aad = 29 ‖ "tokenim/session-author-box/v1" ‖ handle ‖ parent ‖ commitment ‖ next ‖ tag ‖ number of envelopes ‖ ids
 /// ```
 ///
 /// `sign` signs with the leaf's signature key. The child itself is then signed with
@@ -111,7 +116,7 @@ pub fn build<E>(
     parent: &Parent<'_>,
     commit: &[u8],
     next: EpochKey,
-    envelope: EnvelopeId,
+    envelopes: CommitParts,
     leaf: u32,
     sign: impl FnOnce(&[u8]) -> Result<Signature, E>,
     rng: &mut (impl CryptoRng + ?Sized),
@@ -125,7 +130,7 @@ pub fn build<E>(
         commitment: &commitment,
         next: &next,
         tag: &tag,
-        envelope: &envelope,
+        envelopes: &envelopes,
     };
     let signature = sign(&claim.signed(parent.network, leaf))?;
     let mut nonce = [0; NONCE_BYTES];
@@ -148,7 +153,7 @@ pub fn build<E>(
         next,
         author: AuthorBox::try_from(author).unwrap_or_default(),
         tag,
-        envelope,
+        envelopes,
     })
 }
 
@@ -166,11 +171,11 @@ pub enum Flaw {
     /// 3: The mailbox is not that of the commit.
     #[error("the mailbox is not that of the commit")]
     Mailbox,
-    /// 4: The envelope is not of the epoch.
-    #[error("the envelope does not open under the keys of the epoch")]
+    /// 4: One of the envelopes is not of the epoch.
+    #[error("an envelope does not open under the keys of the epoch")]
     Envelope,
-    /// 5: What is in the envelope is not the commit.
-    #[error("the envelope holds another commit")]
+    /// 5: What is in the envelopes, put together in the order of the child, is not the commit.
+    #[error("the envelopes hold another commit")]
     Commitment,
     /// 6: MLS refuses the commit. The only flaw that members may see differently: a commit can be made so that some
     /// members can apply it and others can't. Who finds it while the ledger shows that others have gone on is a victim of
@@ -229,10 +234,10 @@ pub enum Verdict<T> {
     Garbage(Garbage),
 }
 
-/// The bytes are not those of the envelope that the child names: whoever delivered them is at fault, not the child.
-/// Fetch them again.
+/// The bytes are not those of the envelopes that the child names, all of them in their order: whoever delivered them is at
+/// fault, not the child. Fetch them again: the ledger has proof that each of them is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("these are not the bytes of the envelope that the entry names")]
+#[error("these are not the bytes of the envelopes that the entry names")]
 pub struct OtherEnvelope;
 
 /// What came of applying a commit to a copy of the epoch's state.
@@ -291,20 +296,21 @@ fn open_box(keys: &EpochKeys, claim: &Claim<'_>, author: &AuthorBox) -> Option<(
     Some((u32::from_be_bytes(*leaf), Signature::try_from(signature).ok()?))
 }
 
-/// The second part: flaws 4 and 5. Gives the commit.
+/// The second part: flaws 4 and 5, of all parts together; with one that is missing nothing can be said. Gives the commit.
 ///
 /// # Errors
-/// [`OtherEnvelope`] if `envelope` is not the envelope named; in it, [`Garbage`].
+/// [`OtherEnvelope`] if `envelopes` are not those named, in their order; in it, [`Garbage`].
 pub fn open_commit(
     parent: &Parent<'_>,
     child: &GroupChild,
     author: u32,
-    envelope: &[u8],
+    envelopes: &[impl AsRef<[u8]>],
 ) -> Result<Result<Zeroizing<Vec<u8>>, Garbage>, OtherEnvelope> {
-    if EnvelopeId::of(envelope) != child.envelope {
+    let named = envelopes.iter().map(|envelope| EnvelopeId::of(envelope.as_ref()));
+    if !named.eq(child.envelopes.iter().copied()) {
         return Err(OtherEnvelope);
     }
-    let Ok(commit) = parent.keys.unwrap(envelope) else {
+    let Ok(commit) = parent.keys.unwrap_parts(envelopes) else {
         return Ok(Err(Garbage::by(author, Flaw::Envelope)));
     };
     Ok(check_commit(parent.keys, child, author, &commit).map(|()| commit))
@@ -346,11 +352,11 @@ pub fn judge<T>(child: &GroupChild, author: u32, applied: Option<AppliedCommit<T
 /// That the parent's key signed the child and that its commit is stored, the ledger has checked.
 ///
 /// # Errors
-/// [`OtherEnvelope`] if `envelope` is not the envelope named, which says nothing about the child.
+/// [`OtherEnvelope`] if `envelopes` are not those named, which says nothing about the child.
 pub fn check<T>(
     parent: &Parent<'_>,
     child: &GroupChild,
-    envelope: &[u8],
+    envelopes: &[impl AsRef<[u8]>],
     verify: impl FnOnce(u32, &[u8], &Signature) -> bool,
     apply: impl FnOnce(&[u8]) -> Option<AppliedCommit<T>>,
 ) -> Result<Verdict<T>, OtherEnvelope> {
@@ -358,7 +364,7 @@ pub fn check<T>(
         Ok(author) => author,
         Err(garbage) => return Ok(Verdict::Garbage(garbage)),
     };
-    match open_commit(parent, child, author, envelope)? {
+    match open_commit(parent, child, author, envelopes)? {
         Ok(commit) => Ok(judge(child, author, apply(&commit))),
         Err(garbage) => Ok(Verdict::Garbage(garbage)),
     }

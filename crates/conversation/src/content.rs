@@ -204,6 +204,15 @@ impl Content {
         }
     }
 
+    /// Whether it is kept among the messages of a conversation: no mark, no hint, no deletion.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        !matches!(
+            self,
+            Self::Delivered { .. } | Self::Read { .. } | Self::Typing | Self::Delete { .. }
+        )
+    }
+
     /// Whether it is worth keeping by itself: not a sign of life, not about other messages.
     #[must_use]
     pub const fn is_message(&self) -> bool {

@@ -12,7 +12,10 @@ use tokenim_mailbox::{
     Descriptor, MailboxTag, NONCE_BYTES, WritePolicy,
     group::{CommitTag, GroupHandle},
 };
-use tokenim_wire::{DecodeError, EncodeError, Label, NetworkId, UnixSeconds, limits::SESSION_WRAPPED_BYTES_MAX};
+use tokenim_wire::{
+    DecodeError, EncodeError, Label, NetworkId, UnixSeconds,
+    limits::{GROUP_COMMIT_PARTS_MAX, SESSION_WRAPPED_BYTES_MAX},
+};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// The suite of envelopes that wrap the messages of a session: AES-256-GCM under a key of the epoch, with the nonce in
@@ -237,6 +240,27 @@ impl EpochKeys {
         WrapKey(self.key(WRAP)).wrap(message, expiry, rng)
     }
 
+    /// Wraps a commit in as many envelopes as it needs: all but the last are full.
+    ///
+    /// # Errors
+    /// [`WrapError::TooLong`] if it needs more than `GROUP_COMMIT_PARTS_MAX`.
+    pub fn wrap_parts(
+        &self,
+        commit: &[u8],
+        expiry: UnixSeconds,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Vec<SealedEnvelope>, WrapError> {
+        WrapKey(self.key(WRAP)).wrap_parts(commit, GROUP_COMMIT_PARTS_MAX, expiry, rng)
+    }
+
+    /// Puts together what the envelopes of a commit hold.
+    ///
+    /// # Errors
+    /// [`UnwrapError`], of the first that gives nothing.
+    pub fn unwrap_parts(&self, envelopes: &[impl AsRef<[u8]>]) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
+        WrapKey(self.key(WRAP)).unwrap_parts(envelopes)
+    }
+
     /// Takes a message of MLS out of the bytes of an envelope.
     ///
     /// # Errors
@@ -258,8 +282,8 @@ impl ZeroizeOnDrop for EpochKeys {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WrapError {
-    /// It is too long for an envelope.
-    #[error("a message of {actual} bytes is too long: at most {SESSION_WRAPPED_BYTES_MAX} fit into an envelope")]
+    /// It is too long for an envelope, or for as many as there may be.
+    #[error("{actual} bytes are too long: at most {SESSION_WRAPPED_BYTES_MAX} fit into an envelope")]
     TooLong {
         /// Its length in bytes.
         actual: usize,
@@ -325,6 +349,38 @@ impl WrapKey {
             .encrypt_in_place(&nonce.into(), &aad, &mut *buffer)
             .map_err(|_| too_long)?;
         Ok(SealedEnvelope::from_parts(WRAP_SUITE, expiry, &nonce, &buffer)?)
+    }
+
+    pub(crate) fn wrap_parts(
+        &self,
+        bytes: &[u8],
+        most: usize,
+        expiry: UnixSeconds,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Vec<SealedEnvelope>, WrapError> {
+        let mut parts = bytes.chunks(SESSION_WRAPPED_BYTES_MAX);
+        if parts.len() > most {
+            return Err(WrapError::TooLong { actual: bytes.len() });
+        }
+        let first = parts.next().unwrap_or_default();
+        core::iter::once(first)
+            .chain(parts)
+            .map(|part| self.wrap(part, expiry, rng))
+            .collect()
+    }
+
+    pub(crate) fn unwrap_parts(&self, envelopes: &[impl AsRef<[u8]>]) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
+        let parts: Vec<_> = envelopes
+            .iter()
+            .map(|envelope| self.unwrap(envelope.as_ref()))
+            .collect::<Result<_, _>>()?;
+        // Of its whole length from the start, so that no copy of a secret is left behind.
+        let length = parts.iter().map(|part| part.len()).sum();
+        let mut whole = Zeroizing::new(Vec::with_capacity(length));
+        for part in &parts {
+            whole.extend_from_slice(part);
+        }
+        Ok(whole)
     }
 
     pub(crate) fn unwrap(&self, envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {

@@ -5,11 +5,21 @@ extern crate alloc;
 
 pub mod child;
 pub mod content;
+pub mod door;
 pub mod epoch;
+pub mod history;
+pub mod host;
 pub mod link;
+pub mod note;
 pub mod order;
 pub mod policy;
+#[doc(hidden)]
+pub mod rows;
 pub mod secret;
+pub mod shown;
+pub mod step;
+pub mod table;
+pub mod welcome;
 
 pub use content::{Body, Content, EpochView};
 pub use epoch::EpochKeys;

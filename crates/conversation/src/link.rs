@@ -10,11 +10,11 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use tokenim_envelope::SealedEnvelope;
-use tokenim_identity::{DeviceKey, DeviceKeys, IdentityId};
+use tokenim_identity::{DeviceConsent, DeviceKey, DeviceKeys, DeviceSigningKey, IdentityId, Signature};
 use tokenim_mailbox::group::GroupHandle;
 use tokenim_wire::{
     Digest, EncodeError, Label, NetworkId, Object, UnixSeconds, hash, hash_object, hex,
-    limits::{CLOCK_SKEW_SECONDS_MAX, LINK_CODE_LIFETIME_SECONDS_MAX, LINK_MESSAGE_BYTES_MAX},
+    limits::{CLOCK_SKEW_SECONDS_MAX, LINK_ASKS_MAX, LINK_CODE_LIFETIME_SECONDS_MAX, LINK_MESSAGE_BYTES_MAX},
 };
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -70,9 +70,18 @@ pub enum LinkError {
     /// The keys that the other device shows are not those that its code commits to: somebody stands between.
     #[error("the device shows other keys than those of its code: somebody may stand between the two devices")]
     Commitment,
+    /// What the new device signed is not what it was asked to.
+    #[error("the new device has not agreed to what it was asked")]
+    Consent,
+    /// The new device was asked for its consent too often.
+    #[error("the new device was asked to agree more than {LINK_ASKS_MAX} times: begin anew")]
+    Asks,
     /// A value has no encoding.
     #[error("the message could not be encoded: {0}")]
     Encode(#[from] EncodeError),
+    /// A message was not wrapped.
+    #[error("{0}")]
+    Wrap(#[from] WrapError),
 }
 
 /// What both kinds of code have in common: prefix, version, hexadecimal digits in capitals, a check.
@@ -146,11 +155,14 @@ fn split32(payload: &[u8]) -> Result<([u8; 32], &[u8]), LinkError> {
 ///                                                     nonce
 ///   ◀──────────────────── answer: identity, key, nonce ──
 ///   ── reveal: keys, nonce ─────────────────────────▶   commitment fits?
-///   number                                            number          people compare
+///   number                                            number          people compare, and say yes on both
+///   ◀──────────────────── ask: place in the identity's chain ──
+///   ── consent ─────────────────────────────────────▶   record on the ledger
+///   ◀──────────────────────────────────────────── done ──
 /// ```
 ///
-/// Who stands between has one try to hit the number of eight digits, since it must fix what it says to one side before it
-/// sees what the other says.
+/// Who stands between has one try to hit the number of eight digits: it must fix what it says to one side before that side
+/// shows the nonce on which the number of that side depends.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LinkCode {
     /// The network.
@@ -288,13 +300,37 @@ impl LinkReveal {
     }
 }
 
+/// What the owner's device asks for once the owner has said that the numbers are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkAsk {
+    /// The number of the record that is to add the device.
+    pub seq: u64,
+}
+
+/// What the new device signs once whoever holds it has said that the numbers are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkConsent {
+    /// The number of the record that it agrees to.
+    pub seq: u64,
+    /// Its signature over a [`DeviceConsent`] for the identity of the answer, this number and the keys of the reveal.
+    pub signature: Signature,
+}
+
 /// A message in the mailbox of a code.
 ///
 /// ```text
 /// version 1 ‖ 0 v ‖ identity 32 ‖ device key 32 ‖ nonce 32                                     answer
 /// version 1 ‖ 1 v ‖ signing key 32 ‖ envelope key: suite v, length v, bytes ‖ inbox key 32 ‖
 ///   inbox nonce 16 ‖ nonce 32                                                                  reveal
+/// version 1 ‖ 2 v ‖ seq v                                                                      ask
+/// version 1 ‖ 3 v ‖ seq v ‖ signature 64                                                       consent
+/// version 1 ‖ 4 v                                                                              done
+/// version 1 ‖ 5 v                                                                              refused
 /// ```
+///
+/// Whoever has the code can write each of them. So none is believed for more than it shows by itself: answer and reveal are
+/// compared by people, the consent is a signature, and whether the device was added, it looks up on the ledger. What is
+/// left to who has the code is to hinder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum LinkMessage {
@@ -302,6 +338,14 @@ pub enum LinkMessage {
     Answer(LinkAnswer),
     /// Number 1.
     Reveal(LinkReveal),
+    /// Number 2.
+    Ask(LinkAsk),
+    /// Number 3.
+    Consent(LinkConsent),
+    /// Number 4: the owner's device has seen the new one on the ledger.
+    Done,
+    /// Number 5: whoever sends it does not go on.
+    Refused,
 }
 
 impl Object for LinkMessage {
@@ -313,18 +357,26 @@ impl Object for LinkMessage {
 /// Eight digits that both devices show, the same if nobody stands between them:
 ///
 /// ```text
-/// H("tokenim/link-number/v1", network 32 ‖ commitment 32 ‖ H("tokenim/link-answer/v1", answer) 32),
+/// H("tokenim/link-number/v1", network 32 ‖ commitment 32 ‖ H("tokenim/link-answer/v1", answer) 32 ‖ nonce of the reveal 32),
 /// its first 8 bytes as a number, big-endian, of which the last eight decimal digits
 /// ```
+///
+/// Both nonces are in it. Were that of the reveal not, who stands between would know both codes and the owner's answer
+/// when it answers the new device, and could try answers until the numbers are the same.
 ///
 /// `Display` writes two groups of four with a blank between them. Compared in constant time.
 #[derive(Clone, Copy)]
 pub struct ConfirmationNumber([u8; 8]);
 
 impl ConfirmationNumber {
-    fn of(network: &NetworkId, commitment: &Digest, answer: &LinkAnswer) -> Result<Self, EncodeError> {
+    fn of(code: &LinkCode, answer: &LinkAnswer, reveal: &LinkReveal) -> Result<Self, EncodeError> {
         let answer = hash_object(LINK_ANSWER, answer)?;
-        let parts: [&[u8]; 3] = [network.as_bytes(), commitment.as_bytes(), answer.as_bytes()];
+        let parts: [&[u8]; 4] = [
+            code.network.as_bytes(),
+            code.commitment.as_bytes(),
+            answer.as_bytes(),
+            &reveal.nonce,
+        ];
         let digest = hash(LINK_NUMBER, &parts);
         let mut number = digest
             .as_bytes()
@@ -411,20 +463,94 @@ impl LinkOffer {
         &self.code
     }
 
-    /// Takes the answer, the first and only one; gives what to reveal, and the number to show.
+    /// Takes the answer, the first and only one; gives what to reveal, and what comes after it.
     ///
     /// # Errors
     /// [`LinkError::Expired`], [`LinkError::Encode`].
-    pub fn answered(
-        self,
-        answer: &LinkAnswer,
+    pub fn answered(self, answer: &LinkAnswer, now: UnixSeconds) -> Result<(LinkReveal, LinkJoin), LinkError> {
+        in_time(&self.code, now)?;
+        let join = LinkJoin {
+            number: ConfirmationNumber::of(&self.code, answer, &self.reveal)?,
+            code: self.code,
+            keys: self.reveal.keys.clone(),
+            answer: answer.clone(),
+            asks: 0,
+        };
+        Ok((self.reveal, join))
+    }
+}
+
+/// Whether a code that was good is it still.
+fn in_time(code: &LinkCode, now: UnixSeconds) -> Result<(), LinkError> {
+    if code.expires <= now {
+        return Err(LinkError::Expired);
+    }
+    Ok(())
+}
+
+/// The new device's side after the reveal: it shows the number, and gives its consent if the numbers are the same.
+#[derive(Clone)]
+pub struct LinkJoin {
+    code: LinkCode,
+    keys: DeviceKeys,
+    answer: LinkAnswer,
+    number: ConfirmationNumber,
+    asks: u8,
+}
+
+impl fmt::Debug for LinkJoin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkJoin([redacted])")
+    }
+}
+
+impl LinkJoin {
+    /// The number to show.
+    #[must_use]
+    pub const fn number(&self) -> ConfirmationNumber {
+        self.number
+    }
+
+    /// Who answered, as it says itself. That it is so, the same number on both sides shows.
+    #[must_use]
+    pub const fn answer(&self) -> &LinkAnswer {
+        &self.answer
+    }
+
+    /// Agrees to be added to the identity of the answer. Call it only after whoever holds the device has said that the
+    /// other side shows the same number. It may be asked again, when another record took the place on the ledger.
+    ///
+    /// # Errors
+    /// [`LinkError::Expired`], [`LinkError::Asks`] from the ninth time on, [`LinkError::Consent`] for a key that is not that
+    /// of the reveal, [`LinkError::Encode`].
+    pub fn consent(
+        &mut self,
+        ask: LinkAsk,
+        device: &DeviceSigningKey,
         now: UnixSeconds,
-    ) -> Result<(LinkReveal, ConfirmationNumber), LinkError> {
-        if self.code.expires <= now {
-            return Err(LinkError::Expired);
+    ) -> Result<LinkConsent, LinkError> {
+        in_time(&self.code, now)?;
+        if self.asks >= LINK_ASKS_MAX {
+            return Err(LinkError::Asks);
         }
-        let number = ConfirmationNumber::of(&self.code.network, &self.code.commitment, answer)?;
-        Ok((self.reveal, number))
+        if device.verifying_key() != self.keys.signing {
+            return Err(LinkError::Consent);
+        }
+        self.asks = self.asks.saturating_add(1);
+        let statement = consent_to(&self.answer.identity, ask, &self.keys);
+        Ok(LinkConsent {
+            seq: ask.seq,
+            signature: device.sign(&self.code.network, &statement)?,
+        })
+    }
+}
+
+/// What the new device signs.
+fn consent_to(identity: &IdentityId, ask: LinkAsk, keys: &DeviceKeys) -> DeviceConsent {
+    DeviceConsent {
+        identity: *identity,
+        seq: ask.seq,
+        keys: keys.clone(),
     }
 }
 
@@ -471,20 +597,65 @@ impl LinkResponse {
         &self.answer
     }
 
-    /// Takes the keys that the new device shows; gives them back, and the number to show. The device is added once the
-    /// owner has said that both numbers are the same.
+    /// Takes the keys that the new device shows; gives what comes after them.
     ///
     /// # Errors
     /// [`LinkError::Commitment`] for other keys than those of the code, [`LinkError::Expired`], [`LinkError::Encode`].
-    pub fn revealed(self, reveal: LinkReveal, now: UnixSeconds) -> Result<(DeviceKeys, ConfirmationNumber), LinkError> {
-        if self.code.expires <= now {
-            return Err(LinkError::Expired);
-        }
+    pub fn revealed(self, reveal: LinkReveal, now: UnixSeconds) -> Result<LinkApproval, LinkError> {
+        in_time(&self.code, now)?;
         if reveal.commitment()? != self.code.commitment {
             return Err(LinkError::Commitment);
         }
-        let number = ConfirmationNumber::of(&self.code.network, &self.code.commitment, &self.answer)?;
-        Ok((reveal.keys, number))
+        Ok(LinkApproval {
+            number: ConfirmationNumber::of(&self.code, &self.answer, &reveal)?,
+            code: self.code,
+            identity: self.answer.identity,
+            keys: reveal.keys,
+        })
+    }
+}
+
+/// The side of the owner's device after the reveal: it shows the number, and asks for consent if the numbers are the same.
+#[derive(Clone)]
+pub struct LinkApproval {
+    code: LinkCode,
+    identity: IdentityId,
+    keys: DeviceKeys,
+    number: ConfirmationNumber,
+}
+
+impl fmt::Debug for LinkApproval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkApproval([redacted])")
+    }
+}
+
+impl LinkApproval {
+    /// The number to show.
+    #[must_use]
+    pub const fn number(&self) -> ConfirmationNumber {
+        self.number
+    }
+
+    /// The keys to add.
+    #[must_use]
+    pub const fn keys(&self) -> &DeviceKeys {
+        &self.keys
+    }
+
+    /// Checks what the new device answers to `ask`, which is sent only after the owner has said that the other side shows
+    /// the same number; gives its signature, which the record that adds it needs.
+    ///
+    /// # Errors
+    /// [`LinkError::Consent`] if it agrees to something else, [`LinkError::Expired`].
+    pub fn consented(&self, ask: LinkAsk, consent: &LinkConsent, now: UnixSeconds) -> Result<Signature, LinkError> {
+        in_time(&self.code, now)?;
+        let statement = consent_to(&self.identity, ask, &self.keys);
+        let key = &self.keys.signing;
+        if consent.seq != ask.seq || key.verify_strict(&self.code.network, &statement, &consent.signature).is_err() {
+            return Err(LinkError::Consent);
+        }
+        Ok(consent.signature)
     }
 }
 

@@ -129,13 +129,16 @@ pub const LINK_OPENING_BYTES_MAX: usize = 384;
 pub const GROUP_CHILDREN_MAX: usize = 8;
 /// Bytes of the box that says to the members of a session who made a commit.
 pub const AUTHOR_BOX_BYTES_MAX: usize = 128;
-/// Bytes of one encoded update of a group log.
-pub const GROUP_UPDATE_BYTES_MAX: usize = KIB + KIB / 4;
+/// Envelopes that hold one commit of a session: with 64 KiB each, what a commit of a session with all its leaves needs.
+pub const GROUP_COMMIT_PARTS_MAX: usize = 8;
+/// Bytes of one encoded update of a group log: a child with a receipt for each part of its commit.
+pub const GROUP_UPDATE_BYTES_MAX: usize = 7 * KIB;
 /// Bytes of one encoded entry of a group log.
-pub const GROUP_NODE_BYTES_MAX: usize = 4 * KIB;
+pub const GROUP_NODE_BYTES_MAX: usize = 6 * KIB;
 /// Seconds for which a commit is kept at least from when the ledger takes its entry: 14 days.
 pub const GROUP_COMMIT_KEPT_SECONDS_MIN: u64 = 14 * 24 * 60 * 60;
-/// Updates of group logs by one sponsor in one block, of its [`SPONSOR_TRANSACTIONS_PER_BLOCK_MAX`].
+/// Updates of group logs by one sponsor in one block, of its [`SPONSOR_TRANSACTIONS_PER_BLOCK_MAX`]; a child counts as many
+/// times as its commit has parts.
 pub const SPONSOR_GROUP_UPDATES_PER_BLOCK_MAX: usize = 12;
 
 /// Bytes of what an epoch of a session wraps into one envelope: 64 KiB of padded content, less its length.
@@ -170,9 +173,33 @@ pub const DISAPPEAR_SECONDS_MAX: u32 = 365 * 24 * 60 * 60;
 pub const LINK_CODE_LIFETIME_SECONDS_MAX: u64 = 10 * 60;
 /// Bytes of one message by which a device is linked.
 pub const LINK_MESSAGE_BYTES_MAX: usize = 2 * KIB;
+/// Times that a device which is being linked agrees to its place in the identity's chain.
+pub const LINK_ASKS_MAX: u8 = 8;
+
+/// Seconds for which a link by which people ask to be let into a group is good: 30 days.
+pub const INVITE_LIFETIME_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
+/// Links into one group that a member keeps, those included that are revoked and have not expired.
+pub const INVITE_LINKS_MAX: usize = 16;
+/// People who have asked a member to be let into one group and have no answer.
+pub const JOIN_REQUESTS_MAX: usize = 64;
+/// People whom a member has refused to let into one group and does not hear again.
+pub const JOIN_REFUSED_MAX: usize = 512;
+/// Groups into which a device has asked to be let and is not.
+pub const JOINS_MAX: usize = 64;
+/// Messages on one page of history.
+pub const HISTORY_PAGE_MESSAGES_MAX: usize = 256;
+/// Pages of history that one device hands over at a time, and that one takes in all: 61 MiB.
+pub const HISTORY_PAGES_MAX: u16 = 1024;
+/// Pages of history that are on their way at a time, and that a device keeps until it knows its owner's devices.
+pub const HISTORY_PAGES_IN_FLIGHT_MAX: usize = 4;
+/// Seconds after its first step in which a device takes history: 30 days.
+pub const HISTORY_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
 
 /// Leaves of a session: the devices of 1,000 members.
 pub const SESSION_LEAVES_MAX: usize = 2048;
+/// Leaves up to which a post-quantum session is added to: a commit, 1.2 KiB for each of them at worst, then still fits into
+/// its parts.
+pub const SESSION_LEAVES_POST_QUANTUM_MAX: usize = 384;
 /// Members of a session up to which it is post-quantum by default.
 pub const SESSION_POST_QUANTUM_MEMBERS_MAX: usize = 64;
 /// Bytes of the state of one session: its tree, its secrets, its past epochs.
@@ -184,15 +211,21 @@ pub const SESSIONS_DIRECT_MAX: usize = 8;
 /// Changes of a session that a device has yet to bring about, devices of members and other lists of that kind.
 pub const SESSION_WISHES_MAX: usize = 2048;
 /// Devices that one commit adds to a classical session.
-pub const SESSION_COMMIT_ADDS_MAX: usize = 32;
+pub const SESSION_COMMIT_ADDS_MAX: usize = 128;
 /// Devices that one commit adds to a post-quantum session, whose key packages and paths are larger.
-pub const SESSION_COMMIT_ADDS_POST_QUANTUM_MAX: usize = 8;
+pub const SESSION_COMMIT_ADDS_POST_QUANTUM_MAX: usize = 32;
+/// Identities that are looked up at a time so that they can be invited to one session.
+pub const SESSION_LOOKUPS_MAX: usize = 64;
+/// Devices that wait for being re-added to one session on their request.
+pub const SESSION_READDS_MAX: usize = 64;
 /// Messages of one conversation that wait to be sent.
 pub const SESSION_QUEUE_MAX: usize = 4096;
 /// Messages of one session that are on their way into its mailbox at a time.
 pub const SESSION_IN_FLIGHT_MAX: usize = 64;
 /// Epochs before the current one of which messages still open.
 pub const SESSION_PAST_EPOCHS_MAX: usize = 8;
+/// Keys of messages of a session that are kept for messages that come late, of all authors in one epoch.
+pub const SESSION_SKIPPED_KEYS_MAX: u32 = 4096;
 /// Seconds for which messages of an epoch that is over still open, if not too many epochs follow: an hour.
 pub const SESSION_PAST_SECONDS: u64 = 60 * 60;
 /// Heights after the removal of a member, or the revocation of a device, up to which what it sent before is still taken.
@@ -212,20 +245,18 @@ pub const SESSION_ASK_SECONDS: u64 = 60;
 pub const SESSION_ASKS_MAX: u8 = 8;
 /// Seconds between two times that a device is re-added to one session on its request.
 pub const SESSION_READD_SECONDS_MIN: u64 = 120;
-/// Bytes of one part of a Welcome.
-pub const SESSION_WELCOME_PART_BYTES_MAX: usize = 56 * KIB;
-/// Parts of one Welcome.
+/// Bytes of a Welcome that goes along in the note to each device; a longer one is stored once for all.
+pub const SESSION_WELCOME_NOTE_BYTES_MAX: usize = 56 * KIB;
+/// Envelopes that hold one Welcome.
 pub const SESSION_WELCOME_PARTS_MAX: usize = 64;
-/// Bytes of one Welcome.
-pub const SESSION_WELCOME_BYTES_MAX: usize = SESSION_WELCOME_PART_BYTES_MAX * SESSION_WELCOME_PARTS_MAX;
-/// Parts of Welcomes that a device keeps until the others come.
-pub const SESSION_WELCOME_PARTS_KEPT_MAX: usize = 256;
+/// Stored Welcomes that a device reads at a time.
+pub const SESSION_WELCOMES_MAX: usize = 8;
 /// Members of a conversation up to which receipts are sent.
 pub const SESSION_RECEIPT_MEMBERS_MAX: usize = 32;
+/// Seconds for which a hint that somebody is typing is worth sending and showing.
+pub const SESSION_TYPING_SECONDS: u64 = 15;
 /// Key packages of each suite that a device keeps in its stock.
 pub const SESSION_STOCK: usize = 8;
-/// Keys of messages of a session that are kept for messages that come late, of all authors in one epoch.
-pub const SESSION_SKIPPED_KEYS_MAX: u32 = 4096;
 /// Seconds for which a key package is used: 30 days.
 pub const SESSION_PACKAGE_LIFETIME_SECONDS: u64 = 30 * 24 * 60 * 60;
 /// Seconds for which a session that lost against another one of the same two people is still read: 7 days.

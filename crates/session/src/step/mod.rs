@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!            ┌──────────── step(view, owner, now, rng, input) ─────────────┐
-//!  owner ───▶│ StartDirect, CreateGroup, Change, Send, MarkRead            │──▶ Batch (applied first)
+//!  owner ───▶│ StartDirect, CreateGroup, Change, Send, MarkRead, …         │──▶ Batch (applied first)
 //!  ledger ──▶│ Node, Identity                                              │──▶ Events (told then)
 //!  nodes ───▶│ Envelope, Read, Sealed                                      │
 //!  host ────▶│ Done(effect, answer), Tick                                  │
@@ -17,49 +17,25 @@
 //! ```
 
 use crate::Owner;
-use tokenim_identity::IdentityId;
-use tokenim_mailbox::group::GroupHandle;
-use tokenim_wire::{Label, UnixMillis, bytes_newtype, hash};
+use tokenim_conversation::note;
+use tokenim_wire::UnixMillis;
 
 mod face;
 mod machine;
-mod note;
 mod query;
 mod record;
 mod tx;
-mod view;
 
 pub use face::{
-    Action, Answer, Change, Effect, EffectId, Event, Info, Input, MailboxWatch, Mark, Member, Message, Outcome,
-    Refusal, Standing, StepError, Watches, Why,
+    Action, Answer, Change, ConversationId, Effect, EffectId, Event, Info, Input, MailboxWatch, Mark, Member, Message, Outcome,
+    Refusal, Standing, Watches, Why,
 };
-pub use note::SESSION_KIND;
-pub use query::{conversation, conversations, due, messages, wake, watches};
-pub use view::{Batch, Row, Table, View, Write};
-
-bytes_newtype! {
-    /// The name of a conversation on the devices of its members; the ledger never sees that of two people.
-    pub struct ConversationId([u8; 32]);
-}
-
-impl ConversationId {
-    /// The label of the names of conversations of two people.
-    pub const LABEL: Label = Label::new("tokenim/conversation/v1");
-
-    /// That of two people: `H("tokenim/conversation/v1", lower id 32 ‖ higher id 32)`. They keep it over all sessions that
-    /// they ever have.
-    #[must_use]
-    pub fn between(one: &IdentityId, other: &IdentityId) -> Self {
-        let (low, high) = if one <= other { (one, other) } else { (other, one) };
-        Self::from_bytes(hash(Self::LABEL, &[low.as_bytes(), high.as_bytes()]).to_bytes())
-    }
-
-    /// That of a group: the bytes of its handle.
-    #[must_use]
-    pub const fn group(handle: &GroupHandle) -> Self {
-        Self::from_bytes(handle.to_bytes())
-    }
-}
+pub use query::{conversation, conversations, due, links, messages, newest, receipts, requests, wake, watches};
+pub use tokenim_conversation::{
+    note::SESSION_KIND,
+    table::{Batch, Row, Table, View, Write},
+};
+pub use tx::StepError;
 
 /// Makes one step.
 ///

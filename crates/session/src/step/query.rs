@@ -2,18 +2,22 @@
 
 use super::{
     ConversationId, Effect, EffectId, Info, MailboxWatch, Member, Message, Standing, StepError, Table, View, Watches,
-    machine::{keys_of, past_keys},
-    record::{Conversation, Due, MessageRow, Past, Queued, Roster, Session, Work},
+    machine::{AWAITED, commit_parts, keys_of, past_keys},
+    record::{AwaitedWelcome, Conversation, Due, MessageRow, Meta, Past, Queued, Roster, Session, Work},
     tx::{Step, Tx, key},
 };
+use crate::Owner;
 use alloc::{string::String, vec::Vec};
-use tokenim_conversation::{order::OrderKey, policy::Kind};
+use tokenim_conversation::{
+    door::{Door, JoinRequest, KeptLink},
+    link::InviteLink,
+    order::OrderKey,
+    policy::Kind,
+};
 use tokenim_envelope::SealedEnvelope;
 use tokenim_identity::{IdentityId, MailboxSigningKey};
 use tokenim_mailbox::group::GroupHandle;
 use tokenim_wire::{UnixMillis, limits::SESSIONS_MAX};
-
-const ALL: usize = usize::MAX >> 1;
 
 /// Every conversation, in no particular order.
 ///
@@ -38,16 +42,12 @@ pub fn conversation<V: View>(view: &V, id: ConversationId) -> Result<Option<Info
     info(&Tx::new(view), id)
 }
 
-fn info<V: View>(tx: &Tx<'_, V>, id: ConversationId) -> Step<Option<Info>, V> {
+pub(crate) fn info<V: View>(tx: &Tx<'_, V>, id: ConversationId) -> Step<Option<Info>, V> {
     let Some(row) = tx.object::<Conversation>(Table::Conversation, id.as_bytes())? else {
         return Ok(None);
     };
-    let queued = tx.scan(Table::Queue, id.as_bytes(), &[], ALL)?.into_iter();
-    let queued = queued
-        .filter(|(_, value)| {
-            <Queued as tokenim_wire::Object>::from_bytes(value).is_ok_and(|queued| queued.kept.is_some())
-        })
-        .count();
+    let queued = tx.objects::<Queued>(Table::Queue, id.as_bytes())?;
+    let queued = queued.iter().filter(|(_, queued)| queued.kept.is_some()).count();
     let mut info = Info {
         conversation: id,
         handle: row.current,
@@ -58,8 +58,9 @@ fn info<V: View>(tx: &Tx<'_, V>, id: ConversationId) -> Step<Option<Info>, V> {
         epoch: 0,
         authenticator: [0; 32],
         disappear_after: None,
-        standing: Standing::Joining,
+        standing: if row.joining { Standing::Joining } else { Standing::Removed },
         queued,
+        read: row.read,
         action: row.action,
     };
     let Some(handle) = row.current else {
@@ -116,6 +117,74 @@ pub fn messages<V: View>(
         .collect()
 }
 
+/// The newest messages of a conversation before a place, at most `limit`, in their order. It costs as much as they are,
+/// however many others there are.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn newest<V: View>(
+    view: &V,
+    id: ConversationId,
+    before: Option<OrderKey>,
+    limit: usize,
+) -> Result<Vec<Message>, StepError<V::Error>> {
+    let last = before.map_or([u8::MAX; 65].to_vec(), |before| before.to_bytes().to_vec());
+    let rows = view.scan_back(Table::Message, &key(&[id.as_bytes(), &last]), limit);
+    let rows = rows.map_err(StepError::Store)?.into_iter();
+    let mut found: Vec<Message> = rows
+        .take_while(|(key, _)| key.starts_with(id.as_bytes()))
+        .map(|(key, value)| message(&key, &value).ok_or(StepError::Damaged(Table::Message)))
+        .collect::<Result<_, _>>()?;
+    found.reverse();
+    Ok(found)
+}
+
+/// The links into a group that are good, as they are shown.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn links<V: View>(
+    view: &V,
+    owner: &Owner,
+    id: ConversationId,
+    now: UnixMillis,
+) -> Result<Vec<InviteLink>, StepError<V::Error>> {
+    let handle = GroupHandle::from_bytes(id.to_bytes());
+    let shown = |link: &KeptLink| link.link(owner.network, handle, owner.identity);
+    Ok(door(&Tx::new(view), id, now)?.links().map(shown).collect())
+}
+
+/// Those who ask to be let into a group and are not in it, the first first.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn requests<V: View>(
+    view: &V,
+    id: ConversationId,
+    now: UnixMillis,
+) -> Result<Vec<JoinRequest>, StepError<V::Error>> {
+    let tx = Tx::new(view);
+    let roster: Option<Roster> = tx.object(Table::Roster, id.as_bytes())?;
+    let is_in = |who: &IdentityId| roster.iter().flat_map(|roster| &roster.leaves).any(|(of, _)| of == who);
+    let door = door(&tx, id, now)?;
+    let open = door.requests().iter().filter(|request| !is_in(&request.asker));
+    Ok(open.copied().collect())
+}
+
+fn door<V: View>(tx: &Tx<'_, V>, id: ConversationId, now: UnixMillis) -> Step<Door, V> {
+    let mut door: Door = tx.object(Table::Door, id.as_bytes())?.unwrap_or_default();
+    door.pass(now.to_seconds());
+    Ok(door)
+}
+
+/// Whether this device sends receipts.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn receipts<V: View>(view: &V) -> Result<bool, StepError<V::Error>> {
+    Ok(Tx::new(view).object::<Meta>(Table::Meta, b"meta")?.is_none_or(|meta| meta.receipts))
+}
+
 fn message(key: &[u8], value: &[u8]) -> Option<Message> {
     let order = OrderKey::from_bytes(key.get(32..)?)?;
     let row = <MessageRow as tokenim_wire::Object>::from_bytes(value).ok()?;
@@ -126,8 +195,10 @@ fn message(key: &[u8], value: &[u8]) -> Option<Message> {
         device: order.device,
         sent: row.sent,
         received: row.received,
+        given: row.given,
         content: row.content,
         mark: row.mark,
+        marks: row.marks.into_inner(),
         stored: row.stored,
     })
 }
@@ -196,9 +267,7 @@ pub fn watches<V: View>(view: &V) -> Result<Watches, StepError<V::Error>> {
         let keys = keys_of(&tx, &handle)?;
         let current = keys.iter().map(|keys| watch(&keys.mailbox(), false));
         watches.mailboxes.extend(current);
-        for (_, value) in tx.scan(Table::Past, handle.as_bytes(), &[], ALL)? {
-            let past =
-                <Past as tokenim_wire::Object>::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Past))?;
+        for (_, past) in tx.objects::<Past>(Table::Past, handle.as_bytes())? {
             watches.mailboxes.push(watch(&past_keys(&past)?.mailbox(), false));
         }
         let Some(keys) = keys else { continue };
@@ -211,12 +280,15 @@ pub fn watches<V: View>(view: &V) -> Result<Watches, StepError<V::Error>> {
             let child = &recorded.child;
             let access = keys.commit_mailbox(&child.commitment);
             let entry = child.id()?;
-            let held = tx.get(Table::Commit, &key(&[handle.as_bytes(), entry.as_bytes()]))?;
+            let held = commit_parts(&tx, &handle, child)?;
             let own = session.pending.as_ref().is_some_and(|pending| pending.entry == entry);
             if held.is_none() && !own && access.descriptor.tag() == child.tag {
                 watches.mailboxes.push(watch(&access, true));
             }
         }
+    }
+    for (_, awaited) in tx.objects::<AwaitedWelcome>(Table::Part, AWAITED)? {
+        watches.mailboxes.push(watch(&awaited.stored.mailbox(), true));
     }
     Ok(watches)
 }
@@ -230,14 +302,10 @@ fn watch(access: &tokenim_conversation::epoch::MailboxAccess, one_shot: bool) ->
 }
 
 pub(crate) fn sessions<V: View>(tx: &Tx<'_, V>) -> Step<Vec<(GroupHandle, Session)>, V> {
-    tx.scan(Table::Session, &[], &[], SESSIONS_MAX)?
-        .into_iter()
-        .map(|(handle, value)| {
-            let handle = GroupHandle::try_from(handle.as_slice()).ok()?;
-            Some((handle, <Session as tokenim_wire::Object>::from_bytes(&value).ok()?))
-        })
-        .map(|session| session.ok_or(StepError::Damaged(Table::Session)))
-        .collect()
+    let rows = tx.objects::<Session>(Table::Session, &[])?.into_iter();
+    rows.map(|(handle, session)| Ok((GroupHandle::try_from(handle.as_slice())?, session)))
+        .collect::<Result<_, tokenim_wire::ParseBytesError>>()
+        .map_err(|_| StepError::Damaged(Table::Session))
 }
 
 /// When the next [`Input::Tick`](super::Input::Tick) has something to do, as far as is known now.

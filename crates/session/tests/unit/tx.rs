@@ -1,6 +1,7 @@
 //! Reading what a step has changed.
 
 use super::*;
+use tokenim_conversation::table::Table;
 #[allow(unreachable_pub, dead_code)]
 #[path = "../simulation/world/store.rs"]
 mod store;

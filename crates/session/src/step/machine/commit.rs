@@ -1,30 +1,31 @@
 //! Changing a session: what is wished becomes a commit, is stored, and is put on the ledger.
 
 use super::{
-    super::{
-        note::Note,
-        record::{Pending, Stage, Task, Wish},
-    },
+    super::record::{Pending, Stage, Task, Wish},
     *,
 };
 use crate::{
     SessionSuite,
     mls::{Commit, Proposed, read_key_package},
 };
-use alloc::boxed::Box;
+use alloc::{boxed::Box, collections::BTreeSet};
 use tokenim_conversation::{
     child::{self, Parent},
     epoch::WrapError,
+    note::Note,
     policy::{self, Kind, MemberDevice, Role},
 };
 use tokenim_envelope::SealedEnvelope;
 use tokenim_mailbox::{
     KeyPackage,
-    group::{GroupUpdate, SignedGroupChild},
+    group::{CommitParts, GroupUpdate, SignedGroupChild},
 };
 use tokenim_wire::{
-    BoundedBytes, BoundedString, BoundedVec, Height,
-    limits::{GROUP_CHILDREN_MAX, SESSION_COMMIT_ADDS_MAX, SESSION_COMMIT_ADDS_POST_QUANTUM_MAX, SESSION_LEAVES_MAX},
+    BoundedString, BoundedVec, Height,
+    limits::{
+        GROUP_CHILDREN_MAX, SESSION_COMMIT_ADDS_MAX, SESSION_COMMIT_ADDS_POST_QUANTUM_MAX, SESSION_LEAVES_MAX,
+        SESSION_LEAVES_POST_QUANTUM_MAX, SESSION_LOOKUPS_MAX,
+    },
 };
 
 /// How long a commit waits for key packages that are being fetched, so that one commit adds all; in milliseconds.
@@ -37,6 +38,16 @@ const PACKAGE_TRIES: u8 = 5;
 const COMMIT_TRIES: u8 = 3;
 /// Pause after a commit that could not be stored, in milliseconds.
 const COMMIT_PAUSE_MS: u64 = 5_000;
+/// Pause after a commit that was too large though it adds nobody or one device, in milliseconds.
+const LARGE_PAUSE_MS: u64 = 600_000;
+
+/// How many devices one commit adds, and how many there are at most.
+const fn most(suite: SessionSuite) -> (usize, usize) {
+    match suite {
+        SessionSuite::Classical => (SESSION_COMMIT_ADDS_MAX, SESSION_LEAVES_MAX),
+        _ => (SESSION_COMMIT_ADDS_POST_QUANTUM_MAX, SESSION_LEAVES_POST_QUANTUM_MAX),
+    }
+}
 
 /// What a commit is to do.
 struct Plan {
@@ -67,7 +78,7 @@ impl Plan {
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     pub(super) fn change(&mut self, id: ConversationId, change: Change) -> Step<(), V> {
         let row = self.conversation(&id)?.ok_or(StepError::UnknownConversation)?;
-        let handle = row.current.ok_or(StepError::UnknownConversation)?;
+        let handle = row.current.ok_or(StepError::NotInConversation)?;
         let mut session = self.session(&handle)?.ok_or(StepError::UnknownConversation)?;
         if session.standing == Standing::Behind && change == Change::Refresh {
             session.asked = 0;
@@ -144,31 +155,46 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let only_adds = ready
             .iter()
             .all(|task| matches!(task, Task::Add { replace: false, .. }));
-        if ready.is_empty() || (fetching && only_adds) {
+        let (mut most, _) = most(roster.suite);
+        if ready.is_empty() || (fetching && only_adds && ready.len() < most) {
             return Ok(());
         }
-        let mut most = match roster.suite {
-            SessionSuite::Classical => SESSION_COMMIT_ADDS_MAX,
-            _ => SESSION_COMMIT_ADDS_POST_QUANTUM_MAX,
-        };
         let group = self.group(handle)?.clone();
         loop {
             let plan = self.assemble(&group, &roster, session, &ready, most)?;
             match self.make(handle, session, &group, &roster, plan) {
                 Err(StepError::Full(_)) if most > 1 => most >>= 1,
+                Err(StepError::Full(_)) => {
+                    self.postpone(session, LARGE_PAUSE_MS);
+                    return Ok(());
+                }
                 result => return result,
             }
+        }
+    }
+
+    fn postpone(&self, session: &mut Session, pause: u64) {
+        let again = self.later(pause);
+        for wish in session.wishes.as_mut_slice() {
+            wish.not_before = wish.not_before.max(again);
         }
     }
 
     /// Drops wishes that have come true, and fetches what the others need.
     fn prepare(&mut self, handle: &GroupHandle, session: &mut Session, roster: &Roster) -> Step<(), V> {
         let context = &roster.context;
+        let present: BTreeSet<_> = roster.leaves.iter().copied().collect();
         let has = |of: &IdentityId| roster.leaves.iter().any(|(identity, _)| identity == of);
+        // A few are looked up and fetched at a time: enough for one commit, so that nothing of the rest is kept.
+        let mut looking = 0;
+        let (most, _) = most(roster.suite);
+        let held = |wish: &&Wish| wish.fetching.is_some() || matches!(wish.task, Task::Add { package: Some(_), .. });
+        let adds = |wish: &&Wish| matches!(wish.task, Task::Add { .. });
+        let mut held = session.wishes.iter().filter(adds).filter(held).count();
         let mut kept: Vec<Wish> = Vec::new();
         for mut wish in core::mem::take(&mut session.wishes) {
             let come_true = match &wish.task {
-                Task::Invite(_) if wish.not_before > self.now => false,
+                Task::Invite(_) if wish.not_before > self.now || looking >= SESSION_LOOKUPS_MAX => false,
                 Task::Invite(identity) => match self.devices_of(identity)? {
                     // Perhaps the ledger has some by now.
                     Some(devices) if devices.is_empty() => {
@@ -184,7 +210,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     }
                     Some(devices) => {
                         let missing = devices.into_iter().filter(|device| {
-                            *device != self.own_device() && !roster.leaves.contains(&(*identity, *device))
+                            *device != self.own_device() && !present.contains(&(*identity, *device))
                         });
                         for device in missing {
                             let task = Task::Add {
@@ -206,7 +232,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     }
                     None => {
                         // The look-up is under way; it goes on when the answer is there.
-                        wish.fetching = Some(EffectId::ZERO);
+                        looking = looking.saturating_add(1);
+                        if wish.fetching.replace(EffectId::ZERO).is_none() {
+                            wish.not_before = self.now;
+                        }
                         false
                     }
                 },
@@ -215,9 +244,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     device,
                     replace,
                     ..
-                } => (!replace && roster.leaves.contains(&(*identity, *device))) || *device == self.own_device(),
+                } => (!replace && present.contains(&(*identity, *device))) || *device == self.own_device(),
                 Task::RemoveDevice(identity, device) => {
-                    !roster.leaves.contains(&(*identity, *device)) || *device == self.own_device()
+                    !present.contains(&(*identity, *device)) || *device == self.own_device()
                 }
                 Task::Remove(identity) => !has(identity),
                 Task::Rename(name) => context.name() == name.as_str(),
@@ -237,9 +266,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             } = &wish.task
                 && wish.fetching.is_none()
                 && wish.not_before <= self.now
+                && held < most
             {
+                held = held.saturating_add(1);
                 let work = Work::FetchPackage(*identity, *device, roster.suite);
                 wish.fetching = Some(self.effect(work, Purpose::Package(*handle, *identity, *device))?);
+                wish.not_before = self.now;
             }
             kept.push(wish);
         }
@@ -267,7 +299,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             remove: Vec::new(),
             context: roster.context.clone(),
         };
-        let room = SESSION_LEAVES_MAX.saturating_sub(leaves.len());
+        let room = self::most(roster.suite).1.saturating_sub(leaves.len());
         for task in ready {
             let mut add = plan.add.clone();
             let mut remove = plan.remove.clone();
@@ -367,10 +399,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             Err(error) => return Err(StepError::Session(error)),
         };
         let keys = self.keys(handle)?;
-        let envelope = match keys.wrap(&bytes, self.expiry(), self.rng) {
-            Ok(envelope) => envelope,
+        let full = || StepError::Full("changes in one commit");
+        let envelopes = match keys.wrap_parts(&bytes, self.expiry(), self.rng) {
+            Ok(envelopes) => envelopes,
             Err(WrapError::Encode(error)) => return Err(error.into()),
-            Err(_) => return Err(StepError::Full("changes in one commit")),
+            Err(_) => return Err(full()),
         };
         let next_keys = self.derive(handle, &next)?;
         let parent = Parent {
@@ -383,16 +416,21 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             &parent,
             &bytes,
             next_keys.verifying_key(),
-            envelope.id(),
+            CommitParts::new(envelopes.iter().map(SealedEnvelope::id).collect()).map_err(|_| full())?,
             group.own(),
             |message| Ok::<_, SessionError>(group.sign_author(message)),
             self.rng,
         )
         .map_err(StepError::Session)?;
         let entry = child.id()?;
-        let state = next.to_bytes().map_err(StepError::Session)?;
-        self.tx.put(Table::Group, &group_key(handle, NEXT), state.to_vec());
-        let effect = self.put_commit(handle, &keys, &child.commitment, &envelope)?;
+        self.keep_group(&group_key(handle, NEXT), next)?;
+        for (part, envelope) in (0..).zip(envelopes) {
+            self.tx
+                .put(Table::Commit, &part_key(handle, &entry, part), envelope.into_bytes());
+        }
+        if let Some(welcome) = welcome {
+            self.tx.put(Table::Commit, &part_key(handle, &entry, WELCOME), welcome);
+        }
         let added: Vec<_> = plan
             .add
             .iter()
@@ -406,32 +444,33 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             .iter()
             .map(|(_, identity, device)| (*identity, *device))
             .collect();
-        session.pending = Some(Box::new(Pending {
+        let mut pending = Pending {
             child,
             entry,
             stage: Stage::Storing,
-            effect,
-            envelope: BoundedBytes::try_from(envelope.as_bytes()).map_err(|_| StepError::Full("a commit"))?,
+            effects: BoundedVec::empty(),
+            receipts: BoundedVec::empty(),
             tries: 0,
-            welcome: BoundedBytes::try_from(welcome.unwrap_or_default())
-                .map_err(|_| StepError::Full("changes in one commit"))?,
-            added: BoundedVec::try_from(added).map_err(|_| StepError::Full("changes in one commit"))?,
-            removed: BoundedVec::try_from(removed).map_err(|_| StepError::Full("changes in one commit"))?,
-        }));
+            added: BoundedVec::try_from(added).map_err(|_| full())?,
+            removed: BoundedVec::try_from(removed).map_err(|_| full())?,
+        };
+        self.store_commit(handle, &mut pending)?;
+        session.pending = Some(Box::new(pending));
         Ok(())
     }
 
-    fn put_commit(
-        &mut self,
-        handle: &GroupHandle,
-        keys: &EpochKeys,
-        commitment: &tokenim_mailbox::group::CommitTag,
-        envelope: &SealedEnvelope,
-    ) -> Step<EffectId, V> {
-        let access = keys.commit_mailbox(commitment);
-        let bytes = BoundedBytes::try_from(envelope.as_bytes()).map_err(|_| StepError::Full("a commit"))?;
-        let work = Work::Put(access.descriptor, Secret::new(*access.write.expose_seed()), bytes);
-        self.effect(work, Purpose::Commit(*handle))
+    /// Has each part of the own commit stored.
+    fn store_commit(&mut self, handle: &GroupHandle, pending: &mut Pending) -> Step<(), V> {
+        let access = self.keys(handle)?.commit_mailbox(&pending.child.commitment);
+        let parts = commit_parts(&self.tx, handle, &pending.child)?.ok_or(StepError::Damaged(Table::Commit))?;
+        pending.stage = Stage::Storing;
+        pending.receipts = BoundedVec::try_from_iter(parts.iter().map(|_| None)).map_err(|_| StepError::Full("parts"))?;
+        pending.effects = BoundedVec::empty();
+        for part in parts {
+            let effect = self.put(&access, &part, Purpose::Commit(*handle))?;
+            pending.effects.push(effect).map_err(|_| StepError::Full("parts"))?;
+        }
+        Ok(())
     }
 
     /// Takes the answer to storing the own commit, or to putting it on the ledger.
@@ -439,20 +478,30 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let Some(mut session) = self.session(handle)? else {
             return Ok(());
         };
-        let Some(pending) = session.pending.as_mut().filter(|pending| pending.effect == effect) else {
+        let Some(pending) = session.pending.as_mut() else {
+            return Ok(());
+        };
+        let Some(part) = pending.effects.iter().position(|due| *due == effect) else {
             return Ok(());
         };
         match (pending.stage, answer) {
             (Stage::Storing, Answer::Stored(receipt)) => {
+                if let Some(slot) = pending.receipts.as_mut_slice().get_mut(part) {
+                    *slot = Some(*receipt);
+                }
+                let Some(receipts) = pending.receipts.iter().cloned().collect() else {
+                    return self.save(handle, &session);
+                };
                 let key = keys_of(&self.tx, handle)?
                     .ok_or(StepError::Damaged(Table::Keys))?
                     .signing_key();
                 let child = pending.child.clone();
-                match SignedGroupChild::sign(&self.owner.network, &key, child, *receipt) {
+                match SignedGroupChild::sign(&self.owner.network, &key, child, receipts) {
                     Ok(signed) => {
                         let update = Box::new(GroupUpdate::Child(Box::new(signed)));
                         pending.stage = Stage::Submitting;
-                        pending.effect = self.effect(Work::Ledger(update), Purpose::Commit(*handle))?;
+                        let effect = self.effect(Work::Ledger(update), Purpose::Commit(*handle))?;
+                        pending.effects = BoundedVec::try_from_iter([effect]).map_err(|_| StepError::Full("parts"))?;
                     }
                     Err(_) => return Err(StepError::from(Why::Malformed)),
                 }
@@ -460,22 +509,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             (Stage::Submitting, Answer::Included) => pending.stage = Stage::Included,
             (Stage::Submitting, _) if pending.tries < COMMIT_TRIES => {
                 pending.tries = pending.tries.saturating_add(1);
-                pending.stage = Stage::Storing;
-                let envelope = SealedEnvelope::from_bytes(pending.envelope.to_vec())
-                    .map_err(|_| StepError::Damaged(Table::Session))?;
-                let commitment = pending.child.commitment;
-                let keys = self.keys(handle)?;
-                let effect = self.put_commit(handle, &keys, &commitment, &envelope)?;
-                if let Some(pending) = session.pending.as_mut() {
-                    pending.effect = effect;
-                }
+                self.store_commit(handle, pending)?;
             }
             _ => {
                 self.drop_pending(handle, &mut session);
-                let again = self.later(COMMIT_PAUSE_MS);
-                for wish in session.wishes.as_mut_slice() {
-                    wish.not_before = wish.not_before.max(again);
-                }
+                self.postpone(&mut session, COMMIT_PAUSE_MS);
             }
         }
         self.save(handle, &session)?;
@@ -485,8 +523,20 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// Gives up the own commit; the wishes stay.
     pub(super) fn drop_pending(&mut self, handle: &GroupHandle, session: &mut Session) {
         if let Some(pending) = session.pending.take() {
-            self.tx.delete(Table::Outbox, &pending.effect.get().to_be_bytes());
-            self.tx.delete(Table::Group, &group_key(handle, NEXT));
+            for effect in &pending.effects {
+                self.tx.delete(Table::Outbox, &effect.get().to_be_bytes());
+            }
+            self.drop_group(&group_key(handle, NEXT));
+            self.tx
+                .delete(Table::Commit, &part_key(handle, &pending.entry, WELCOME));
+            self.drop_parts(handle, &pending.entry, &pending.child);
+        }
+    }
+
+    /// Forgets the commit of an entry.
+    pub(super) fn drop_parts(&mut self, handle: &GroupHandle, entry: &GroupEntryId, child: &GroupChild) {
+        for (part, _) in (0..).zip(child.envelopes.iter()) {
+            self.tx.delete(Table::Commit, &part_key(handle, entry, part));
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
         Mark,
         record::{MessageRow, Seen, WaitingRow},
     },
-    send::is_kept,
+    send::is_stale,
     *,
 };
 use tokenim_conversation::{content::Content, order::OrderKey};
@@ -34,8 +34,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         let seen_key = key(&[id.as_bytes(), author.as_bytes(), body.id.as_bytes()]);
         let seen: Option<Seen> = self.tx.object(Table::Seen, &seen_key)?;
-        if matches!(seen, Some(Seen::Kept(_) | Seen::Passed)) {
-            return Ok(());
+        match seen {
+            Some(Seen::Kept(order)) if self.gives_way(&id, &order)? => {}
+            Some(Seen::Kept(_) | Seen::Passed) => return Ok(()),
+            _ => {}
         }
         if body.epoch == session.epoch && *epoch == session.epoch {
             let mut session = session.clone();
@@ -51,7 +53,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let others = *author != self.owner.identity;
         match &body.content {
             Content::Typing => {
-                if others {
+                if others && !is_stale(body.sent, self.now) {
                     self.event(Event::Typing(id, *author));
                 }
                 return Ok(());
@@ -61,7 +63,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             Content::Delete { of } => self.erase(&id, author, of)?,
             _ => {}
         }
-        if !is_kept(&body.content) {
+        if !body.content.is_kept() {
             return self.saw(&id, author, &body.id, &Seen::Passed);
         }
         let erased = seen == Some(Seen::Erased);
@@ -74,12 +76,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             session: Some(*handle),
             mark: None,
             marks: BoundedVec::empty(),
+            gone: self.roster(handle)?.context.disappears_at(body.sent, self.now),
+            given: None,
         };
         let row_key = key(&[id.as_bytes(), &order.to_bytes()]);
         self.tx.put_object(Table::Message, &row_key, &row)?;
         self.saw(&id, author, &body.id, &Seen::Kept(order))?;
-        let context = self.roster(handle)?.context;
-        if let Some(time) = context.disappears_at(body.sent, self.now) {
+        if let Some(time) = row.gone {
             self.forget_at(time, Forget::Message, &row_key);
         }
         self.event(Event::Message(id, order));
@@ -156,7 +159,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(())
     }
 
-    /// Takes a message back, now or when it comes.
+    /// Takes a message back, now or when it comes, and what its author put in its place.
     pub(super) fn erase(&mut self, id: &ConversationId, author: &IdentityId, of: &MessageId) -> Step<(), V> {
         let seen_key = key(&[id.as_bytes(), author.as_bytes(), of.as_bytes()]);
         match self.tx.object(Table::Seen, &seen_key)? {
@@ -166,6 +169,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     row.content = None;
                     self.tx.put_object(Table::Message, &row_key, &row)?;
                     self.event(Event::Message(*id, order));
+                }
+                for (row_key, row) in self.tx.objects::<MessageRow>(Table::Message, id.as_bytes())? {
+                    if row.author == *author && matches!(&row.content, Some(Content::Edit { of: edited, .. }) if edited == of) {
+                        self.tx.delete(Table::Message, &row_key);
+                    }
                 }
                 Ok(())
             }

@@ -167,8 +167,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 Judgement::Skip(garbage) => {
                     session.judged = session.judged.saturating_add(1);
                     let entry = recorded.child.id()?;
-                    self.tx
-                        .delete(Table::Commit, &key(&[handle.as_bytes(), entry.as_bytes()]));
+                    self.drop_parts(handle, &entry, &recorded.child);
                     if session.pending.as_ref().is_some_and(|pending| pending.entry == entry) {
                         self.drop_pending(handle, session);
                     }
@@ -215,7 +214,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let group = self.group(handle)?.clone();
         if let Some(pending) = session.pending.as_ref().filter(|pending| pending.entry == entry) {
             let next = self
-                .stored_group(handle, NEXT)?
+                .stored_group(&group_key(handle, NEXT))?
                 .ok_or(StepError::Damaged(Table::Group))?;
             let (added, removed) = (pending.added.to_vec(), pending.removed.to_vec());
             let after = GroupContext::from_bytes(next.context()).ok();
@@ -251,8 +250,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             // It signed this, and does not know it any more: its store is an old copy.
             return Ok(Judgement::Lost);
         }
-        let key = key(&[handle.as_bytes(), entry.as_bytes()]);
-        let Some(envelope) = self.tx.get(Table::Commit, &key)? else {
+        // With a part that is missing nothing is said: the ledger has proof that it is stored.
+        let Some(parts) = commit_parts(&self.tx, handle, child)? else {
             let kept_until = recorded
                 .place
                 .time
@@ -261,7 +260,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             let gone = kept_until < self.now.to_seconds();
             return Ok(if gone { Judgement::Lost } else { Judgement::Open });
         };
-        let commit = match child::open_commit(&parent, child, author, &envelope) {
+        let commit = match child::open_commit(&parent, child, author, &parts) {
             Ok(Ok(commit)) => commit,
             Ok(Err(garbage)) => return Ok(Judgement::Skip(garbage)),
             Err(OtherEnvelope) => return Err(StepError::Damaged(Table::Commit)),
@@ -397,13 +396,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let roster = self.roster(handle)?;
         if !next.removed.is_empty() {
             // What those who go had sent opens with this state only.
-            let state = self.group(handle)?.to_bytes().map_err(StepError::Session)?;
-            self.tx.put(Table::Group, &past_group_key(handle, old), state.to_vec());
+            let group = self.group(handle)?.clone();
+            self.keep_group(&past_group_key(handle, old), group)?;
         }
         let past = Past {
             entry: session.entry,
             authenticator: roster.authenticator,
-            keys: Secret::new(
+            keys: Secret::from_bytes(
                 <[u8; 32]>::try_from(self.keys(handle)?.to_bytes().as_slice())
                     .map_err(|_| StepError::Damaged(Table::Keys))?,
             ),
@@ -424,15 +423,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.forget_at(over, Forget::Session, handle.as_bytes());
         for other in session.node.iter().flat_map(|node| node.children.iter()) {
             let id = other.child.id()?;
-            self.tx.delete(Table::Commit, &key(&[handle.as_bytes(), id.as_bytes()]));
+            self.drop_parts(handle, &id, &other.child);
             self.tx.delete(Table::Mailbox, other.child.tag.as_bytes());
         }
         self.withdraw(handle)?;
-        let pending = session.pending.take();
-        if let Some(pending) = &pending {
-            self.tx.delete(Table::Outbox, &pending.effect.get().to_be_bytes());
-            self.tx.delete(Table::Group, &group_key(handle, NEXT));
-        }
+        let welcome = self.tx.get(Table::Commit, &part_key(handle, &entry, WELCOME))?;
+        self.drop_pending(handle, session);
         session.node = None;
         session.judged = 0;
         session.synced = None;
@@ -472,11 +468,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         if next.own {
             retain(session, |wish| wish.task != Task::Refresh)?;
-            if let Some(pending) = pending {
-                self.welcome(handle, &entry, &pending)?;
-            }
+            self.welcome(handle, &entry, &next.added, &welcome.unwrap_or_default())?;
         }
         session.liveness = Liveness::Unknown;
+        session.waits_for = None;
         self.check_liveness(handle, session)?;
         self.repeat_late(handle, session, recorded)
     }
@@ -525,11 +520,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let tag = past_keys(past)?.mailbox().tag();
         self.tx.delete(Table::Mailbox, tag.as_bytes());
         self.tx.delete(Table::Past, &past_key(handle, epoch));
-        self.tx.delete(Table::Group, &past_group_key(handle, epoch));
+        self.drop_group(&past_group_key(handle, epoch));
         Ok(())
     }
 
-    /// Takes the envelope of a commit.
+    /// Takes a part of a commit.
     pub(super) fn commit_envelope(&mut self, handle: &GroupHandle, bytes: &[u8]) -> Step<(), V> {
         let Some(session) = self.session(handle)? else {
             return Err(StepError::from(Why::Unknown));
@@ -538,9 +533,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let envelope = EnvelopeId::of(bytes);
         let mut wanted = false;
         for recorded in node.children.iter().skip(usize::from(session.judged)) {
-            if recorded.child.envelope == envelope {
-                let entry = recorded.child.id()?;
-                let key = key(&[handle.as_bytes(), entry.as_bytes()]);
+            if let Some(part) = recorded.child.envelopes.position(&envelope) {
+                let key = part_key(handle, &recorded.child.id()?, part);
                 self.tx.put(Table::Commit, &key, bytes.to_vec());
                 wanted = true;
             }

@@ -1,13 +1,13 @@
 //! A device that can't follow asks to be removed and added again.
 
 use super::{
-    super::{
-        note::{Note, Readd},
-        record::Invitation,
-    },
+    super::record::Invitation,
     *,
 };
-use tokenim_conversation::policy::{Kind, Role};
+use tokenim_conversation::{
+    note::{Note, Readd},
+    policy::{Kind, Role},
+};
 use tokenim_mailbox::group::GroupEntryId;
 use tokenim_wire::limits::{SESSION_ASK_SECONDS, SESSION_ASKS_MAX};
 

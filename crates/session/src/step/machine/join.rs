@@ -1,22 +1,34 @@
 //! What comes from devices beside a session: Welcomes, invitations and requests to be re-added.
 
 use super::{
-    super::{
-        note::{Note, Readd, WelcomePart, cut, welcome_digest},
-        record::{Invitation, PackageRow, Pending, Task},
-    },
+    super::record::{AwaitedWelcome, Invitation, PackageRow, Task, Wish},
     *,
 };
-use tokenim_conversation::policy::{Kind, Role};
+use tokenim_conversation::{
+    note::{Note, Readd},
+    policy::{Kind, Role},
+    welcome::{Welcome, WelcomePlace},
+};
 use tokenim_envelope::MessageId;
-use tokenim_mailbox::group::GroupEntryId;
+use tokenim_mailbox::{MailboxTag, group::GroupEntryId};
 use tokenim_wire::{
-    BoundedBytes, BoundedVec,
+    BoundedBytes, BoundedVec, EnvelopeId,
     limits::{
-        KEY_PACKAGES_MAX, SESSION_ASK_SECONDS, SESSION_INVITATIONS_MAX, SESSION_READD_SECONDS_MIN,
-        SESSION_WELCOME_PARTS_KEPT_MAX, SESSION_WELCOME_PARTS_MAX, SESSIONS_DIRECT_MAX,
+        KEY_PACKAGES_MAX, SESSION_ASK_SECONDS, SESSION_INVITATIONS_MAX, SESSION_READD_SECONDS_MIN, SESSION_READDS_MAX,
+        SESSION_WELCOME_PARTS_MAX, SESSION_WELCOMES_MAX, SESSIONS_DIRECT_MAX,
     },
 };
+
+/// How long the parts of a Welcome are waited for, in milliseconds: a day.
+const AWAIT_MS: u64 = 24 * 60 * 60 * 1000;
+/// What the rows of Welcomes begin with whose parts are being read.
+pub(crate) const AWAITED: &[u8] = &[0];
+/// What the rows of their parts begin with.
+const PARTS: &[u8] = &[1];
+
+fn awaited_key(tag: &MailboxTag) -> Vec<u8> {
+    key(&[AWAITED, tag.as_bytes()])
+}
 
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// Seals a note to a device.
@@ -28,15 +40,27 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 
     /// Sends the Welcome of a commit that has become an epoch.
-    pub(super) fn welcome(&mut self, handle: &GroupHandle, entry: &GroupEntryId, pending: &Pending) -> Step<(), V> {
-        if pending.added.is_empty() {
+    pub(super) fn welcome(
+        &mut self,
+        handle: &GroupHandle,
+        entry: &GroupEntryId,
+        added: &[(IdentityId, DeviceId)],
+        welcome: &[u8],
+    ) -> Step<(), V> {
+        if added.is_empty() {
             return Ok(());
         }
-        let parts = cut(*handle, *entry, &pending.welcome).ok_or(StepError::Full("bytes of a Welcome"))?;
-        for (identity, device) in &pending.added {
-            for part in &parts {
-                self.note(*identity, *device, part)?;
+        let (welcome, parts) = Welcome::new(*handle, *entry, welcome, self.expiry(), self.rng)
+            .map_err(|_| StepError::Full("bytes of a Welcome"))?;
+        if let WelcomePlace::Stored(stored) = &welcome.place {
+            let access = stored.mailbox();
+            for part in parts {
+                self.put(&access, part.as_bytes(), Purpose::Nothing)?;
             }
+        }
+        let note = Note::Welcome(welcome);
+        for (identity, device) in added {
+            self.note(*identity, *device, &note)?;
         }
         Ok(())
     }
@@ -45,8 +69,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     pub(super) fn sealed(&mut self, sender: IdentityId, device: DeviceId, body: &[u8]) -> Step<(), V> {
         match Note::from_bytes(body)? {
             Note::Invitation(handle) => self.invitation(sender, device, handle),
-            Note::Welcome(part) => self.welcome_part(sender, device, &part),
+            Note::Welcome(welcome) => self.take_welcome(sender, device, welcome),
             Note::Readd(request) => self.readd(sender, device, &request),
+            Note::Ask(ask) => self.asked(sender, &ask),
+            Note::Page(page) => self.page(sender, device, page),
+            Note::Door(handle, word) => self.door_word(sender, device, handle, word),
         }
     }
 
@@ -72,61 +99,87 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(())
     }
 
-    fn welcome_part(&mut self, sender: IdentityId, device: DeviceId, part: &WelcomePart) -> Step<(), V> {
-        let blame = |why| {
-            StepError::Refused(Refusal {
-                why,
-                author: Some(sender),
-            })
-        };
-        if part.count == 0 || part.index >= part.count || usize::from(part.count) > SESSION_WELCOME_PARTS_MAX {
-            return Err(blame(Why::Malformed));
-        }
-        if let Some(session) = self.session(&part.handle)?
-            && session.entry == part.entry
+    fn take_welcome(&mut self, sender: IdentityId, device: DeviceId, welcome: Welcome) -> Step<(), V> {
+        let Welcome { handle, entry, place } = welcome;
+        if let Some(session) = self.session(&handle)?
+            && session.entry == entry
             && session.standing != Standing::Behind
         {
-            return Err(blame(Why::Replayed));
+            return Err(StepError::of(Why::Replayed, sender));
         }
-        let prefix = key(&[part.handle.as_bytes(), &part.digest]);
-        let own = key(&[&prefix, &part.index.to_be_bytes()]);
-        if part.count > 1 && self.tx.get(Table::Part, &own)?.is_none() {
-            let kept = self.tx.scan(Table::Part, &[], &[], SESSION_WELCOME_PARTS_KEPT_MAX)?;
-            if kept.len() >= SESSION_WELCOME_PARTS_KEPT_MAX {
-                return Err(blame(Why::Full));
+        let by = (sender, device);
+        let stored = match place {
+            WelcomePlace::Here(welcome) => return self.join(by, handle, entry, &welcome),
+            WelcomePlace::Stored(stored) if stored.parts().is_empty() => {
+                return Err(StepError::of(Why::Malformed, sender));
             }
-            self.tx.put(Table::Part, &own, part.bytes.to_vec());
-            let until = self.later(ENVELOPE_LIFETIME_SECONDS_MAX.saturating_mul(1000));
-            self.forget_at(until, Forget::Part, &own);
+            WelcomePlace::Stored(stored) => stored,
+        };
+        let tag = stored.mailbox().tag();
+        let held: Vec<(_, AwaitedWelcome)> = self.tx.objects(Table::Part, AWAITED)?;
+        if held.len() >= SESSION_WELCOMES_MAX && held.iter().all(|(row, _)| *row != awaited_key(&tag)) {
+            return Err(StepError::of(Why::Full, sender));
         }
-        let mut welcome = Vec::new();
-        if part.count == 1 {
-            welcome.extend_from_slice(&part.bytes);
-        } else {
-            let parts = self.tx.scan(Table::Part, &prefix, &[], usize::from(part.count))?;
-            if parts.len() < usize::from(part.count) {
-                return Ok(());
-            }
-            for (row, bytes) in parts {
-                welcome.extend_from_slice(&bytes);
-                self.tx.delete(Table::Part, &row);
-            }
+        let row = AwaitedWelcome {
+            by,
+            handle,
+            entry,
+            stored,
+        };
+        self.tx.put_object(Table::Part, &awaited_key(&tag), &row)?;
+        let what = Use::Welcome;
+        self.tx
+            .put_object(Table::Mailbox, tag.as_bytes(), &MailboxRow { handle, what })?;
+        self.forget_at(self.later(AWAIT_MS), Forget::Part, tag.as_bytes());
+        Ok(())
+    }
+
+    /// Takes a part of a Welcome; with the last one, joins.
+    pub(super) fn welcome_part(&mut self, tag: &MailboxTag, bytes: &[u8]) -> Step<(), V> {
+        let awaited: Option<AwaitedWelcome> = self.tx.object(Table::Part, &awaited_key(tag))?;
+        let AwaitedWelcome {
+            by,
+            handle,
+            entry,
+            stored,
+        } = awaited.ok_or(StepError::from(Why::Unknown))?;
+        let envelope = EnvelopeId::of(bytes);
+        let place = stored.parts().iter().position(|part| *part == envelope);
+        // Others who were added may write there too.
+        let place = place.and_then(|place| u8::try_from(place).ok()).ok_or(Why::Forged)?;
+        let prefix = key(&[PARTS, tag.as_bytes()]);
+        self.tx.put(Table::Part, &key(&[&prefix, &[place]]), bytes.to_vec());
+        let here = self.tx.scan(Table::Part, &prefix, &[], SESSION_WELCOME_PARTS_MAX)?;
+        if here.len() < stored.parts().len() {
+            return Ok(());
         }
-        if welcome_digest(&welcome) != part.digest {
-            return Err(blame(Why::Malformed));
+        let parts: Vec<_> = here.into_iter().map(|(_, part)| part).collect();
+        let welcome = stored
+            .open(&parts)
+            .map_err(|_| StepError::of(Why::Malformed, by.0))?;
+        self.drop_welcome(tag)?;
+        self.join(by, handle, entry, &welcome)
+    }
+
+    pub(super) fn drop_welcome(&mut self, tag: &MailboxTag) -> Step<(), V> {
+        let parts = key(&[PARTS, tag.as_bytes()]);
+        for (row, _) in self.tx.scan(Table::Part, &parts, &[], SESSION_WELCOME_PARTS_MAX)? {
+            self.tx.delete(Table::Part, &row);
         }
-        self.join(sender, device, part, &welcome)
+        self.tx.delete(Table::Part, &awaited_key(tag));
+        self.tx.delete(Table::Mailbox, tag.as_bytes());
+        Ok(())
     }
 
     /// Joins a session. The key package goes in the same batch.
-    fn join(&mut self, sender: IdentityId, device: DeviceId, part: &WelcomePart, welcome: &[u8]) -> Step<(), V> {
-        let handle = part.handle;
-        let blame = |why| {
-            StepError::Refused(Refusal {
-                why,
-                author: Some(sender),
-            })
-        };
+    fn join(
+        &mut self,
+        (sender, device): (IdentityId, DeviceId),
+        handle: GroupHandle,
+        entry: GroupEntryId,
+        welcome: &[u8],
+    ) -> Step<(), V> {
+        let blame = |why| StepError::of(why, sender);
         let mut joined = None;
         for (reference, value) in self
             .tx
@@ -196,13 +249,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             }
         }
         let keys = self.derive(&handle, &group)?;
-        let mut session = self.new_session(id, part.entry, group.epoch())?;
+        let mut session = self.new_session(id, entry, group.epoch())?;
         if let Some(kept) = kept {
             session.root = kept.root;
             session.closing = kept.closing;
         }
         self.tx.delete(Table::Package, &reference);
         self.tx.delete(Table::Invitation, handle.as_bytes());
+        self.tx.delete(Table::Joining, handle.as_bytes());
         self.save(&handle, &session)?;
         self.enter(&handle, group, &keys)?;
         self.open_conversation(&id, with, context.name(), handle)?;
@@ -215,8 +269,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     fn leave_epoch(&mut self, handle: &GroupHandle, session: &Session) -> Step<(), V> {
         for recorded in session.node.iter().flat_map(|node| node.children.iter()) {
             let entry = recorded.child.id()?;
-            self.tx
-                .delete(Table::Commit, &key(&[handle.as_bytes(), entry.as_bytes()]));
+            self.drop_parts(handle, &entry, &recorded.child);
             self.tx.delete(Table::Mailbox, recorded.child.tag.as_bytes());
         }
         self.withdraw(handle)?;
@@ -277,6 +330,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let mut replaced = core::mem::take(&mut session.replaced).into_inner();
         replaced.retain(|(_, at)| self.now < at.saturating_add(pause));
         if replaced.iter().any(|(of, _)| *of == device) {
+            return Err(blame(Why::Full));
+        }
+        let again = |wish: &&Wish| matches!(wish.task, Task::Add { replace: true, .. });
+        if session.wishes.iter().filter(again).count() >= SESSION_READDS_MAX {
             return Err(blame(Why::Full));
         }
         replaced.push((device, self.now));

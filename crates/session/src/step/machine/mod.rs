@@ -3,22 +3,35 @@
 use super::{
     Action, Answer, Change, ConversationId, EffectId, Event, Input, Outcome, Refusal, Standing, StepError, Table, View,
     Why, query,
-    record::{Conversation, Due, MailboxRow, Meta, Past, Purpose, Roster, Secret, Session, Use, Work},
+    record::{
+        CURRENT, Conversation, Due, Forget, MailboxRow, Meta, NEXT, Past, Purpose, Roster, Secret, Session, Use,
+        WELCOME, Work, epoch_part, group_key, part_key, past_group_key, past_key,
+    },
     tx::{Step, Tx, key},
 };
-use crate::{Owner, SessionError, mls::Group};
+use crate::{
+    Owner, SessionError,
+    mls::{Group, Parts},
+};
 use alloc::{collections::BTreeMap, vec::Vec};
 use rand_core::CryptoRng;
-use tokenim_conversation::{epoch::EpochKeys, policy::GroupContext};
+use tokenim_conversation::{
+    epoch::{EpochKeys, MailboxAccess},
+    policy::GroupContext,
+};
 use tokenim_identity::{DeviceId, IdentityId};
-use tokenim_mailbox::group::GroupHandle;
-use tokenim_wire::{BoundedVec, Object, UnixMillis, UnixSeconds, limits::ENVELOPE_LIFETIME_SECONDS_MAX};
+use tokenim_mailbox::group::{GroupChild, GroupEntryId, GroupHandle};
+use tokenim_wire::{
+    BoundedBytes, BoundedVec, Object, UnixMillis, UnixSeconds, limits::ENVELOPE_LIFETIME_SECONDS_MAX,
+};
 use zeroize::Zeroizing;
 
 mod commit;
 mod deliver;
+mod door;
 mod follow;
 mod heal;
+mod history;
 mod join;
 mod peers;
 mod receive;
@@ -27,40 +40,10 @@ mod start;
 mod stock;
 mod tick;
 
+pub(crate) use join::AWAITED;
+
 /// Seconds by which what is stored expires earlier than nodes would allow, so that clocks need not agree.
 const EXPIRY_MARGIN_SECONDS: u64 = 60 * 60;
-
-/// What a row of [`Table::Expiry`] is about.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Forget {
-    /// A row of [`Table::Seen`].
-    Seen,
-    /// A message that disappears.
-    Message,
-    /// Something of a session is due: a past epoch, a request.
-    Session,
-    /// Receipts of a conversation are due.
-    Receipts,
-    /// An invitation is due.
-    Invitation,
-    /// A part of a Welcome.
-    Part,
-}
-
-impl Forget {
-    const ALL: [Self; 6] = [
-        Self::Seen,
-        Self::Message,
-        Self::Session,
-        Self::Receipts,
-        Self::Invitation,
-        Self::Part,
-    ];
-
-    fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(number)).copied()
-    }
-}
 
 /// One step under way.
 pub(crate) struct Machine<'a, V, R> {
@@ -81,6 +64,8 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
             next: 0,
             receipts: true,
             published: None,
+            born: now,
+            pages: 0,
         });
         Ok(Self {
             tx,
@@ -100,8 +85,7 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
         }
         for (handle, (group, changed)) in core::mem::take(&mut self.groups) {
             if changed {
-                let bytes = group.to_bytes().map_err(StepError::Session)?;
-                self.tx.put(Table::Group, &group_key(&handle, CURRENT), bytes.to_vec());
+                self.keep_group(&group_key(&handle, CURRENT), group)?;
             }
         }
         Ok(Outcome {
@@ -117,6 +101,18 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
             Input::Change { conversation, change } => self.change(conversation, change),
             Input::Send { conversation, content } => self.send(conversation, content),
             Input::MarkRead { conversation, up_to } => self.mark_read(conversation, up_to),
+            Input::MakeLink {
+                conversation,
+                lifetime_seconds,
+            } => self.make_link(conversation, lifetime_seconds),
+            Input::RevokeLink { conversation, link } => self.revoke_link(conversation, link),
+            Input::AskToJoin { link } => self.ask_to_join(&link),
+            Input::AnswerRequest {
+                conversation,
+                identity,
+                admit,
+            } => self.answer_request(conversation, identity, admit),
+            Input::GiveHistory { device, since } => self.give_history(device, since),
             Input::Settings { receipts } => {
                 self.meta.receipts = receipts;
                 Ok(())
@@ -126,7 +122,7 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
                 handle, entry, node, ..
             } => self.node(handle, entry, *node),
             Input::Envelope { tag, bytes, height } => self.envelope(tag, &bytes, height),
-            Input::Read { tag, .. } => self.read(tag),
+            Input::Read { tag, height } => self.read(tag, height),
             Input::Sealed { sender, device, body } => self.sealed(sender, device, &body),
             Input::Identity { state, height } => {
                 let identity = state.id;
@@ -169,6 +165,7 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
                 self.identity(identity, state.map(|state| *state), height)
             }
             (Purpose::Lookup(identity), _) => self.lookup_failed(identity),
+            (Purpose::History(device), answer) => self.page_given(device, matches!(answer, Answer::Sealed)),
             _ => Ok(()),
         }
     }
@@ -205,7 +202,7 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
     fn group(&mut self, handle: &GroupHandle) -> Step<&mut Group, V> {
         if !self.groups.contains_key(handle) {
             let group = self
-                .stored_group(handle, CURRENT)?
+                .stored_group(&group_key(handle, CURRENT))?
                 .ok_or(StepError::Damaged(Table::Group))?;
             self.groups.insert(*handle, (group, false));
         }
@@ -215,21 +212,40 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
             .ok_or(StepError::Damaged(Table::Group))
     }
 
-    fn stored_group(&self, handle: &GroupHandle, which: u8) -> Step<Option<Group>, V> {
-        let Some(bytes) = self.tx.get(Table::Group, &group_key(handle, which))? else {
+    /// The same, to be given back. What has changed of it is kept before.
+    fn take_group(&mut self, handle: &GroupHandle) -> Step<Group, V> {
+        self.group(handle)?;
+        let (group, changed) = self.groups.remove(handle).ok_or(StepError::Damaged(Table::Group))?;
+        if changed {
+            self.keep_group(&group_key(handle, CURRENT), group.clone())?;
+        }
+        Ok(group)
+    }
+
+    fn stored_group(&self, row: &[u8]) -> Step<Option<Group>, V> {
+        let part = |row: &[u8]| Step::<_, V>::Ok(self.tx.get(Table::Group, row)?.map(Zeroizing::new));
+        let (Some(message), Some(epoch)) = (part(row)?, part(&epoch_part(row))?) else {
             return Ok(None);
         };
-        let bytes = Zeroizing::new(bytes);
-        Group::from_bytes(self.owner.network, &bytes)
+        Group::from_parts(self.owner.network, &message, &epoch)
             .map(Some)
             .map_err(StepError::Session)
     }
 
-    /// Marks the state of MLS as changed.
-    fn touch(&mut self, handle: &GroupHandle) {
-        if let Some((_, changed)) = self.groups.get_mut(handle) {
-            *changed = true;
+    /// Keeps a state of MLS. The part that messages leave as it is, the larger one, is not written again.
+    fn keep_group(&mut self, row: &[u8], group: Group) -> Step<(), V> {
+        let Parts { message, epoch } = group.into_parts().map_err(StepError::Session)?;
+        let before = self.tx.get(Table::Group, &epoch_part(row))?.map(Zeroizing::new);
+        if before.as_ref() != Some(&epoch) {
+            self.tx.put(Table::Group, &epoch_part(row), epoch.to_vec());
         }
+        self.tx.put(Table::Group, row, message.to_vec());
+        Ok(())
+    }
+
+    fn drop_group(&mut self, row: &[u8]) {
+        self.tx.delete(Table::Group, row);
+        self.tx.delete(Table::Group, &epoch_part(row));
     }
 
     /// Makes this the state of MLS of the current epoch, with its keys, mailbox and roster.
@@ -255,6 +271,13 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
         self.tx.put_object(Table::Mailbox, tag.as_bytes(), &mailbox)?;
         self.groups.insert(*handle, (group, true));
         Ok(())
+    }
+
+    /// Has an envelope put into a mailbox.
+    fn put(&mut self, access: &MailboxAccess, envelope: &[u8], purpose: Purpose) -> Step<EffectId, V> {
+        let bytes = BoundedBytes::try_from(envelope).map_err(|_| StepError::Full("bytes of an envelope"))?;
+        let work = Work::Put(access.descriptor, Secret::from_bytes(*access.write.expose_seed()), bytes);
+        self.effect(work, purpose)
     }
 
     /// Appends an effect.
@@ -320,34 +343,24 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
     }
 
     fn past(&self, handle: &GroupHandle) -> Step<Vec<(u64, Past)>, V> {
-        self.tx
-            .scan(Table::Past, handle.as_bytes(), &[], usize::MAX >> 1)?
-            .into_iter()
-            .map(|(key, value)| {
-                let epoch = key.get(32..)?.try_into().ok()?;
-                Some((u64::from_be_bytes(epoch), Past::from_bytes(&value).ok()?))
-            })
-            .map(|past| past.ok_or(StepError::Damaged(Table::Past)))
+        let rows = self.tx.objects(Table::Past, handle.as_bytes())?.into_iter();
+        let epoch = |key: &[u8]| Some(u64::from_be_bytes(key.get(32..)?.try_into().ok()?));
+        rows.map(|(key, past)| Ok((epoch(&key).ok_or(StepError::Damaged(Table::Past))?, past)))
             .collect()
     }
 }
 
-/// The state of the current epoch in [`Table::Group`].
-pub(crate) const CURRENT: u8 = 0;
-/// The state that the own commit leads to.
-pub(crate) const NEXT: u8 = 1;
-
-pub(crate) fn group_key(handle: &GroupHandle, which: u8) -> Vec<u8> {
-    key(&[handle.as_bytes(), &[which]])
-}
-
-/// The last state with those who were removed at the end of an epoch, in [`Table::Group`].
-pub(crate) fn past_group_key(handle: &GroupHandle, epoch: u64) -> Vec<u8> {
-    key(&[handle.as_bytes(), &[2], &epoch.to_be_bytes()])
-}
-
-pub(crate) fn past_key(handle: &GroupHandle, epoch: u64) -> Vec<u8> {
-    key(&[handle.as_bytes(), &epoch.to_be_bytes()])
+/// The envelopes of the commit of an entry, if all are here.
+pub(crate) fn commit_parts<V: View>(
+    tx: &Tx<'_, V>,
+    handle: &GroupHandle,
+    child: &GroupChild,
+) -> Step<Option<Vec<Vec<u8>>>, V> {
+    let entry = child.id()?;
+    let parts = (0..)
+        .zip(child.envelopes.iter())
+        .map(|(part, _)| tx.get(Table::Commit, &part_key(handle, &entry, part)));
+    parts.collect()
 }
 
 /// The keys of the current epoch of a session.

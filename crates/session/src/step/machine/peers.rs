@@ -6,6 +6,7 @@ use super::{
     receive::JITTER_MS,
     *,
 };
+use alloc::collections::BTreeSet;
 use tokenim_conversation::Role;
 use tokenim_identity::IdentityState;
 use tokenim_wire::{Height, limits::SESSION_PEER_SECONDS_MAX};
@@ -52,6 +53,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         self.tx.put_object(Table::Peer, identity.as_bytes(), &peer)?;
         self.take_waiting(&identity)?;
+        self.send_asks()?;
+        self.go_on_with_history()?;
         for (handle, mut session) in query::sessions(&self.tx)? {
             let waits = session.wishes.iter().any(|wish| wish.task == Task::Invite(identity));
             let concerned = match self.tx.object::<Roster>(Table::Roster, handle.as_bytes())? {
@@ -165,6 +168,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 self.wish(session, Task::Remove(identity), delay)?;
             }
         }
+        let devices: BTreeSet<_> = roster.leaves.iter().collect();
         for identity in query::identities(roster) {
             let delay = if identity == own {
                 self.jitter(JITTER_MS)
@@ -182,7 +186,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             for entry in state.active_devices() {
                 let device = entry.keys.device_id();
                 let wanted = device != self.own_device()
-                    && !roster.leaves.contains(&(identity, device))
+                    && !devices.contains(&(identity, device))
                     && !session.wishes.iter().any(|wish| {
                         matches!(&wish.task, Task::Add { identity: of, device: which, .. } if (of, which) == (&identity, &device))
                             || wish.task == Task::Invite(identity)

@@ -21,6 +21,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             .ok_or(StepError::from(Why::Unknown))?;
         match row.what {
             Use::Commit => self.commit_envelope(&row.handle, bytes),
+            Use::Welcome => self.welcome_part(&tag, bytes),
             Use::Epoch(epoch) => self.message(&row.handle, epoch, tag, bytes, height),
         }
     }
@@ -129,20 +130,21 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// with the current one.
     fn open(&mut self, handle: &GroupHandle, epoch: u64, message: &[u8]) -> Step<Result<Opened, SessionError>, V> {
         let (prefix, from) = (group_key(handle, 2), past_group_key(handle, epoch));
-        if let Some((row, state)) = self.tx.scan(Table::Group, &prefix, &from, 1)?.pop() {
-            let mut group = Group::from_bytes(self.owner.network, &state).map_err(StepError::Session)?;
-            let opened = group.decrypt(message);
-            if opened.is_ok() {
-                let state = group.to_bytes().map_err(StepError::Session)?;
-                self.tx.put(Table::Group, &row, state.to_vec());
-            }
-            return Ok(opened);
+        let past = self.tx.scan(Table::Group, &prefix, &from, 1)?.pop();
+        let group = match &past {
+            Some((row, _)) => self.stored_group(row)?.ok_or(StepError::Damaged(Table::Group))?,
+            None => self.take_group(handle)?,
+        };
+        // A message that is refused takes this state with it: what is kept is as it was.
+        let (group, opened) = match group.open(message) {
+            Ok(opened) => opened,
+            Err(error) => return Ok(Err(error)),
+        };
+        match past {
+            Some((row, _)) => self.keep_group(&row, group)?,
+            None => _ = self.groups.insert(*handle, (group, true)),
         }
-        let opened = self.group(handle)?.decrypt(message);
-        if opened.is_ok() {
-            self.touch(handle);
-        }
-        Ok(opened)
+        Ok(Ok(opened))
     }
 
     /// Takes a message whose author's devices are known.
@@ -176,15 +178,17 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.progress(handle)
     }
 
-    /// A mailbox was read to its end.
-    pub(super) fn read(&mut self, tag: MailboxTag) -> Step<(), V> {
+    /// A mailbox was read to its end, as it was at this height: before its epoch was over, that says nothing.
+    pub(super) fn read(&mut self, tag: MailboxTag, height: Height) -> Step<(), V> {
         let row: MailboxRow = self
             .tx
             .object(Table::Mailbox, tag.as_bytes())?
             .ok_or(StepError::from(Why::Unknown))?;
         let Use::Epoch(epoch) = row.what else { return Ok(()) };
         let past_key = past_key(&row.handle, epoch);
-        if let Some(mut past) = self.tx.object::<Past>(Table::Past, &past_key)? {
+        if let Some(mut past) = self.tx.object::<Past>(Table::Past, &past_key)?
+            && height >= past.ended.height
+        {
             if !past.read {
                 past.read = true;
                 self.tx.put_object(Table::Past, &past_key, &past)?;
@@ -227,6 +231,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if session.closing.is_some() || session.standing != Standing::Active {
             return Ok(());
         }
+        // Of many members, each answer would else be followed by a look at all.
+        if let (Liveness::Unknown, Some(one)) = (session.liveness, session.waits_for)
+            && self.peer(&one)?.is_some_and(|peer| peer.looking.is_some())
+        {
+            return Ok(());
+        }
         let roster = self.roster(handle)?;
         let identities = query::identities(&roster);
         let bound = self.peer_age(identities.len());
@@ -234,17 +244,17 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Ok(());
         }
         let mut oldest = self.now;
-        let mut unknown = false;
+        session.waits_for = None;
         for identity in &identities {
             match self.checked(identity)? {
                 Some(checked) if self.now < checked.saturating_add(bound) => oldest = oldest.min(checked),
                 _ => {
                     self.look_up(*identity)?;
-                    unknown = true;
+                    session.waits_for = Some(*identity);
                 }
             }
         }
-        if unknown {
+        if session.waits_for.is_some() {
             session.liveness = Liveness::Unknown;
             return Ok(());
         }

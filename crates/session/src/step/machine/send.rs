@@ -18,7 +18,7 @@ use tokenim_wire::{
     BoundedBytes, BoundedVec,
     limits::{
         SESSION_IN_FLIGHT_MAX, SESSION_MARKS_MAX, SESSION_QUEUE_MAX, SESSION_RECEIPT_MEMBERS_MAX,
-        SESSION_SYNC_SECONDS_MAX,
+        SESSION_SYNC_SECONDS_MAX, SESSION_TYPING_SECONDS,
     },
 };
 
@@ -27,7 +27,7 @@ use super::super::Mark;
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     pub(super) fn send(&mut self, id: ConversationId, content: Content) -> Step<(), V> {
         let row = self.conversation(&id)?.ok_or(StepError::UnknownConversation)?;
-        let handle = row.current.ok_or(StepError::UnknownConversation)?;
+        let handle = row.current.ok_or(StepError::NotInConversation)?;
         let session = self.session(&handle)?.ok_or(StepError::UnknownConversation)?;
         if matches!(session.standing, Standing::Removed | Standing::Stranded) {
             return Err(StepError::NotInConversation);
@@ -41,14 +41,26 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     /// Puts a content into the queue, and what is to be kept among the messages.
     fn queue(&mut self, id: &ConversationId, handle: &GroupHandle, session: &Session, content: Content) -> Step<(), V> {
-        if self.tx.scan(Table::Queue, id.as_bytes(), &[], SESSION_QUEUE_MAX)?.len() >= SESSION_QUEUE_MAX {
+        let waiting = self.tx.objects::<Queued>(Table::Queue, id.as_bytes())?;
+        if waiting.len() >= SESSION_QUEUE_MAX {
             return Err(StepError::Full("messages that wait"));
+        }
+        // A hint waits for nothing.
+        if matches!(content, Content::Typing) && !waiting.is_empty() {
+            return Ok(());
         }
         let message = MessageId::generate(self.rng);
         if let Content::Delete { of } = &content {
             self.erase(id, &self.owner.identity.clone(), of)?;
+            // What was never encrypted need not be taken back.
+            if let Some((row, it)) = waiting.iter().find(|(_, it)| it.id == *of && it.placed.is_none()) {
+                self.tx.delete(Table::Queue, row);
+                let kept = it.kept.map_or_else(Vec::new, |kept| kept.to_bytes().to_vec());
+                self.tx.delete(Table::Message, &key(&[id.as_bytes(), &kept]));
+                return Ok(());
+            }
         }
-        let kept = is_kept(&content);
+        let kept = content.is_kept();
         let order = OrderKey {
             epoch: session.epoch,
             clock: session.clock.get().saturating_add(1),
@@ -65,6 +77,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 session: Some(*handle),
                 mark: Some(Mark::Queued),
                 marks: BoundedVec::empty(),
+                gone: None,
+                given: None,
             };
             self.keep(id, &order, &row)?;
             self.event(Event::Message(*id, order));
@@ -132,6 +146,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 .and_then(|number| <[u8; 8]>::try_from(number).ok())
                 .map(u64::from_be_bytes)
                 .ok_or(StepError::Damaged(Table::Queue))?;
+            if matches!(queued.content, Content::Typing) && is_stale(queued.sent, self.now) {
+                continue;
+            }
             let (epoch, clock) = match queued.placed {
                 Some(placed) => placed,
                 None => {
@@ -141,7 +158,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     if let Some(order) = queued.kept
                         && let Some(time) = context.disappears_at(queued.sent, self.now)
                     {
-                        self.forget_at(time, Forget::Message, &key(&[id.as_bytes(), &order.to_bytes()]));
+                        self.disappears(id, &order, time)?;
                     }
                     placed
                 }
@@ -171,7 +188,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             let bytes =
                 BoundedBytes::try_from(envelope.as_bytes()).map_err(|_| StepError::Full("bytes of a message"))?;
             self.effect(
-                Work::Put(access.descriptor, Secret::new(*access.write.expose_seed()), bytes),
+                Work::Put(access.descriptor, Secret::from_bytes(*access.write.expose_seed()), bytes),
                 Purpose::Message {
                     handle,
                     epoch: session.epoch,
@@ -181,6 +198,17 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             )?;
         }
         self.save(&handle, &session)
+    }
+
+    /// A message of the owner's disappears then.
+    fn disappears(&mut self, id: &ConversationId, order: &OrderKey, time: UnixMillis) -> Step<(), V> {
+        let row_key = key(&[id.as_bytes(), &order.to_bytes()]);
+        self.forget_at(time, Forget::Message, &row_key);
+        let Some(mut row) = self.tx.object::<MessageRow>(Table::Message, &row_key)? else {
+            return Ok(());
+        };
+        row.gone = Some(time);
+        self.tx.put_object(Table::Message, &row_key, &row)
     }
 
     /// Gives a message its place, when it is encrypted for the first time.
@@ -238,8 +266,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// The messages of a session that are on their way into its mailbox.
     fn in_flight(&self, handle: &GroupHandle) -> Step<Vec<(Vec<u8>, u64, Queued)>, V> {
         let mut found = Vec::new();
-        for (key, value) in self.tx.scan(Table::Outbox, &[], &[], usize::MAX >> 1)? {
-            let due = Due::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Outbox))?;
+        for (key, due) in self.tx.objects::<Due>(Table::Outbox, &[])? {
             if let Purpose::Message {
                 handle: of,
                 number,
@@ -304,8 +331,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     pub(super) fn say_again(&mut self, handle: &GroupHandle, session: &Session) -> Step<(), V> {
         let id = session.conversation;
         let device = self.own_device();
-        for (row_key, value) in self.tx.scan(Table::Message, id.as_bytes(), &[], usize::MAX >> 1)? {
-            let row = MessageRow::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Message))?;
+        for (row_key, row) in self.tx.objects::<MessageRow>(Table::Message, id.as_bytes())? {
             let order = row_key
                 .get(32..)
                 .and_then(OrderKey::from_bytes)
@@ -411,12 +437,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 }
 
-/// Whether a content is kept among the messages of a conversation.
-pub(super) const fn is_kept(content: &Content) -> bool {
-    !matches!(
-        content,
-        Content::Delivered { .. } | Content::Read { .. } | Content::Typing | Content::Delete { .. }
-    )
+/// Whether it is too late for a typing hint.
+pub(super) fn is_stale(sent: UnixMillis, now: UnixMillis) -> bool {
+    now > sent.saturating_add(SESSION_TYPING_SECONDS.saturating_mul(1000))
 }
 
 fn queue_key(id: &ConversationId, number: u64) -> Vec<u8> {

@@ -108,6 +108,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             root: None,
             entry,
             epoch,
+            since: epoch,
             clock: Clock::default(),
             node: None,
             judged: 0,
@@ -115,6 +116,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             wishes: BoundedVec::empty(),
             pending: None,
             liveness: Liveness::Unknown,
+            waits_for: None,
             checked: UnixMillis::ZERO,
             asked: 0,
             ask_next: UnixMillis::ZERO,
@@ -123,6 +125,30 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             closing: None,
             recent: BoundedVec::empty(),
             replaced: BoundedVec::empty(),
+        })
+    }
+
+    /// What is kept of a conversation, or what it begins with.
+    pub(super) fn conversation_or_new(
+        &self,
+        id: &ConversationId,
+        with: Option<IdentityId>,
+        name: &str,
+    ) -> Step<Conversation, V> {
+        if let Some(row) = self.conversation(id)? {
+            return Ok(row);
+        }
+        if self.tx.scan(Table::Conversation, &[], &[], SESSIONS_MAX)?.len() >= SESSIONS_MAX {
+            return Err(StepError::Full("conversations"));
+        }
+        Ok(Conversation {
+            with,
+            name: BoundedString::try_from(name).map_err(|_| StepError::Content)?,
+            current: None,
+            receipts: BoundedVec::empty(),
+            read: None,
+            joining: false,
+            action: None,
         })
     }
 
@@ -135,16 +161,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         name: &str,
         handle: GroupHandle,
     ) -> Step<(), V> {
-        let kept = self.conversation(id)?;
-        let mut row = kept.unwrap_or(Conversation {
-            with,
-            name: BoundedString::default(),
-            current: None,
-            receipts: BoundedVec::empty(),
-            read: None,
-            action: None,
-        });
+        let mut row = self.conversation_or_new(id, with, name)?;
         row.name = BoundedString::try_from(name).map_err(|_| StepError::Content)?;
+        row.joining = false;
         let replaces = match row.current {
             None => true,
             Some(current) => self.session(&current)?.is_none_or(|session| {

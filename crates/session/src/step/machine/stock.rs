@@ -22,8 +22,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             .is_some_and(|at| self.now < at.saturating_add(LOOK_SECONDS.saturating_mul(1000)));
         let now = self.now.to_seconds();
         let mut stock: Vec<(SessionSuite, UnixSeconds, KeyPackage)> = Vec::new();
-        for (reference, value) in self.tx.scan(Table::Package, &[], &[], usize::MAX >> 1)? {
-            let row = PackageRow::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Package))?;
+        for (reference, row) in self.tx.objects::<PackageRow>(Table::Package, &[])? {
             if row.expires <= now {
                 self.tx.delete(Table::Package, &reference);
             } else if row.stock {
@@ -64,8 +63,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// A key package for a request, one that no request has been answered with.
     pub(super) fn package_for_request(&mut self, suite: SessionSuite) -> Step<KeyPackage, V> {
         let stale = self.now.to_seconds().saturating_add(STALE_SECONDS);
-        for (_, value) in self.tx.scan(Table::Package, &[], &[], usize::MAX >> 1)? {
-            let row = PackageRow::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Package))?;
+        for (_, row) in self.tx.objects::<PackageRow>(Table::Package, &[])? {
             if !row.stock && row.suite == suite && row.expires > stale {
                 return Ok(row.package.clone());
             }

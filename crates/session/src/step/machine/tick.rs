@@ -9,6 +9,8 @@ const ROWS_MAX: usize = 256;
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     pub(super) fn tick(&mut self) -> Step<(), V> {
         self.look_after_stock()?;
+        self.send_asks()?;
+        self.go_on_with_history()?;
         for (row, _) in self.tx.scan(Table::Expiry, &[], &[], ROWS_MAX)? {
             let Some((time, rest)) = row.split_first_chunk::<8>() else {
                 return Err(StepError::Damaged(Table::Expiry));
@@ -38,7 +40,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     fn due(&mut self, what: Forget, about: &[u8]) -> Step<(), V> {
         match what {
             Forget::Seen => self.tx.delete(Table::Seen, about),
-            Forget::Part => self.tx.delete(Table::Part, about),
+            Forget::Part => {
+                let tag = about.try_into().map_err(|_| StepError::Damaged(Table::Expiry))?;
+                self.drop_welcome(&tag)?;
+            }
             Forget::Message => self.disappear(about)?,
             Forget::Receipts => {
                 let id = ConversationId::try_from(about).map_err(|_| StepError::Damaged(Table::Expiry))?;
@@ -47,6 +52,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             Forget::Invitation => {
                 let handle = GroupHandle::try_from(about).map_err(|_| StepError::Damaged(Table::Expiry))?;
                 self.ask_about_invitation(&handle)?;
+            }
+            Forget::Joining => {
+                let handle = GroupHandle::try_from(about).map_err(|_| StepError::Damaged(Table::Expiry))?;
+                self.joining_over(&handle)?;
             }
             Forget::Session => {
                 let handle = GroupHandle::try_from(about).map_err(|_| StepError::Damaged(Table::Expiry))?;
@@ -91,7 +100,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         // The last secrets of a session that this device is no longer in go with its last epoch.
         if session.standing == Standing::Removed && self.past(handle)?.is_empty() {
-            self.tx.delete(Table::Group, &group_key(handle, CURRENT));
+            self.drop_group(&group_key(handle, CURRENT));
             self.groups.remove(handle);
         }
         Ok(())
@@ -109,7 +118,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             self.tx.delete(table, handle.as_bytes());
         }
         for which in [CURRENT, NEXT] {
-            self.tx.delete(Table::Group, &group_key(handle, which));
+            self.drop_group(&group_key(handle, which));
         }
         self.groups.remove(handle);
         Ok(())

@@ -9,13 +9,13 @@ use core::fmt;
 pub enum Table {
     /// Name in ASCII → settings, counters.
     Meta = 0,
-    /// [`ConversationId`](super::ConversationId) → the conversation, as people see it.
+    /// [`ConversationId`](crate::shown::ConversationId) → the conversation, as people see it.
     Conversation = 1,
     /// [`GroupHandle`](tokenim_mailbox::group::GroupHandle) → where this device stands in that session.
     Session = 2,
     /// Handle → who is in its current epoch, and on what terms.
     Roster = 17,
-    /// Handle ‖ 0, or 1 for what an own commit leads to → the state of MLS, secret.
+    /// Handle ‖ 0, or 1 for what an own commit leads to → the state of MLS, secret; behind ‖ 0xff what messages leave of it.
     Group = 3,
     /// Handle → the keys of the current epoch, secret.
     Keys = 18,
@@ -45,6 +45,14 @@ pub enum Table {
     Queue = 15,
     /// Time in milliseconds, `u64` big-endian ‖ kind ‖ key → what to forget when.
     Expiry = 16,
+    /// Handle → who may ask to be let into the group, who asked, who was refused; secret.
+    Door = 19,
+    /// Handle → a group into which this device has asked to be let.
+    Joining = 20,
+    /// [`DeviceId`](tokenim_identity::DeviceId) → a device to which history is handed over, and how far that is.
+    Giving = 21,
+    /// Number, `u64` big-endian → a page of history that waits for the owner's devices to be known.
+    Page = 22,
 }
 
 impl Table {
@@ -77,6 +85,12 @@ pub trait View {
     /// # Errors
     /// The store's.
     fn scan(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Row>, Self::Error>;
+
+    /// Up to `limit` rows with keys < `below`, descending.
+    ///
+    /// # Errors
+    /// The store's.
+    fn scan_back(&self, table: Table, below: &[u8], limit: usize) -> Result<Vec<Row>, Self::Error>;
 }
 
 /// One change of one key.
@@ -106,7 +120,9 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub(crate) const fn new(writes: Vec<Write>) -> Self {
+    /// These changes, each key once.
+    #[must_use]
+    pub const fn new(writes: Vec<Write>) -> Self {
         Self { writes }
     }
 
