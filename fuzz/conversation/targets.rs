@@ -7,10 +7,13 @@ use tokenim_conversation::rand_core::{TryCryptoRng, TryRng};
 use tokenim_conversation::{
     Body, Content, EpochKeys, GroupContext, OrderKey, Role,
     child::{self, AppliedCommit, Flaw, Parent, Verdict},
-    link::{InviteLink, LinkCode, LinkMessage},
+    link::{InviteLink, LinkApproval, LinkAsk, LinkCode, LinkError, LinkMessage, LinkResponse, LinkReveal},
     policy::{Change, Forbidden, Kind, MemberDevice, permits},
+    secret::Secret32,
 };
-use tokenim_identity::{DeviceId, IdentityId, Signature};
+use tokenim_identity::{
+    DeviceId, DeviceKeys, DeviceSigningKey, EnvelopeKey, IdentityId, MailboxSigningKey, Signature,
+};
 use tokenim_mailbox::group::{GroupChild, GroupEntryId, GroupHandle};
 use tokenim_wire::{Label, NetworkId, Object, UnixMillis, UnixSeconds, decode, encode, hash};
 
@@ -103,10 +106,42 @@ pub fn context(data: &[u8]) {
     assert_eq!(gone.is_some(), context.disappear_after().is_some());
 }
 
-/// Bytes as a message by which a device is linked.
+/// When devices are linked.
+const NOW: UnixSeconds = UnixSeconds::new(1_800_000_000);
+
+/// The owner's device, once it was shown this.
+fn approval(reveal: &LinkReveal) -> LinkApproval {
+    let code = LinkCode {
+        network: NETWORK,
+        secret: Secret32::from_bytes([1; 32]),
+        commitment: reveal.commitment().unwrap(),
+        expires: NOW.saturating_add(60),
+    };
+    let identity = IdentityId::from_bytes([2; 32]);
+    let response = LinkResponse::new(code, &NETWORK, identity, reveal.keys.signing, NOW, &mut Fixed(&[3])).unwrap();
+    response.revealed(reveal.clone(), NOW).unwrap()
+}
+
+/// Bytes as a message by which a device is linked: keys fit the code that commits to them, and a consent that nobody signed
+/// is none.
 pub fn link_message(data: &[u8]) {
-    if let Some(LinkMessage::Reveal(reveal)) = object::<LinkMessage>(data) {
-        assert!(reveal.commitment().is_ok());
+    match object::<LinkMessage>(data) {
+        Some(LinkMessage::Reveal(reveal)) => assert_eq!(approval(&reveal).keys(), &reveal.keys),
+        Some(LinkMessage::Consent(consent)) => {
+            let keys = DeviceKeys {
+                signing: DeviceSigningKey::from_seed([4; 32]).verifying_key(),
+                envelope: EnvelopeKey::x25519([5; 32]),
+                inbox: MailboxSigningKey::from_seed([6; 32]).verifying_key(),
+                inbox_nonce: [7; 16],
+            };
+            let reveal = LinkReveal { keys, nonce: [8; 32] };
+            let ask = LinkAsk { seq: consent.seq };
+            assert_eq!(
+                approval(&reveal).consented(ask, &consent, NOW),
+                Err(LinkError::Consent)
+            );
+        }
+        _ => {}
     }
 }
 

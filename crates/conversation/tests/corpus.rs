@@ -54,6 +54,11 @@ fn write_corpus() {
     let links = read(include_str!("vectors/links.json"));
     write("link_message", "reveal", &bytes(&links["reveal"]));
     write("link_message", "answer", &bytes(&links["answers"][0]["message"]));
+    for part in ["ask", "consent"] {
+        write("link_message", part, &bytes(&links["agreed"][0][part]));
+    }
+    write("link_message", "done", &bytes(&links["done"]));
+    write("link_message", "refusal", &bytes(&links["refusal"]));
     write("code", "link", links["code"].as_str().unwrap().as_bytes());
     write("code", "invite", links["invite"]["code"].as_str().unwrap().as_bytes());
     for case in links["refused"].as_array().unwrap() {

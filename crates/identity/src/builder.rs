@@ -2,9 +2,9 @@
 //! come.
 
 use crate::{
-    Authorization, DeviceConsent, DeviceId, DeviceRecord, DeviceSecrets, DeviceSigningKey, EnvelopeKey, IdentityState,
-    NextRootRecord, Operation, Place, Record, RecordError, RecoveryProof, RootKey, RootRecord, RootSigningKey,
-    SignedRecord, next_root_digest,
+    Authorization, DeviceConsent, DeviceId, DeviceKeys, DeviceRecord, DeviceSecrets, DeviceSigningKey, EnvelopeKey,
+    IdentityState, NextRootRecord, Operation, Place, Record, RecordError, RecoveryProof, RootKey, RootRecord,
+    RootSigningKey, Signature, SignedRecord, next_root_digest,
 };
 use tokenim_wire::{Digest, Height, NetworkId, UnixMillis};
 
@@ -56,10 +56,23 @@ impl SignedRecord {
             keys: device.keys(envelope),
         };
         let signature = device.signing.sign(network, &consent)?;
-        let op = Operation::AddDevice {
-            keys: consent.keys,
-            consent: signature,
-        };
+        Self::add_consenting_device(network, state, root, consent.keys, signature)
+    }
+
+    /// The record that adds a device which is elsewhere and has signed its own [`DeviceConsent`] there, for the next
+    /// place in this chain.
+    ///
+    /// # Errors
+    /// [`RecordError::Consent`] if the device consents to something else: another identity, place, or keys; and those of
+    /// any record that would not be accepted next.
+    pub fn add_consenting_device(
+        network: &NetworkId,
+        state: &IdentityState,
+        root: &RootSigningKey,
+        keys: DeviceKeys,
+        consent: Signature,
+    ) -> Result<Self, RecordError> {
+        let op = Operation::AddDevice { keys, consent };
         Self::sign(network, state, RecordSigner::Root(root), op)
     }
 

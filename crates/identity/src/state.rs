@@ -190,7 +190,10 @@ impl IdentityState {
     }
 
     /// The number of the next record.
-    pub(crate) fn next_seq(&self) -> Result<u64, RecordError> {
+    ///
+    /// # Errors
+    /// [`RecordError::RecordsFull`] if there is no number after the last one.
+    pub fn next_seq(&self) -> Result<u64, RecordError> {
         self.seq.checked_add(1).ok_or(RecordError::RecordsFull)
     }
 

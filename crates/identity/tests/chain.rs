@@ -13,8 +13,8 @@ mod common;
 
 use common::{NETWORK, WINDOW, device, envelope, identity, place, root, shares};
 use tokenim_identity::{
-    Authorization, DeviceEntry, EnvelopeKey, Genesis, HistoryEntry, HistoryError, IdentityState, Operation, Pending,
-    PendingOperation, Place, Rank, Record, RecordError, RecordSigner, RecoveryProof, Signature, SignedRecord, Standing,
+    Authorization, DeviceConsent, DeviceEntry, DeviceSigningKey, EnvelopeKey, Genesis, HistoryEntry, HistoryError,
+    IdentityId, IdentityState, Operation, Pending, PendingOperation, Place, Rank, Record, RecordError, RecordSigner, RecoveryProof, Signature, SignedRecord, Standing,
     SuiteId, replay,
 };
 use tokenim_wire::{BoundedVec, Digest, Height, NetworkId, Object, UnixMillis, limits};
@@ -139,6 +139,43 @@ fn a_signer_cannot_be_exchanged() {
         };
         assert_eq!(state.apply(&here(), &record), Err(RecordError::Signature));
     }
+}
+
+#[test]
+fn a_device_elsewhere_agrees_to_one_identity_place_and_set_of_keys() {
+    let (state, r) = (identity(), root(0));
+    let device = device(1);
+    let keys = device.keys(envelope(1));
+    let consent = |change: &dyn Fn(&mut DeviceConsent), network: &NetworkId, signer: &DeviceSigningKey| {
+        let mut consent = DeviceConsent {
+            identity: state.id,
+            seq: state.next_seq().unwrap(),
+            keys: keys.clone(),
+        };
+        change(&mut consent);
+        signer.sign(network, &consent).unwrap()
+    };
+    let add = |consent| SignedRecord::add_consenting_device(&NETWORK, &state, &r, keys.clone(), consent);
+    // The same record as if the secrets were at hand.
+    assert_eq!(
+        add(consent(&|_| (), &NETWORK, &device.signing)),
+        SignedRecord::add_device(&NETWORK, &state, &r, &device, envelope(1))
+    );
+    let other = NetworkId::from_bytes([8; 32]);
+    let refused = [
+        consent(&|_| (), &other, &device.signing),
+        consent(&|_| (), &NETWORK, &common::device(2).signing),
+        consent(&|c| c.identity = IdentityId::from_bytes([1; 32]), &NETWORK, &device.signing),
+        consent(&|c| c.seq += 1, &NETWORK, &device.signing),
+        consent(&|c| c.keys.envelope = envelope(2), &NETWORK, &device.signing),
+        consent(&|c| c.keys.inbox_nonce[0] ^= 1, &NETWORK, &device.signing),
+    ];
+    for signature in refused {
+        assert_eq!(add(signature), Err(RecordError::Consent));
+    }
+    let good = consent(&|_| (), &NETWORK, &device.signing);
+    let by_another_root = SignedRecord::add_consenting_device(&NETWORK, &state, &root(1), keys.clone(), good);
+    assert_eq!(by_another_root, Err(RecordError::Signature));
 }
 
 #[test]

@@ -175,6 +175,8 @@ pub const LINK_CODE_LIFETIME_SECONDS_MAX: u64 = 10 * 60;
 pub const LINK_MESSAGE_BYTES_MAX: usize = 2 * KIB;
 /// Times that a device which is being linked agrees to its place in the identity's chain.
 pub const LINK_ASKS_MAX: u8 = 8;
+/// Times that a device which is being linked agrees to its place in the identity's chain.
+pub const LINK_ASKS_MAX: u8 = 8;
 
 /// Seconds for which a link by which people ask to be let into a group is good: 30 days.
 pub const INVITE_LIFETIME_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;

@@ -9,7 +9,7 @@ use tokenim_conversation::{
         MessageText, Reaction, Reading, UnknownExtension,
     },
     epoch::UnwrapError,
-    link::{ConfirmationNumber, LinkCode, LinkError, LinkOffer, LinkResponse},
+    link::{LinkAsk, LinkCode, LinkError, LinkMessage, LinkOffer, LinkResponse, LinkReveal},
     order::Clock,
     policy::{Change, Kind, MemberDevice, permits},
     secret::{Secret32, TextError},
@@ -245,9 +245,13 @@ fn two_devices_with_nobody_between_them_show_the_same_number() {
         let offer = LinkOffer::new(NETWORK, keys_of(1), NOW, rng).unwrap();
         let read: LinkCode = offer.code().to_string().parse().unwrap();
         let response = respond(read, 2, rng);
-        let (reveal, here) = offer.answered(response.answer(), NOW).unwrap();
-        let (keys, there) = response.revealed(reveal, NOW).unwrap();
-        assert_eq!((here, keys), (there, keys_of(1)));
+        let (reveal, mut join) = offer.answered(response.answer(), NOW).unwrap();
+        let approval = response.revealed(reveal, NOW).unwrap();
+        let (here, there) = (join.number(), approval.number());
+        assert_eq!((here, approval.keys()), (there, &keys_of(1)));
+        let ask = LinkAsk { seq: 7 };
+        let consent = join.consent(ask, &DeviceSigningKey::from_seed([1; 32]), NOW).unwrap();
+        assert_eq!(approval.consented(ask, &consent, NOW), Ok(consent.signature));
         assert!(here.is_typed(&there.to_string()) && here.is_typed(&there.to_string().replace(' ', "")));
         assert!(!here.is_typed("") && !here.is_typed("1234 567") && !here.is_typed(&format!("{there}0")));
         numbers.push(here.to_string());
@@ -265,7 +269,7 @@ fn whoever_stands_between_two_devices_is_seen() {
     let own = LinkOffer::new(NETWORK, keys_of(50), NOW, rng).unwrap();
     let response = respond(own.code().clone(), 2, rng);
     let answered = respond(offer.code().clone(), 60, rng);
-    let (reveal, here) = offer.answered(answered.answer(), NOW).unwrap();
+    let (reveal, join) = offer.answered(answered.answer(), NOW).unwrap();
     let (own_reveal, _) = own.answered(response.answer(), NOW).unwrap();
     // neither the true keys nor a second choice fit the code that the owner has read
     assert_eq!(
@@ -278,8 +282,65 @@ fn whoever_stands_between_two_devices_is_seen() {
         response.clone().revealed(chosen_later, NOW).unwrap_err(),
         LinkError::Commitment
     );
-    let (_, there): (_, ConfirmationNumber) = response.revealed(own_reveal, NOW).unwrap();
-    assert_ne!(here, there);
+    let approval = response.revealed(own_reveal, NOW).unwrap();
+    assert_ne!(join.number(), approval.number());
+}
+
+/// Who stands between knows both codes, all keys and what the owner's device says before it answers the new device. It can't
+/// tell which of its answers would give which number: for that it needs the nonce that the new device shows last.
+#[test]
+fn nobody_can_choose_an_answer_for_its_number() {
+    let rng = &mut ChaCha20Rng::seed_from_u64(4);
+    let offer = LinkOffer::new(NETWORK, keys_of(1), NOW, rng).unwrap();
+    let response = respond(offer.code().clone(), 60, rng);
+    for nonce in 0..=255 {
+        let guess = LinkReveal {
+            keys: keys_of(1),
+            nonce: [nonce; 32],
+        };
+        assert_eq!(
+            response.clone().revealed(guess, NOW).unwrap_err(),
+            LinkError::Commitment
+        );
+    }
+    let (reveal, join) = offer.answered(response.answer(), NOW).unwrap();
+    assert_eq!(response.revealed(reveal, NOW).unwrap().number(), join.number());
+}
+
+#[test]
+fn a_device_agrees_to_what_it_has_shown_and_not_for_ever() {
+    let rng = &mut ChaCha20Rng::seed_from_u64(5);
+    let key = DeviceSigningKey::from_seed([1; 32]);
+    let offer = LinkOffer::new(NETWORK, keys_of(1), NOW, rng).unwrap();
+    let response = respond(offer.code().clone(), 2, rng);
+    let (reveal, mut join) = offer.answered(response.answer(), NOW).unwrap();
+    let approval = response.revealed(reveal, NOW).unwrap();
+    let ask = |seq| LinkAsk { seq };
+    let other = DeviceSigningKey::from_seed([3; 32]);
+    assert_eq!(join.consent(ask(1), &other, NOW), Err(LinkError::Consent));
+    let late = UnixSeconds::new(NOW.get() + 600);
+    assert_eq!(join.consent(ask(1), &key, late), Err(LinkError::Expired));
+    let first = join.consent(ask(1), &key, NOW).unwrap();
+    assert_eq!(approval.consented(ask(2), &first, NOW), Err(LinkError::Consent));
+    assert_eq!(approval.consented(ask(1), &first, late), Err(LinkError::Expired));
+    assert!(approval.consented(ask(1), &first, NOW).is_ok());
+    for seq in 2..=8 {
+        let consent = join.consent(ask(seq), &key, NOW).unwrap();
+        assert!(approval.consented(ask(seq), &consent, NOW).is_ok());
+    }
+    assert_eq!(join.consent(ask(9), &key, NOW), Err(LinkError::Asks));
+}
+
+#[test]
+fn the_messages_of_another_code_are_not_read() {
+    let rng = &mut ChaCha20Rng::seed_from_u64(6);
+    let codes: Vec<LinkCode> = (0..2)
+        .map(|_| LinkOffer::new(NETWORK, keys_of(1), NOW, rng).unwrap().code().clone())
+        .collect();
+    assert_ne!(codes[0].mailbox().tag(), codes[1].mailbox().tag());
+    let wrapped = codes[0].wrap(&LinkMessage::Done, codes[0].expires, rng).unwrap();
+    assert_eq!(codes[0].unwrap(wrapped.as_bytes()), Ok(LinkMessage::Done));
+    assert!(codes[1].unwrap(wrapped.as_bytes()).is_err());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::Fixed;
 use tokenim_conversation::{
     Body, Content, EpochKeys, EpochView,
     content::{AttachmentLength, AttachmentRef, ExtensionBody, ExtensionName, FileName, Marks, MediaType, MessageText},
-    link::{InviteLink, LinkOffer},
+    link::{InviteLink, LinkOffer, LinkResponse},
     secret::Secret32,
 };
 use tokenim_envelope::MessageId;
@@ -76,6 +76,13 @@ fn secrets_print_as_these_lines() {
         inbox_nonce: [0; 16],
     };
     let offer = LinkOffer::new(NetworkId::from_bytes([7; 32]), device, UnixSeconds::new(1), rng).unwrap();
+    let (network, now) = (NetworkId::from_bytes([7; 32]), UnixSeconds::new(1));
+    let owner = DeviceSigningKey::from_seed([3; 32]).verifying_key();
+    let identity = IdentityId::from_bytes([9; 32]);
+    let response = LinkResponse::new(offer.code().clone(), &network, identity, owner, now, rng).unwrap();
+    let response_printed = format!("{response:?}");
+    let (reveal, join) = offer.clone().answered(response.answer(), now).unwrap();
+    let approval = response.revealed(reveal, now).unwrap();
     let invite = InviteLink {
         network: NetworkId::from_bytes([7; 32]),
         handle: GroupHandle::from_bytes([8; 32]),
@@ -90,6 +97,9 @@ fn secrets_print_as_these_lines() {
         format!("{:?}", Secret32::from_bytes([0xef; 32])),
         format!("{:?}", offer.code()),
         format!("{offer:?}"),
+        response_printed,
+        format!("{join:?}"),
+        format!("{approval:?}"),
         format!("{invite:?}"),
         format!("{:?}", contents()[0]),
         format!("{:?}", contents()[3]),
@@ -103,6 +113,9 @@ fn secrets_print_as_these_lines() {
          Secret32([redacted])\n\
          LinkCode([redacted])\n\
          LinkOffer([redacted])\n\
+         LinkResponse([redacted])\n\
+         LinkJoin([redacted])\n\
+         LinkApproval([redacted])\n\
          InviteLink([redacted])\n\
          Text(Text([redacted]))\n\
          Read { ids: Marks([redacted]) }\n\

@@ -5,7 +5,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokenim_conversation::{
     Body, EpochKeys, EpochView, GroupContext, OrderKey, Role,
     child::{self, AppliedCommit, Parent, Verdict},
-    link::{InviteLink, LinkCode, LinkError, LinkMessage, LinkResponse},
+    link::{InviteLink, LinkCode, LinkConsent, LinkError, LinkMessage, LinkResponse},
     policy::{Change, Forbidden, Kind, MemberDevice, permits},
     secret::Secret32,
 };
@@ -439,6 +439,17 @@ fn links() {
         number: String,
     }
     #[derive(Deserialize)]
+    struct Agreed {
+        seq: u64,
+        ask: String,
+        consent: String,
+    }
+    #[derive(Deserialize)]
+    struct NotAgreed {
+        name: String,
+        consent: String,
+    }
+    #[derive(Deserialize)]
     struct Proof {
         asker: String,
         proof: String,
@@ -472,6 +483,10 @@ fn links() {
         nonce: String,
         envelope: String,
         answers: Vec<Answer>,
+        agreed: Vec<Agreed>,
+        not_agreed: Vec<NotAgreed>,
+        done: String,
+        refusal: String,
         invite: Invite,
         refused: Vec<Refused>,
     }
@@ -509,8 +524,41 @@ fn links() {
         let network = &vectors.network;
         let response = LinkResponse::new(code.clone(), network, answer.identity, answer.device, now, &mut rng).unwrap();
         assert_eq!(response.answer(), answer);
-        let (keys, number) = response.revealed(reveal.clone(), now).unwrap();
-        assert_eq!((&keys, number.to_string()), (&reveal.keys, case.number.clone()));
+        let approval = response.revealed(reveal.clone(), now).unwrap();
+        assert_eq!(
+            (approval.keys(), approval.number().to_string()),
+            (&reveal.keys, case.number.clone())
+        );
+
+        let consent = |text: &str| -> LinkConsent {
+            match LinkMessage::from_bytes(&bytes(text)) {
+                Ok(LinkMessage::Consent(consent)) => consent,
+                other => panic!("{other:?}"),
+            }
+        };
+        let mut asks = Vec::new();
+        for case in &vectors.agreed {
+            let message = LinkMessage::from_bytes(&bytes(&case.ask)).unwrap();
+            let LinkMessage::Ask(ask) = message else {
+                panic!("{message:?}");
+            };
+            let agreed = consent(&case.consent);
+            assert_eq!((ask.seq, agreed.seq), (case.seq, case.seq));
+            assert_eq!(approval.consented(ask, &agreed, now), Ok(agreed.signature));
+            asks.push(ask);
+        }
+        for case in &vectors.not_agreed {
+            let refused = approval.consented(asks[0], &consent(&case.consent), now);
+            assert_eq!(refused, Err(LinkError::Consent), "{}", case.name);
+        }
+    }
+    assert_eq!((vectors.agreed.len(), vectors.not_agreed.len()), (3, 7));
+    for (text, message) in [
+        (&vectors.done, LinkMessage::Done),
+        (&vectors.refusal, LinkMessage::Refused),
+    ] {
+        assert_eq!(hex::encode(&message.to_bytes().unwrap()), *text);
+        assert_eq!(LinkMessage::from_bytes(&bytes(text)), Ok(message));
     }
 
     let invite = InviteLink {
@@ -550,7 +598,7 @@ fn refused_objects() {
         more: usize,
     }
     let cases: Vec<Case> = vectors(include_str!("../vectors/refused_objects.json"));
-    assert_eq!(cases.len(), 75);
+    assert_eq!(cases.len(), 82);
     for case in cases {
         let mut data = bytes(&case.bytes);
         data.resize(data.len() + case.more, b'x');

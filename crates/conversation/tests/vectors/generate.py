@@ -554,7 +554,8 @@ def device_keys():
 
 def links():
     secret, expires = some("link secret"), 1_800_000_600
-    reveal = device_keys() + some("reveal nonce")
+    reveal_nonce = some("reveal nonce")
+    reveal = device_keys() + reveal_nonce
     commitment = digest("tokenim/link-commitment/v1", reveal)
     payload = NETWORK + secret + commitment + be(expires)
     shown = code("LINK", LINK, payload)
@@ -563,11 +564,27 @@ def links():
     answers = []
     for number in range(3):
         answer = some("identity") + public(some("owner's device")) + some("answer nonce %d" % number)
-        full = int.from_bytes(
-            digest("tokenim/link-number/v1", NETWORK, commitment, digest("tokenim/link-answer/v1", answer))[:8], "big"
-        )
-        eight = "%08d" % (full % 10**8)
+        answer_digest = digest("tokenim/link-answer/v1", answer)
+        full = digest("tokenim/link-number/v1", NETWORK, commitment, answer_digest, reveal_nonce)
+        eight = "%08d" % (int.from_bytes(full[:8], "big") % 10**8)
         answers.append(dict(message=(b"\1\0" + answer).hex(), number=eight[:4] + " " + eight[4:]))
+
+    def consent(seq, network=NETWORK, identity=some("identity"), keys=device_keys(), by=some("device signing")):
+        signature = sign(by, labelled("tokenim/device-consent/v1", network + identity + varint(seq) + keys))
+        return b"\1\3" + varint(seq) + signature
+
+    agreed = [
+        dict(seq=seq, ask=(b"\1\2" + varint(seq)).hex(), consent=consent(seq).hex()) for seq in (2, 300, 2**64 - 1)
+    ]
+    others = dict(
+        another_network=consent(2, network=bytes([8] * 32)),
+        another_identity=consent(2, identity=some("another identity")),
+        other_keys=consent(2, keys=flip(device_keys())),
+        another_device=consent(2, by=some("owner's device")),
+        another_place=consent(3),
+        another_place_said_to_be_this_one=b"\1\3" + varint(2) + consent(3)[3:],
+        one_bit_of_the_signature=flip(consent(2), 40),
+    )
     nonce = some("link nonce", 12)
     key = derive(secret, "tokenim/link-wrap/v1", NETWORK)
     sealed = envelope(key, nonce, pad(b"\1\1" + reveal))
@@ -617,6 +634,10 @@ def links():
         nonce=nonce.hex(),
         envelope=sealed.hex(),
         answers=answers,
+        agreed=agreed,
+        not_agreed=[dict(name=name, consent=message.hex()) for name, message in others.items()],
+        done=b"\1\4".hex(),
+        refusal=b"\1\5".hex(),
         invite=dict(
             code=invite,
             handle=HANDLE.hex(),
@@ -720,12 +741,20 @@ def refused_objects():
     reveal = b"\1\1" + device_keys() + some("nonce")
     case("link_message", "empty", "Truncated", b"")
     case("link_message", "unknown_version", "UnknownVersion", b"\3" + answer[1:])
-    case("link_message", "unknown_variant", "Malformed", b"\1\2" + answer[2:])
+    case("link_message", "unknown_variant", "Malformed", b"\1\6" + answer[2:])
     case("link_message", "answer_cut", "Truncated", answer[:-1])
     case("link_message", "answer_with_a_trailing_byte", "TrailingBytes", answer + b"\0")
     case("link_message", "device_key_of_small_order", "Malformed", answer[:34] + b"\1" + bytes(31) + answer[66:])
     case("link_message", "reveal_cut", "Truncated", reveal[:-1])
     case("link_message", "envelope_key_of_an_unknown_suite", "Malformed", reveal[:34] + varint(0x21) + reveal[35:])
+    consent = b"\1\3\2" + some("signature", 64)
+    case("link_message", "ask_without_a_number", "Truncated", b"\1\2")
+    case("link_message", "ask_with_a_longer_form_of_a_number", "Malformed", b"\1\2\x82\0")
+    case("link_message", "ask_with_a_number_too_large", "Malformed", b"\1\2" + b"\xff" * 9 + b"\2")
+    case("link_message", "consent_cut", "Truncated", consent[:-1])
+    case("link_message", "consent_with_a_trailing_byte", "TrailingBytes", consent + b"\0")
+    case("link_message", "done_with_a_trailing_byte", "TrailingBytes", b"\1\4\0")
+    case("link_message", "refused_with_a_trailing_byte", "TrailingBytes", b"\1\5\0")
     case("link_message", "too_long", "TooLong", reveal, 2048)
     return out
 
