@@ -165,7 +165,7 @@ async fn verify(one: &One, shown: Option<&str>, json: bool) -> Result<(), CliErr
 }
 
 /// The QR code of a text, two rows in each line of the terminal.
-fn qr(text: &str) -> Result<String, CliError> {
+pub(crate) fn qr(text: &str) -> Result<String, CliError> {
     QrCode::with_error_correction_level(text, EcLevel::L)
         .map(|code| code.render::<unicode::Dense1x2>().quiet_zone(true).build())
         .map_err(|error| CliError::local(format!("the QR code can't be drawn: {error}")))

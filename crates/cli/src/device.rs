@@ -1,18 +1,50 @@
 //! `tokenim device`.
 
-use clap::{Args, Subcommand};
-use serde_json::json;
+use std::io::BufRead as _;
+use std::path::Path;
 
-use crate::args::FolderArgs;
-use crate::error::CliError;
-use crate::id::args::{RestoreArgs, RevokeArgs};
-use crate::output::{self, line};
-use crate::{id, progress};
+use clap::{Args, Subcommand};
+use console::Term;
+use serde_json::{Value, json};
+use tokenim_client::link::{self, ConfirmationNumber, LinkCode};
+use tokenim_client::{Argon2Cost, Client, ClientError};
+use zeroize::Zeroizing;
+
+use crate::args::{DeviceArgs, FolderArgs, NetworkArgs};
+use crate::contact::qr;
+use crate::error::{CliError, USAGE};
+use crate::id::args::{FreshArgs, RestoreArgs, RevokeArgs, WordsArgs};
+use crate::id::words;
+use crate::output::{self, line, remark, utc};
+use crate::{id, progress, secret, status};
+
+/// More bytes than this are neither a code nor a number.
+const ANSWER_BYTES_MAX: u64 = 4_096;
 
 #[derive(Debug, Args)]
 pub(crate) struct DevicesArgs {
     #[command(subcommand)]
     what: DeviceCommand,
+}
+
+#[derive(Debug, Args)]
+struct LinkArgs {
+    #[command(flatten)]
+    fresh: FreshArgs,
+    /// Print one JSON object a line: the code, then the number, then the device.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ApproveArgs {
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    words: WordsArgs,
+    /// Print one JSON object a line: the number, then the device.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -25,13 +57,38 @@ enum DeviceCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Make a new folder another device of your identity, with a code that a device of yours approves.
+    #[command(after_help = "\
+Example:
+  tokenim device link --network net/genesis.tim --dir phone      (here: shows a code, then a number)
+  tokenim device approve                                         (there: takes the code, shows the number)
+
+The words stay where they are: this device never sees them. What needs them, such as adding or revoking devices, asks for
+them on whichever device it is done. The code is good for ten minutes and one device; whoever sees it can hinder, and the
+numbers show it. Nothing is on the ledger before both sides have said that the numbers are the same.
+
+Without a terminal the answer is read from standard input: a line with the number that the other device shows.
+If this is interrupted, run it again with the same folder.")]
+    Link(LinkArgs),
+    /// Let a new device in that shows a code.
+    #[command(after_help = "\
+Example:
+  tokenim device approve                                         (asks for the code, and for your words)
+  tokenim device approve --words-from words.txt
+
+The code is never an argument, which other users of this machine would see. Without a terminal it is the first line of
+standard input, and the number that the new device shows is the second.
+
+The device then reads and writes as you: approve nobody else's. Every conversation lets it in by itself, and it sees what is
+said from then on. `tokenim device revoke` takes it out again.")]
+    Approve(ApproveArgs),
     /// Make a new folder another device of your identity, from its words.
     #[command(after_help = "\
 Example:
   tokenim device add --network net/genesis.tim --words-from words.txt --dir phone
 
 The conversations of the other devices let it in by themselves, as soon as one of them is online. It sees what is said from
-then on.")]
+then on. `tokenim device link` does the same without the words on the new device.")]
     Add(RestoreArgs),
     /// Revoke a device for good: a lost phone. Every conversation removes it before anything else is said there.
     Revoke(RevokeArgs),
@@ -40,6 +97,8 @@ then on.")]
 pub(crate) async fn run(args: &DevicesArgs) -> Result<(), CliError> {
     match &args.what {
         DeviceCommand::List { folder, json } => list(folder, *json).await,
+        DeviceCommand::Link(args) => link_here(args).await,
+        DeviceCommand::Approve(args) => approve(args).await,
         DeviceCommand::Add(args) => id::restore(args).await,
         DeviceCommand::Revoke(args) => id::revoke(args).await,
     }
@@ -68,4 +127,165 @@ async fn list(folder: &FolderArgs, json: bool) -> Result<(), CliError> {
     }
     client.close().await;
     Ok(())
+}
+
+async fn link_here(args: &LinkArgs) -> Result<(), CliError> {
+    let fresh = &args.fresh;
+    let folder = status::folder(&fresh.folder)?;
+    let unfinished = link::is_unfinished(&folder)?;
+    let network = if unfinished {
+        status::network(&NetworkArgs {
+            network: fresh.network.clone(),
+            folder: fresh.folder.clone(),
+        })?
+    } else {
+        id::network_for(&folder, fresh.network.as_ref())?
+    };
+    let passphrase = if unfinished {
+        let passphrase = secret::existing(&fresh.passphrase, secret::PERSON)?;
+        let resumed = progress::during("asking the ledger", link::resume(&folder, passphrase.as_bytes()));
+        if let Some(client) = resumed.await? {
+            return finish(&client, &folder, args.json).await;
+        }
+        remark("The device in this folder was not added yet: a new code for it follows.");
+        passphrase
+    } else {
+        secret::fresh(&fresh.passphrase, secret::PERSON)?
+    };
+    let made = link::offer(&folder, network, passphrase.as_bytes(), Argon2Cost::RECOMMENDED);
+    let offer = progress::during("reaching the network", made).await?;
+    let code = Zeroizing::new(offer.code().to_string());
+    let expires = offer.code().expires.get();
+    if args.json {
+        output::json(&json!({ "code": code.as_str(), "expires": expires }))?;
+    } else {
+        line(qr(&code)?)?;
+        line(code.as_str())?;
+        remark(format!(
+            "Give this code to `tokenim device approve` on a device of yours before {}. Show it to nobody else.",
+            utc(expires.saturating_mul(1_000))
+        ));
+    }
+    let joining = progress::during("waiting for the other device", offer.answered()).await?;
+    if args.json {
+        output::json(&json!({
+            "number": joining.number().to_string(),
+            "identity": joining.identity().to_string(),
+            "device": joining.device().to_string(),
+            "answered_by": joining.answerer().to_string(),
+        }))?;
+    } else {
+        line(format!("identity  {}", joining.identity()))?;
+        line(format!("answer    by device {}", joining.answerer()))?;
+        line(format!("device    {} (this folder)", joining.device()))?;
+        line(format!("number    {}", joining.number()))?;
+    }
+    let question = "Is this your identity, and does the other device show the same number? Type yes if so: ";
+    match agrees(question, &joining.number()) {
+        Ok(true) => {}
+        answered => {
+            joining.refuse().await;
+            return answered.and(Err(not_the_same()));
+        }
+    }
+    let client = progress::during("waiting for the other device", joining.confirm()).await?;
+    finish(&client, &folder, args.json).await
+}
+
+/// Says that the device is one of the identity's, and makes it ready for conversations.
+async fn finish(client: &Client, folder: &Path, json: bool) -> Result<(), CliError> {
+    id::put_on_ledger(client, folder, json, Value::Null, Value::Null).await
+}
+
+async fn approve(args: &ApproveArgs) -> Result<(), CliError> {
+    args.device.check()?;
+    if args.words.words_from.as_deref() == Some(Path::new("-")) {
+        return Err(CliError::new(
+            USAGE,
+            "--words-from -: standard input gives the code here; name a file with the words, or leave it out to be asked",
+        ));
+    }
+    let client = args.device.open()?;
+    remark(
+        "The new device will read and write as you in every conversation from now on, and others see that you have it. Your \
+         words stay here. Approve only a device that you hold.",
+    );
+    let asked = ask("The code that the new device shows: ")?;
+    let code: LinkCode = asked.trim().parse().map_err(ClientError::from)?;
+    let words = words::read(&args.words)?;
+    let responding = progress::during("answering the code", link::respond(&client, &code, &words)).await?;
+    drop(words);
+    let approving = progress::during("waiting for the new device", responding.revealed()).await?;
+    let (device, number) = (approving.device(), approving.number());
+    if args.json {
+        output::json(&json!({
+            "number": number.to_string(),
+            "identity": client.identity().to_string(),
+            "device": device.to_string(),
+        }))?;
+    } else {
+        line(format!("identity  {} (yours)", client.identity()))?;
+        line(format!("device    {device} (new)"))?;
+        line(format!("number    {number}"))?;
+    }
+    match agrees("Does the new device show the same number? Type yes if so: ", &number) {
+        Ok(true) => {}
+        answered => {
+            approving.refuse().await;
+            return answered.and(Err(not_the_same()));
+        }
+    }
+    let found = progress::during("putting the device on the ledger", approving.confirm()).await?;
+    if args.json {
+        output::json(&json!({ "device": device.to_string(), "height": found.height.get() }))?;
+    } else {
+        line(format!(
+            "{device} is a device of yours, proved at height {}. Your conversations let it in by themselves.",
+            found.height
+        ))?;
+    }
+    // So that conversations let it in at once; else the next command goes on.
+    let chat = client.chat()?;
+    let running = chat.run()?;
+    progress::during("letting it into the conversations", chat.settle(id::PUBLISH_PATIENCE)).await;
+    drop(running);
+    client.close().await;
+    Ok(())
+}
+
+fn not_the_same() -> CliError {
+    CliError::new(
+        crate::error::FAILED,
+        "the numbers were not found to be the same: no device was added; if they differ, somebody may stand between the two \
+         devices, begin anew over another network",
+    )
+}
+
+/// Whether the other device shows this number, as whoever is asked says.
+fn agrees(question: &str, number: &ConfirmationNumber) -> Result<bool, CliError> {
+    let terminal = Term::stderr().is_term();
+    let answer = ask(question)?;
+    let answer = answer.trim();
+    // A program has to show that it has seen the other number.
+    Ok(number.is_typed(answer) || terminal && answer.eq_ignore_ascii_case("yes"))
+}
+
+/// A line of the terminal, or of standard input where there is none.
+fn ask(question: &str) -> Result<Zeroizing<String>, CliError> {
+    let unread = |error| CliError::local(format!("no answer was read: {error}; try again"));
+    let terminal = Term::stderr();
+    if terminal.is_term() {
+        let read = terminal.write_str(question).and_then(|()| terminal.read_line());
+        return read.map(Zeroizing::new).map_err(unread);
+    }
+    let mut answer = Zeroizing::new(String::new());
+    std::io::Read::take(std::io::stdin().lock(), ANSWER_BYTES_MAX)
+        .read_line(&mut answer)
+        .map_err(unread)?;
+    if answer.trim().is_empty() {
+        return Err(CliError::local(
+            "there is no terminal to answer at, and standard input says nothing: write the answer there, a line each",
+        ));
+    }
+    Ok(answer)
 }

@@ -98,6 +98,8 @@ impl From<ClientError> for CliError {
             | ClientError::Transport(_) => NETWORK,
             ClientError::NoClient(_)
             | ClientError::ClientExists(_)
+            | ClientError::NotLinked(_)
+            | ClientError::LinkedElsewhere { .. }
             | ClientError::ForeignFolder(_)
             | ClientError::Damaged { .. }
             | ClientError::BadNetworkFile { .. }
@@ -118,6 +120,10 @@ impl From<ClientError> for CliError {
             ClientError::ClientExists(path) => format!(
                 "{} already holds an identity: nothing was changed; see it with `tokenim id show`, or name another \
                  folder with --dir",
+                path.display()
+            ),
+            ClientError::NotLinked(path) => format!(
+                "the device in {0} waits to be linked: run `tokenim device link --dir {0}` again",
                 path.display()
             ),
             ClientError::NotRegistered => {

@@ -23,6 +23,43 @@ pub mod chat {
     };
 }
 
+/// Linking a device without the words on it: it shows a code, one of the owner's devices reads it, and both people say that
+/// the numbers on the two screens are the same.
+///
+/// ```no_run
+/// # use std::path::Path;
+/// # use tokenim_client::{Argon2Cost, Client, ClientError, NetworkConfig, Phrase, link};
+/// # fn same(number: link::ConfirmationNumber) -> bool { true }
+/// // The new device.
+/// async fn join(folder: &Path, network: NetworkConfig) -> Result<Client, ClientError> {
+///     let offer = link::offer(folder, network, b"a passphrase", Argon2Cost::RECOMMENDED).await?;
+///     println!("{}", offer.code());
+///     let joining = offer.answered().await?;
+///     if !same(joining.number()) {
+///         joining.refuse().await;
+///         return Err(ClientError::LinkRefused);
+///     }
+///     joining.confirm().await
+/// }
+///
+/// // One that the owner has.
+/// async fn approve(client: &Client, shown: &str, words: &Phrase) -> Result<(), ClientError> {
+///     let code: link::LinkCode = shown.parse()?;
+///     let approving = link::respond(client, &code, words).await?.revealed().await?;
+///     if same(approving.number()) {
+///         approving.confirm().await?;
+///     } else {
+///         approving.refuse().await;
+///     }
+///     Ok(())
+/// }
+/// ```
+#[cfg(feature = "native")]
+pub mod link {
+    pub use crate::native::linking::{Approving, Joining, Offer, Responding, is_unfinished, offer, respond, resume};
+    pub use tokenim_session::conversation::link::{ConfirmationNumber, InviteLink, LinkCode, LinkError};
+}
+
 #[cfg(feature = "native")]
 pub use native::{
     Client, ClientError, DeviceReport, Event, Follow, Maintained, Misbehaviour, NETWORK_FILE, Network, NodeReport,

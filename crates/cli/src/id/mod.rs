@@ -4,7 +4,7 @@ pub(crate) mod args;
 mod history;
 pub(crate) mod link;
 mod records;
-mod words;
+pub(crate) mod words;
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::progress::during;
 use crate::{secret, status};
 
 /// How long what others need to write first may take to be published.
-const PUBLISH_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PUBLISH_PATIENCE: Duration = Duration::from_secs(10);
 /// How old the ledger's answer may be.
 const MAX_AGE: Duration = Duration::from_secs(30);
 
@@ -57,7 +57,7 @@ pub(crate) async fn run(args: &IdArgs) -> Result<(), CliError> {
 }
 
 /// The network of a folder that holds no identity yet.
-fn network_for(folder: &Path, network: Option<&std::path::PathBuf>) -> Result<tokenim_client::NetworkConfig, CliError> {
+pub(crate) fn network_for(folder: &Path, network: Option<&std::path::PathBuf>) -> Result<tokenim_client::NetworkConfig, CliError> {
     let config = status::network(&NetworkArgs {
         network: network.cloned(),
         folder: FolderArgs {
@@ -105,7 +105,7 @@ pub(crate) async fn restore(args: &RestoreArgs) -> Result<(), CliError> {
 }
 
 /// Registers what was just made, and tells of it.
-async fn put_on_ledger(
+pub(crate) async fn put_on_ledger(
     client: &Client,
     folder: &Path,
     json: bool,

@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 
+mod devices;
 mod errors;
 mod groups;
 mod identities;

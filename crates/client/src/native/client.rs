@@ -19,7 +19,7 @@ use tokenim_wire::{BoundedBytes, EnvelopeId, Object};
 use super::chat::Hub;
 use super::contact_keys::Fetched;
 use super::folder::{self, NETWORK_FILE};
-use super::store::LocalStore;
+use super::store::{LocalStore, StoreError, Writing};
 use super::{ClientError, Network, now, vault};
 use crate::step::{Batch, InboxMessage, LookedUp, NodeNote, OutboxMessage, Pin, Registration, Table, Tip, View, state};
 
@@ -29,7 +29,11 @@ const IDENTITY: &[u8] = b"identity";
 const DEVICE: &[u8] = b"device";
 const KEYSTORE: &[u8] = b"keystore";
 const REGISTRATION: &[u8] = b"registration";
+/// There in a folder whose device is to be linked and was not seen on the ledger yet.
+const LINKING: &[u8] = b"linking";
 const TIP: &[u8] = b"tip";
+/// The number of the first received message that the owner was not shown.
+const SHOWN: &[u8] = b"inbox shown";
 /// The version of the folder's layout.
 const FORMAT_VERSION: &[u8] = &[2];
 
@@ -51,19 +55,93 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    fn new(secrets: DeviceSecrets) -> Self {
+    pub(crate) fn new(secrets: DeviceSecrets) -> Self {
         Self {
             envelope: EnvelopeSecretKey::from_seed(Suite::default(), &secrets.envelope_seed),
             secrets,
             contact: RwLock::default(),
         }
     }
+
+    /// Seals the secrets for the folder.
+    pub(crate) fn seal(&self, passphrase: &[u8], cost: Argon2Cost) -> Result<Vec<u8>, ClientError> {
+        let bytes = self.secrets.expose_bytes();
+        Keystore::seal(passphrase, KeystoreKind::Device, &bytes, cost, &mut os_rng()).map_err(ClientError::Keystore)
+    }
+
+    fn open(passphrase: &[u8], keystore: &[u8], damaged: impl Fn(&str) -> ClientError) -> Result<Self, ClientError> {
+        let bytes = Keystore::open(passphrase, KeystoreKind::Device, keystore).map_err(|error| match error {
+            KeystoreError::WrongPassphraseOrDamaged => ClientError::WrongPassphrase,
+            other => damaged(&other.to_string()),
+        })?;
+        let secrets = DeviceSecrets::from_bytes(&bytes).map_err(|error| damaged(&error.to_string()))?;
+        Ok(Self::new(secrets))
+    }
+}
+
+/// What a client's folder says of whose it is.
+struct Head {
+    network: Network,
+    store: LocalStore,
+    identity: IdentityId,
+    device: DeviceId,
+    keystore: Vec<u8>,
+    linking: bool,
+}
+
+impl Head {
+    fn read(folder: &Path) -> Result<Self, ClientError> {
+        let path = folder::store(folder);
+        if !path.exists() {
+            return Err(ClientError::NoClient(folder.to_owned()));
+        }
+        let config = folder::read_network(&folder.join(NETWORK_FILE))?;
+        let network = Network::new(config)?;
+        let store = LocalStore::open(&path)?;
+        let damaged = |what: &str| damaged(folder, what);
+        let meta = |key: &'static [u8]| store.read(|view| view.get(Table::Meta, key).map_err(state::StateError::Store));
+        let needed = |key: &'static [u8]| meta(key)?.ok_or_else(|| damaged("a basic entry is missing"));
+
+        if needed(FORMAT)? != FORMAT_VERSION {
+            return Err(damaged("it was written by another version"));
+        }
+        if needed(NETWORK)?.as_slice() != network.id().as_bytes() {
+            return Err(ClientError::ForeignFolder(folder.to_owned()));
+        }
+        let identity = <[u8; 32]>::try_from(needed(IDENTITY)?.as_slice())
+            .map(IdentityId::from_bytes)
+            .map_err(|_| damaged("its identity"))?;
+        let device = <[u8; 32]>::try_from(needed(DEVICE)?.as_slice())
+            .map(DeviceId::from_bytes)
+            .map_err(|_| damaged("its device"))?;
+        let keystore = needed(KEYSTORE)?;
+        let linking = meta(LINKING)?.is_some();
+        if let Some(tip) = meta(TIP)? {
+            let tip = Tip::from_bytes(&tip).map_err(|_| damaged("its newest header"))?;
+            network.with_view(|view| view.resume(tip));
+        }
+        Ok(Self {
+            network,
+            store,
+            identity,
+            device,
+            keystore,
+            linking,
+        })
+    }
+}
+
+fn damaged(folder: &Path, what: &str) -> ClientError {
+    ClientError::Damaged {
+        path: folder::store(folder),
+        what: what.to_owned(),
+    }
 }
 
 pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
     pub(crate) store: LocalStore,
-    pub(crate) network: Network,
+    pub(crate) network: Arc<Network>,
     pub(crate) identity: IdentityId,
     pub(crate) device: DeviceId,
     pub(crate) keys: Option<Keys>,
@@ -199,22 +277,12 @@ impl Client {
             Start::Known(state) => (IdentityState::clone(state), None),
         };
         let root = phrase.find_root(&state.root).ok_or(ClientError::OtherWords(state.id))?;
-        let path = folder::store(folder);
-        if path.exists() {
+        if folder::store(folder).exists() {
             return Err(ClientError::ClientExists(folder.to_owned()));
         }
-        let mut rng = os_rng();
-        let secrets = DeviceSecrets::generate(&mut rng);
-        let keys = Keys::new(secrets);
+        let keys = Keys::new(DeviceSecrets::generate(&mut os_rng()));
         let secrets = &keys.secrets;
-        let keystore = Keystore::seal(
-            passphrase,
-            KeystoreKind::Device,
-            &secrets.expose_bytes(),
-            cost,
-            &mut rng,
-        )
-        .map_err(ClientError::Keystore)?;
+        let keystore = keys.seal(passphrase, cost)?;
         let record = SignedRecord::add_device(
             network.id(),
             &state,
@@ -225,23 +293,68 @@ impl Client {
         let registration = Registration {
             update: IdentityUpdate { genesis, record },
         };
+        let row = (REGISTRATION, registration.to_bytes()?);
+        let store = Self::lay_out(folder, &network, &state.id, &secrets.device_id(), keystore, row)?;
+        let device = secrets.device_id();
+        Ok(Self::assemble(folder, store, network.into(), state.id, device, Some(keys)))
+    }
+
+    /// Makes the folder of a device, with one more row.
+    fn lay_out(
+        folder: &Path,
+        network: &Network,
+        identity: &IdentityId,
+        device: &DeviceId,
+        keystore: Vec<u8>,
+        (name, row): (&[u8], Vec<u8>),
+    ) -> Result<LocalStore, ClientError> {
         let mut batch = Batch::new();
         batch.put(Table::Meta, FORMAT, FORMAT_VERSION);
         batch.put(Table::Meta, NETWORK, network.id().as_bytes().as_slice());
-        batch.put(Table::Meta, IDENTITY, state.id.as_bytes().as_slice());
-        batch.put(Table::Meta, DEVICE, secrets.device_id().as_bytes().as_slice());
+        batch.put(Table::Meta, IDENTITY, identity.as_bytes().as_slice());
+        batch.put(Table::Meta, DEVICE, device.as_bytes().as_slice());
         batch.put(Table::Meta, KEYSTORE, keystore);
-        batch.put(Table::Meta, REGISTRATION, registration.to_bytes()?);
+        batch.put(Table::Meta, name, row);
         folder::prepare(folder, network.config())?;
-        let store = LocalStore::create(&path, &batch)?;
-        let device = secrets.device_id();
-        Ok(Self::assemble(folder, store, network, state.id, device, Some(keys)))
+        LocalStore::create(&folder::store(folder), &batch)
+    }
+
+    /// Makes the folder of a device that is to be linked. Until [`Client::linked`] nothing but linking opens it.
+    pub(crate) fn make_linking(
+        folder: &Path,
+        network: Arc<Network>,
+        identity: IdentityId,
+        keys: Keys,
+        keystore: Vec<u8>,
+    ) -> Result<Self, ClientError> {
+        let device = keys.secrets.device_id();
+        let store = Self::lay_out(folder, &network, &identity, &device, keystore, (LINKING, vec![1]))?;
+        Ok(Self::assemble(folder, store, network, identity, device, Some(keys)))
+    }
+
+    /// Opens the folder of a device that is still to be linked.
+    pub(crate) fn open_linking(folder: &Path, passphrase: &[u8]) -> Result<Self, ClientError> {
+        let head = Head::read(folder)?;
+        if !head.linking {
+            return Err(ClientError::ClientExists(folder.to_owned()));
+        }
+        let keys = Keys::open(passphrase, &head.keystore, |what| damaged(folder, what))?;
+        let (network, identity) = (head.network.into(), head.identity);
+        Ok(Self::assemble(folder, head.store, network, identity, head.device, Some(keys)))
+    }
+
+    /// Keeps that the device is on the ledger: from now on the folder is as any other.
+    pub(crate) async fn linked(&self, found: LookedUp) -> Result<(), ClientError> {
+        self.keep_pin(&self.shared.identity, found).await?;
+        let mut batch = Batch::new();
+        batch.delete(Table::Meta, LINKING);
+        self.shared.store.write(move |_| Ok(((), batch))).await
     }
 
     fn assemble(
         folder: &Path,
         store: LocalStore,
-        network: Network,
+        network: Arc<Network>,
         identity: IdentityId,
         device: DeviceId,
         keys: Option<Keys>,
@@ -267,55 +380,19 @@ impl Client {
     /// messages.
     ///
     /// # Errors
-    /// [`ClientError::NoClient`], [`ClientError::WrongPassphrase`], [`ClientError::ForeignFolder`],
-    /// [`ClientError::Damaged`] and other errors of the folder; nothing is changed.
+    /// [`ClientError::NoClient`], [`ClientError::NotLinked`], [`ClientError::WrongPassphrase`],
+    /// [`ClientError::ForeignFolder`], [`ClientError::Damaged`] and other errors of the folder; nothing is changed.
     pub fn open(folder: &Path, passphrase: Option<&[u8]>) -> Result<Self, ClientError> {
-        let path = folder::store(folder);
-        if !path.exists() {
-            return Err(ClientError::NoClient(folder.to_owned()));
+        let head = Head::read(folder)?;
+        if head.linking {
+            return Err(ClientError::NotLinked(folder.to_owned()));
         }
-        let config = folder::read_network(&folder.join(NETWORK_FILE))?;
-        let network = Network::new(config)?;
-        let store = LocalStore::open(&path)?;
-        let damaged = |what: &str| ClientError::Damaged {
-            path: path.clone(),
-            what: what.to_owned(),
-        };
-        let meta = |key: &'static [u8]| store.read(|view| view.get(Table::Meta, key).map_err(state::StateError::Store));
-        let needed = |key: &'static [u8]| meta(key)?.ok_or_else(|| damaged("a basic entry is missing"));
-
-        if needed(FORMAT)? != FORMAT_VERSION {
-            return Err(damaged("it was written by another version"));
-        }
-        if needed(NETWORK)?.as_slice() != network.id().as_bytes() {
-            return Err(ClientError::ForeignFolder(folder.to_owned()));
-        }
-        let identity = <[u8; 32]>::try_from(needed(IDENTITY)?.as_slice())
-            .map(IdentityId::from_bytes)
-            .map_err(|_| damaged("its identity"))?;
-        let device = <[u8; 32]>::try_from(needed(DEVICE)?.as_slice())
-            .map(DeviceId::from_bytes)
-            .map_err(|_| damaged("its device"))?;
-        let keys = match passphrase {
-            None => None,
-            Some(passphrase) => {
-                let bytes =
-                    Keystore::open(passphrase, KeystoreKind::Device, &needed(KEYSTORE)?).map_err(
-                        |error| match error {
-                            KeystoreError::WrongPassphraseOrDamaged => ClientError::WrongPassphrase,
-                            other => damaged(&other.to_string()),
-                        },
-                    )?;
-                let secrets = DeviceSecrets::from_bytes(&bytes).map_err(|error| damaged(&error.to_string()))?;
-                Some(Keys::new(secrets))
-            }
-        };
-        if let Some(tip) = meta(TIP)? {
-            let tip = Tip::from_bytes(&tip).map_err(|_| damaged("its newest header"))?;
-            network.with_view(|view| view.resume(tip));
-        }
+        let keys = passphrase
+            .map(|passphrase| Keys::open(passphrase, &head.keystore, |what| damaged(folder, what)))
+            .transpose()?;
         let locked = keys.is_none();
-        let client = Self::assemble(folder, store, network, identity, device, keys);
+        let (network, identity) = (head.network.into(), head.identity);
+        let client = Self::assemble(folder, head.store, network, identity, head.device, keys);
         if !locked {
             client.reload_contact_keys()?;
         }
@@ -471,6 +548,35 @@ impl Client {
         Ok(messages)
     }
 
+    /// The number of the first received message that the owner was not shown yet.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn unshown(&self) -> Result<u64, ClientError> {
+        self.shared
+            .store
+            .read(|view| unshown(view).map_err(state::StateError::Store))
+    }
+
+    /// Remembers that the owner was shown the received messages up to this one. Whoever shows them next, begins after it.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub async fn shown(&self, number: u64) -> Result<(), ClientError> {
+        let next = number.saturating_add(1);
+        if self.unshown()? >= next {
+            return Ok(());
+        }
+        let remember = move |view: &Writing<'_>| {
+            let mut batch = Batch::new();
+            if unshown(view).map_err(state::StateError::Store)? < next {
+                batch.put(Table::Meta, SHOWN, next.to_be_bytes());
+            }
+            Ok(((), batch))
+        };
+        self.shared.store.write(remember).await
+    }
+
     /// The envelope in which the received message of this id came.
     ///
     /// # Errors
@@ -556,6 +662,12 @@ impl Client {
     pub async fn close(&self) {
         self.shared.network.close().await;
     }
+}
+
+fn unshown<V: View<Error = StoreError>>(view: &V) -> Result<u64, StoreError> {
+    let kept = view.get(Table::Meta, SHOWN)?;
+    let number = kept.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok());
+    Ok(number.map_or(0, u64::from_be_bytes))
 }
 
 /// Holds a place in a set, so that no two tasks do the same at once.

@@ -7,6 +7,7 @@ use tokenim_identity::{DeviceId, IdentityId, KeystoreError, NodeKey, RecordError
 use tokenim_ledger::Rejection;
 use tokenim_mailbox::ContactError;
 use tokenim_rpc::RpcError;
+use tokenim_session::conversation::link::LinkError;
 use tokenim_transport::TransportError;
 use tokenim_wire::{DecodeError, EncodeError};
 
@@ -60,6 +61,21 @@ pub enum ClientError {
     /// The contact keys of this device can't be made.
     #[error("the contact key can't be made: {0}")]
     Contact(#[from] ContactError),
+    /// A code for linking a device is not good, or what the other device shows does not fit it.
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    /// More than one device has answered a code.
+    #[error(
+        "the code was answered before, by another of your devices or by somebody who saw it: no device was added; have the \
+         new device make another code"
+    )]
+    LinkTaken,
+    /// The other side said no, or gave up.
+    #[error("the other device does not go on: no device was added; begin anew if you want it")]
+    LinkRefused,
+    /// Who answered a code is none of the identity's devices.
+    #[error("who answered the code is no device of {0}: this device joins nobody; make another code")]
+    LinkAnswer(IdentityId),
     /// The client's own identity is not on the ledger yet.
     #[error("this identity is not registered yet: register it first")]
     NotRegistered,
@@ -131,6 +147,17 @@ pub enum ClientError {
     /// There is no client in the folder.
     #[error("there is no identity in {}: create one, or name another folder", .0.display())]
     NoClient(PathBuf),
+    /// The device of the folder has agreed to join an identity, and was not seen on the ledger yet.
+    #[error("the device in {} waits to be linked: go on with linking it", .0.display())]
+    NotLinked(PathBuf),
+    /// Another identity answers than the one that the folder's device has agreed to join.
+    #[error("the device in {} waits to be linked to {identity}: name another folder for another identity", .folder.display())]
+    LinkedElsewhere {
+        /// The folder.
+        folder: PathBuf,
+        /// The identity that it has agreed to join.
+        identity: IdentityId,
+    },
     /// There is a client in the folder already.
     #[error("{} already holds an identity: nothing was changed; name another folder", .0.display())]
     ClientExists(PathBuf),

@@ -8,6 +8,7 @@ mod error;
 mod folder;
 mod follow;
 mod groups;
+pub(crate) mod linking;
 mod links;
 mod network;
 mod proofs;

@@ -10,10 +10,9 @@ use tokenim_wire::limits::{ENVELOPE_BYTES_MAX, REQUEST_LIFETIME_SECONDS_MAX};
 use tokenim_wire::{BoundedBytes, EncodeError, EnvelopeId, UnixSeconds};
 use tokio::task::JoinSet;
 
-use super::client::Shared;
 use super::links::CallError;
 use super::network::CALL_TIMEOUT;
-use super::{Client, ClientError, now};
+use super::{Client, ClientError, Network, now};
 use crate::step::{Delivery, Fault, Progress, PutAnswer};
 
 /// Times that the node set may change under one delivery.
@@ -57,20 +56,26 @@ pub(crate) struct Put {
 impl Client {
     /// Asks the swarm until W receipts verify.
     pub(crate) async fn put(&self, put: Put, patience: Duration) -> Result<QuorumReceipt, Failure> {
-        let shared = &self.shared;
+        self.shared.network.put(put, patience).await
+    }
+}
+
+impl Network {
+    /// Asks the swarm until W receipts verify.
+    pub(crate) async fn put(self: &Arc<Self>, put: Put, patience: Duration) -> Result<QuorumReceipt, Failure> {
         let (tag, put) = (put.mailbox.tag(), Arc::new(put));
         let deadline = tokio::time::Instant::now() + patience;
         let mut last = "no answer in time".to_owned();
         let mut sets = 0_u32;
-        let network = *shared.network.id();
-        let mut nodes = shared.network.nodes();
+        let network = *self.id();
+        let mut nodes = self.nodes();
         'sets: loop {
             let mut steps = Delivery::new(network, Arc::clone(&nodes), tag, put.envelope, put.expiry);
             let mut asked: JoinSet<(NodeKey, PutAnswer, Option<String>)> = JoinSet::new();
             loop {
                 for node in steps.ask(now()) {
-                    let (shared, put) = (Arc::clone(shared), Arc::clone(&put));
-                    asked.spawn(async move { put.on(&shared, node).await });
+                    let (network, put) = (Arc::clone(self), Arc::clone(&put));
+                    asked.spawn(async move { put.on(&network, node).await });
                 }
                 match steps.progress() {
                     Progress::Accepted(receipt) => {
@@ -81,7 +86,7 @@ impl Client {
                     Progress::Failed { receipts, wanted } => {
                         if steps.other_set() && sets < SETS_MAX {
                             sets = sets.saturating_add(1);
-                            let newer = shared.network.refresh_nodes().await?;
+                            let newer = self.refresh_nodes().await?;
                             if newer.epoch() != nodes.epoch() {
                                 nodes = newer;
                                 continue 'sets;
@@ -99,7 +104,7 @@ impl Client {
                         last = why.unwrap_or(last);
                         if let Err(fault) = steps.answer(&node, answer, now()) {
                             last = fault.to_string();
-                            shared.network.caught(&node, fault);
+                            self.caught(&node, fault);
                         }
                     }
                     () = tokio::time::sleep(wake) => {}
@@ -119,7 +124,7 @@ impl Client {
 }
 
 impl Put {
-    fn request(&self, shared: &Shared, node: NodeKey, nonce: [u8; 16]) -> Result<Request, EncodeError> {
+    fn request(&self, network: &Network, node: NodeKey, nonce: [u8; 16]) -> Result<Request, EncodeError> {
         let request = WriteRequest {
             node,
             tag: self.mailbox.tag(),
@@ -130,7 +135,7 @@ impl Put {
         };
         let authority = match &self.authority {
             Authority::Postage(postage) => WriteAuthority::Postage(*postage),
-            Authority::Key(key) => WriteAuthority::Signature(key.sign(shared.network.id(), &request)?),
+            Authority::Key(key) => WriteAuthority::Signature(key.sign(network.id(), &request)?),
         };
         Ok(Request::Put(Box::new(PutRequest {
             descriptor: self.mailbox,
@@ -140,18 +145,18 @@ impl Put {
         })))
     }
 
-    async fn on(&self, shared: &Shared, node: NodeKey) -> (NodeKey, PutAnswer, Option<String>) {
+    async fn on(&self, network: &Network, node: NodeKey) -> (NodeKey, PutAnswer, Option<String>) {
         let mut nonce = [0; 16];
         if getrandom::fill(&mut nonce).is_err() {
             return (node, PutAnswer::Unreachable, Some("no random numbers".to_owned()));
         }
-        let request = match self.request(shared, node, nonce) {
+        let request = match self.request(network, node, nonce) {
             Ok(request) => request,
             Err(error) => return (node, PutAnswer::Refused, Some(error.to_string())),
         };
-        let (answer, why) = match shared.network.links.call(&node, &request, CALL_TIMEOUT).await {
+        let (answer, why) = match network.links.call(&node, &request, CALL_TIMEOUT).await {
             Err(CallError::Undecodable) => {
-                shared.network.caught(&node, Fault::Undecodable);
+                network.caught(&node, Fault::Undecodable);
                 (PutAnswer::Refused, Some(Fault::Undecodable.to_string()))
             }
             Err(error) => (PutAnswer::Unreachable, Some(error.to_string())),
@@ -159,7 +164,7 @@ impl Put {
                 Ok(receipt) => (PutAnswer::Receipt(Box::new(receipt)), None),
                 Err(AnswerError::Refused(error)) => (PutAnswer::from(&error), Some(error.to_string())),
                 Err(_) => {
-                    shared.network.caught(&node, Fault::WrongAnswer);
+                    network.caught(&node, Fault::WrongAnswer);
                     (PutAnswer::Refused, Some(Fault::WrongAnswer.to_string()))
                 }
             },

@@ -16,7 +16,7 @@ use tokenim_wire::{EnvelopeId, Height, SetEpoch, UnixMillis};
 use super::client::Claim;
 use super::links::CallError;
 use super::network::{CALL_TIMEOUT, Misbehaviour};
-use super::{Client, ClientError, now, vault};
+use super::{Client, ClientError, Network, now, vault};
 use crate::step::contact::Relation;
 use crate::step::state::{Arrival, ArrivalRefusal};
 use crate::step::{Coverage, EnvelopeCopy, Fault, InboxMessage, LogWalk, LookupError, state};
@@ -258,43 +258,7 @@ impl Client {
         wait_ms: u32,
     ) -> Result<Result<(Vec<EnvelopeCopy>, Height), Trouble>, ClientError> {
         let network = &self.shared.network;
-        let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce).map_err(|_| ClientError::Random)?;
-        let request = ReadRequest {
-            node: *node,
-            tag: mailbox.tag(),
-            from: walk.from(),
-            expiry: now().to_seconds().saturating_add(REQUEST_LIFETIME_SECONDS_MAX / 2),
-            nonce,
-        };
-        let signature = key.sign(network.id(), &request)?;
-        let request = Request::Read(Box::new(Read {
-            descriptor: *mailbox,
-            request,
-            signature,
-            wait_ms,
-        }));
-        let timeout = CALL_TIMEOUT + Duration::from_millis(u64::from(wait_ms));
-        let caught = |fault| Ok(Err(Trouble::Caught(network.caught(node, fault))));
-        let page = match network.links.call(node, &request, timeout).await {
-            Err(CallError::Undecodable) => return caught(Fault::Undecodable),
-            Err(error) => return Ok(Err(Trouble::Failed(error.to_string()))),
-            Ok(response) => match response.into_read() {
-                Ok(page) => page,
-                Err(AnswerError::Refused(error)) if error.code == ErrorCode::NOT_IN_SWARM => {
-                    return Ok(Err(Trouble::OtherSet));
-                }
-                Err(AnswerError::Refused(error)) => return Ok(Err(Trouble::Failed(error.to_string()))),
-                Err(_) => return caught(Fault::WrongAnswer),
-            },
-        };
-        let position = page.head.body.position;
-        let epoch: SetEpoch = position.set_epoch;
-        match walk.page(network.id(), &nonce, page) {
-            Err(fault) => caught(fault),
-            Ok(_) if epoch > network.nodes().epoch() => Ok(Err(Trouble::OtherSet)),
-            Ok(copies) => Ok(Ok((copies, position.height))),
-        }
+        network.read_page_of(mailbox, key, node, walk, wait_ms).await
     }
 
     /// Keeps how far a node's log is read; gives what it lists that nobody gave.
@@ -533,6 +497,56 @@ impl Client {
                 Err(_) => Known::Later,
                 Ok(found) => found.state.map_or(Known::Absent, |state| Known::State(Box::new(state))),
             },
+        }
+    }
+}
+
+impl Network {
+    /// Asks a node for the next page of a walk through a mailbox, and checks it; with the height that the node had seen.
+    pub(crate) async fn read_page_of(
+        &self,
+        mailbox: &Descriptor,
+        key: &MailboxSigningKey,
+        node: &NodeKey,
+        walk: &mut LogWalk,
+        wait_ms: u32,
+    ) -> Result<Result<(Vec<EnvelopeCopy>, Height), Trouble>, ClientError> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(|_| ClientError::Random)?;
+        let request = ReadRequest {
+            node: *node,
+            tag: mailbox.tag(),
+            from: walk.from(),
+            expiry: now().to_seconds().saturating_add(REQUEST_LIFETIME_SECONDS_MAX / 2),
+            nonce,
+        };
+        let signature = key.sign(self.id(), &request)?;
+        let request = Request::Read(Box::new(Read {
+            descriptor: *mailbox,
+            request,
+            signature,
+            wait_ms,
+        }));
+        let timeout = CALL_TIMEOUT + Duration::from_millis(u64::from(wait_ms));
+        let caught = |fault| Ok(Err(Trouble::Caught(self.caught(node, fault))));
+        let page = match self.links.call(node, &request, timeout).await {
+            Err(CallError::Undecodable) => return caught(Fault::Undecodable),
+            Err(error) => return Ok(Err(Trouble::Failed(error.to_string()))),
+            Ok(response) => match response.into_read() {
+                Ok(page) => page,
+                Err(AnswerError::Refused(error)) if error.code == ErrorCode::NOT_IN_SWARM => {
+                    return Ok(Err(Trouble::OtherSet));
+                }
+                Err(AnswerError::Refused(error)) => return Ok(Err(Trouble::Failed(error.to_string()))),
+                Err(_) => return caught(Fault::WrongAnswer),
+            },
+        };
+        let position = page.head.body.position;
+        let epoch: SetEpoch = position.set_epoch;
+        match walk.page(self.id(), &nonce, page) {
+            Err(fault) => caught(fault),
+            Ok(_) if epoch > self.nodes().epoch() => Ok(Err(Trouble::OtherSet)),
+            Ok(copies) => Ok(Ok((copies, position.height))),
         }
     }
 }
