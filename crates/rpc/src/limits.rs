@@ -10,8 +10,8 @@ pub const STREAM_HEADER_BYTES_MAX: usize = 64;
 pub const ERROR_MESSAGE_BYTES_MAX: usize = 256;
 /// Bytes of the name and version of a node's software.
 pub const SOFTWARE_BYTES_MAX: usize = 64;
-/// Milliseconds that a request may ask to wait for something to arrive.
-pub const WAIT_MILLISECONDS_MAX: u32 = 30_000;
+/// Milliseconds that a request may ask to wait for something to arrive: five minutes.
+pub const WAIT_MILLISECONDS_MAX: u32 = 300_000;
 /// Transactions in one gossip.
 pub const GOSSIP_TRANSACTIONS_MAX: usize = 128;
 /// Bytes of the transactions in one gossip.

@@ -178,13 +178,13 @@ proptest! {
             envelope: EnvelopeId::from_bytes([0; 32]),
         };
         let asked = Request::Acceptance { of, wait_ms };
-        prop_assert_eq!(asked.wait_ms(), wait_ms.min(30_000));
+        prop_assert_eq!(asked.wait_ms(), wait_ms.min(300_000));
         let asked = Request::GroupNode {
             handle: [0; 32].into(),
             entry: [0; 32].into(),
             after: 0,
             wait_ms,
         };
-        prop_assert_eq!(asked.wait_ms(), wait_ms.min(30_000));
+        prop_assert_eq!(asked.wait_ms(), wait_ms.min(300_000));
     }
 }

@@ -7,11 +7,19 @@
     clippy::indexing_slicing
 )]
 
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
-use tokenim_client::chat::{Change, Chat, Content, ConversationId, Info, Mark, Message, Running, Standing};
+use tokenim_client::chat::{
+    Change, Chat, ChatEvent, Content, ConversationId, Event, Info, Mark, Message, Running, Standing,
+};
 use tokenim_client::{Argon2Cost, Client, NetworkConfig};
 use tokenim_testkit::{LocalNetwork, until};
 
@@ -287,4 +295,170 @@ fn five_people_agree_while_two_of_them_change_the_group_at_once() {
             assert_eq!(person.client.notes().unwrap(), [], "no node lies here");
         }
     });
+}
+
+#[test]
+#[ignore = "it is silent for more than a minute"]
+fn what_is_said_after_a_long_silence_goes_out_at_once() {
+    run(15, |dir, config| async move {
+        let anna = Person::new(&dir, "anna", &config).await;
+        let bert = Person::new(&dir, "bert", &config).await;
+        let between = anna.chat.start(bert.client.identity()).await.unwrap();
+        anna.say(between, "hello").await;
+        bert.reads(between, &["hello"]).await;
+        anna.marked(between, "hello", Mark::Delivered).await;
+        // Longer than a look at the ledger is good for, and shorter than nodes hold the next one back.
+        tokio::time::sleep(Duration::from_secs(75)).await;
+        let began = std::time::Instant::now();
+        anna.say(between, "still there?").await;
+        bert.reads(between, &["hello", "still there?"]).await;
+        anna.marked(between, "still there?", Mark::Delivered).await;
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    });
+}
+
+/// Where the life that is killed finds its folder.
+const LIFE: &str = "TOKENIM_LIFE";
+/// Whom it invites.
+const LIFE_INVITES: &str = "TOKENIM_LIFE_INVITES";
+
+/// It begins a group if there is none, and talks until it is killed. What it was told is kept, it writes to its output.
+#[test]
+#[ignore = "only a life of the next test, which begins it and kills it"]
+fn a_life_that_is_killed() {
+    let Some(folder) = std::env::var_os(LIFE) else { return };
+    let invited = std::env::var(LIFE_INVITES).unwrap();
+    let invited: Vec<_> = invited.split(' ').map(|identity| identity.parse().unwrap()).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let anna = Person::open(folder.into());
+        println!("\nlives");
+        let known = anna.chat.conversations().unwrap();
+        let group = match known.first() {
+            Some(info) => info.conversation,
+            None => anna.chat.create_group("the three", invited, None).await.unwrap(),
+        };
+        for number in 0.. {
+            let text = format!("{}-{number}", std::process::id());
+            anna.say(group, &text).await;
+            println!("\nkept {text}");
+            if number == 7 {
+                anna.chat.change(group, Change::Rename(text)).await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(number * 7 % 40)).await;
+        }
+    });
+}
+
+/// Begins a life and kills it some time after it began; gives what it was told is kept.
+fn live(folder: &Path, invited: &str, time: Duration) -> Vec<String> {
+    let mut life = Command::new(std::env::current_exe().unwrap())
+        .args(["a_life_that_is_killed", "--ignored", "--nocapture"])
+        .env(LIFE, folder)
+        .env(LIFE_INVITES, invited)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(life.stdout.take().unwrap());
+    let (begins, begun) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for line in output.lines().map(Result::unwrap) {
+            if line == "lives" {
+                begins.send(()).unwrap();
+            }
+            kept.extend(line.strip_prefix("kept ").map(str::to_owned));
+        }
+        kept
+    });
+    begun.recv_timeout(PATIENCE).unwrap();
+    std::thread::sleep(time);
+    life.kill().unwrap();
+    assert!(!life.wait().unwrap().success(), "it was killed");
+    reading.join().unwrap()
+}
+
+#[test]
+fn whoever_is_killed_at_any_moment_loses_nothing_and_shows_nothing_twice() {
+    let seed = std::env::var("TOKENIM_SEED").map_or(17, |seed| seed.parse().unwrap());
+    let lives: u16 = std::env::var("TOKENIM_LIVES").map_or(6, |lives| lives.parse().unwrap());
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let folder = TempDir::new().unwrap();
+    let network = LocalNetwork::start(4, 14, |_, _| {}).unwrap();
+    let config = network.layout.network.clone();
+    let [anna, bert, cleo] = network.block_on(async {
+        let anna = Person::new(folder.path(), "anna", &config).await;
+        let bert = Person::new(folder.path(), "bert", &config).await;
+        let cleo = Person::new(folder.path(), "cleo", &config).await;
+        [anna, bert, cleo]
+    });
+    // What bert is told of the messages of others, as long as all this takes.
+    let mut events = bert.chat.events();
+    let (own, told) = (bert.client.device(), Arc::new(Mutex::new(Vec::new())));
+    let telling = Arc::clone(&told);
+    network.block_on(async {
+        tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                match event {
+                    ChatEvent::Session(Event::Message(_, order)) if order.device != own => {
+                        telling.lock().unwrap().push(order.id);
+                    }
+                    ChatEvent::Missed(missed) => panic!("{missed} events were missed"),
+                    _ => {}
+                }
+            }
+        })
+    });
+    let invited = format!("{} {}", bert.client.identity(), cleo.client.identity());
+    let folder = anna.folder.clone();
+    network.block_on(async {
+        anna.client.close().await;
+        drop(anna);
+    });
+    let mut kept = Vec::new();
+    for life in 0..lives {
+        let time = Duration::from_millis(u64::from(rng.next_u32() % 1_200));
+        println!("seed {seed}, life {life}: {time:?}");
+        kept.extend(live(&folder, &invited, time));
+        // While nobody reads it.
+        network.block_on(async {
+            if let Some(info) = bert.chat.conversations().unwrap().first() {
+                let text = format!("bert-{life}");
+                bert.say(info.conversation, &text).await;
+                kept.push(text);
+            }
+        });
+    }
+    network.block_on(async {
+        let anna = Person::open(folder);
+        let all = [&anna, &bert, &cleo];
+        let group = anna.chat.conversations().unwrap()[0].conversation;
+        let agree = async || {
+            let said = anna.said(group);
+            let stored = said.iter().all(|message| message.mark != Some(Mark::Queued));
+            let texts = anna.texts(group);
+            (stored && all.iter().all(|person| person.texts(group) == texts)).then_some(texts)
+        };
+        let texts = until("all have the same in the same order", PATIENCE, agree)
+            .await
+            .unwrap();
+        let once: HashSet<&String> = texts.iter().collect();
+        assert_eq!(once.len(), texts.len(), "something is shown twice");
+        for text in &kept {
+            assert!(once.contains(text), "{text} was kept and is lost");
+        }
+        assert!(kept.len() > usize::from(lives), "it was killed too soon to say much");
+        for person in all {
+            assert_eq!(person.chat.conversations().unwrap().len(), 1, "one group was made");
+            assert_eq!(person.client.notes().unwrap(), [], "no node lies here");
+        }
+        let told = told.lock().unwrap();
+        let once: HashSet<_> = told.iter().collect();
+        assert_eq!(once.len(), told.len(), "a message is told twice");
+        println!("{} messages in {lives} lives", texts.len());
+    });
+    network.block_on(async { drop((bert, cleo)) });
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokenim_identity::NodeKey;
 use tokenim_mailbox::MailboxTag;
+use tokenim_rpc::limits::WAIT_MILLISECONDS_MAX;
 use tokenim_wire::UnixMillis;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
@@ -16,10 +17,11 @@ use super::{Client, ClientError, now};
 use crate::step::Coverage;
 use crate::step::contact::Notice;
 
-/// How long a node is asked to wait for something new.
-const WAIT_MS: u32 = 20_000;
+/// How long a node is asked to hold its answer back until there is something new, in milliseconds. A node that is gone is
+/// noticed by its connection, long before.
+const WAIT_MS: u32 = WAIT_MILLISECONDS_MAX;
 /// A node that has not answered for this long no longer counts as followed.
-const FRESH_MS: u64 = 40_000;
+const FRESH_MS: u64 = WAIT_MS as u64 + 20_000;
 /// First pause after a node failed; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Longest such pause.

@@ -13,6 +13,9 @@ use super::records::{FINAL_TIMEOUT, LOOK_PAUSE};
 use super::{ClientError, Network, now};
 use crate::step::Proved;
 
+/// First pause before a look for what was submitted; it doubles each time, up to [`LOOK_PAUSE`].
+const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(20);
+
 /// An entry of a group log, if it is there, as the ledger proves it.
 type ProvedNode = Proved<Option<GroupNode>>;
 
@@ -33,8 +36,10 @@ impl Network {
             Err(error @ ClientError::Refused { .. }) => return self.there_or(&handle, &entry, error).await,
             Err(error) => return Err(error),
         };
+        let mut pause = FIRST_LOOK_PAUSE;
         loop {
-            tokio::time::sleep(LOOK_PAUSE).await;
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(LOOK_PAUSE);
             let found = self.group_node(&handle, &entry, 0, Duration::ZERO).await?;
             if found.value.is_some() {
                 return Ok(());
@@ -68,7 +73,7 @@ impl Network {
     }
 
     /// What the ledger has at an entry of a group log, or that it has none: proved by the light client, with the height.
-    /// With a `wait`, at most 30 s of it, the answer comes as soon as the entry has more than `after` children, or when the
+    /// With a `wait`, at most [`WAIT_MILLISECONDS_MAX`] of it, the answer comes as soon as the entry has more than `after` children, or when the
     /// time is up.
     ///
     /// Every answer is proved; that nothing more follows is believed only of f+1 nodes, of which one is honest, and of the

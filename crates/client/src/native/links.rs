@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokenim_identity::NodeKey;
+use tokenim_rpc::limits::WAIT_MILLISECONDS_MAX;
 use tokenim_rpc::{Request, Response, encode_call};
 use tokenim_transport::{Connection, Limits, PeerId, SendStream, Transport, TransportError, recv_frame};
 use tokenim_transport_quic::{QuicConnection, QuicTransport};
@@ -24,9 +25,11 @@ pub(crate) const fn limits() -> Limits {
     limits.connections_max = 256;
     limits.streams_per_connection_max = 16;
     limits.handshake_timeout = Duration::from_secs(3);
-    limits.idle_timeout = Duration::from_secs(10);
-    limits.keep_alive = Duration::from_secs(3);
-    limits.stream_idle_timeout = Duration::from_secs(60);
+    // As nodes do it: more often is paid for by whoever carries the client around.
+    limits.idle_timeout = Duration::from_secs(15);
+    limits.keep_alive = Duration::from_secs(5);
+    // Longer than any answer is held back; each call has a shorter timeout of its own.
+    limits.stream_idle_timeout = Duration::from_millis(WAIT_MILLISECONDS_MAX as u64 + 60_000);
     limits
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokenim_envelope::{Content, MessageId, Recipient, SealedEnvelope, Sender, seal};
 use tokenim_identity::{DeviceId, IdentityId, IdentityState, MailboxSigningKey};
 use tokenim_mailbox::{Descriptor, KeyPackage, Quorum, swarm};
@@ -12,7 +13,7 @@ use tokenim_wire::limits::ENVELOPE_LIFETIME_SECONDS_MAX;
 use tokenim_wire::{BoundedBytes, NetworkId, Object as _};
 
 use super::super::client::os_rng;
-use super::super::network::CALL_TIMEOUT;
+use super::super::network::{CALL_TIMEOUT, HEDGE_AFTER};
 use super::super::put::{Authority, Failure, Put};
 use super::super::{Client, ClientError, contact_keys, now};
 use super::tables;
@@ -67,16 +68,24 @@ impl Client {
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2).min(PAUSE_MAX);
         };
+        let client = self.clone();
+        // As it is answered, this task is of no use any more and may be ended at any moment; this part of it goes on.
+        let answering = tokio::spawn(async move { client.answer(id, answer).await });
+        answering.await.map_err(|_| ClientError::Closed)?
+    }
+
+    /// Gives an answer to the machine; then a quorum receipt goes to those who anchor it.
+    async fn answer(&self, id: EffectId, answer: Answer) -> Result<(), ClientError> {
         let mut also = Batch::new();
-        if let Answer::Stored(receipt) = &answer {
-            let (row, bytes) = (tables::receipt_row(&receipt.envelope), receipt.to_bytes()?);
-            tables::put(&mut also, &self.keys()?.secrets.vault, row, &bytes)
-                .map_err(|error| ClientError::Store(error.to_string()))?;
-        }
         let stored = match &answer {
             Answer::Stored(receipt) => Some(receipt.clone()),
             _ => None,
         };
+        if let Some(receipt) = &stored {
+            let (row, bytes) = (tables::receipt_row(&receipt.envelope), receipt.to_bytes()?);
+            tables::put(&mut also, &self.keys()?.secrets.vault, row, &bytes)
+                .map_err(|error| ClientError::Store(error.to_string()))?;
+        }
         if let Err(error) = self.step(Input::Done(id, answer), also).await? {
             tracing::debug!(%error, "an answer is not taken");
             tokio::time::sleep(PAUSE_MAX).await;
@@ -244,10 +253,24 @@ impl Client {
         for _ in 0..PACKAGE_ROUNDS {
             let mut other_suite = false;
             answered = 0;
-            for node in &keepers {
-                let Ok(response) = network.links.call(node, &request, CALL_TIMEOUT).await else {
-                    continue;
+            let mut waiting = keepers.iter();
+            let mut asked = FuturesUnordered::new();
+            loop {
+                if asked.is_empty() {
+                    match waiting.next() {
+                        Some(node) => asked.push(network.question(*node, &request, CALL_TIMEOUT)),
+                        None => break,
+                    }
+                }
+                let response = tokio::select! {
+                    biased;
+                    Some((_, response)) = asked.next() => response,
+                    () = tokio::time::sleep(HEDGE_AFTER) => {
+                        asked.extend(waiting.next().map(|node| network.question(*node, &request, CALL_TIMEOUT)));
+                        continue;
+                    }
                 };
+                let Ok(response) = response else { continue };
                 let Ok(fetched) = response.into_fetched_contact() else {
                     continue;
                 };

@@ -8,11 +8,11 @@ use tokenim_identity::IdentityId;
 use tokenim_mailbox::MailboxTag;
 use tokenim_mailbox::group::{GroupEntryId, GroupHandle};
 use tokenim_session::step::{self as session, EffectId, Input};
-use tokenim_wire::Digest;
+use tokenim_wire::{Digest, UnixMillis};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::super::{Client, ClientError, Event, now};
-use super::watch::{Answered, Watching};
+use super::watch::{Looked, Watching};
 use super::{Chat, ChatEvent, ChatStatus};
 use crate::step::state;
 
@@ -20,12 +20,14 @@ use crate::step::state;
 const EFFECTS_MAX: usize = 32;
 /// How often the store is looked at for what another process on the folder changed.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often the machine is told that time passes, if it does not ask for it earlier.
-const TICK: Duration = Duration::from_secs(10);
-/// How often the identities of the members are looked at.
+/// How often the machine is told that time passes, if it does not ask for it earlier, in milliseconds.
+const TICK_MS: u64 = 10_000;
+/// How often it is seen to that the identities of the owner and of all members are looked at.
 const IDENTITIES_PAUSE: Duration = Duration::from_secs(15);
+/// How old the proof of the owner's devices may become.
+const OWNER_AGE_MS: u64 = 30_000;
 /// How old the proof of a member's devices may become.
-const MEMBER_AGE_MS: u64 = 60_000;
+const MEMBER_AGE_MS: u64 = 300_000;
 /// What is to be done within so many milliseconds is waited for by [`Chat::settle`].
 const SOON_MS: u64 = 10_000;
 /// Members whose identities are looked at in one round.
@@ -102,17 +104,20 @@ struct Driving {
     watching: Arc<Watching>,
     tasks: JoinSet<Result<(), ClientError>>,
     effects: HashMap<EffectId, AbortHandle>,
-    watches: HashMap<Watch, (AbortHandle, Answered)>,
+    watches: HashMap<Watch, (AbortHandle, Arc<Looked>)>,
     status: ChatStatus,
     /// The number of the next message of the contact inbox.
     fed: u64,
+    /// When the machine was told last that time passes.
+    ticked: UnixMillis,
+    /// When it wants to be told next.
+    wake: Option<UnixMillis>,
 }
 
 async fn drive(client: Client) -> Result<(), ClientError> {
     let mut events = client.follow()?;
     let fed = client.feed().await?;
     client.pass_time().await?;
-    let mut passed = Instant::now();
     let mut driving = Driving {
         watching: Arc::new(Watching::new(client.clone())),
         tasks: JoinSet::new(),
@@ -120,13 +125,15 @@ async fn drive(client: Client) -> Result<(), ClientError> {
         watches: HashMap::new(),
         status: ChatStatus::default(),
         fed,
+        ticked: now(),
+        wake: None,
         client: client.clone(),
     };
     driving.tasks.spawn(look_after_identities(client.clone()));
-    let mut look = tokio::time::interval(LOOK);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut look = Instant::now();
     loop {
         driving.look().await?;
+        look = look.min(driving.next_look());
         tokio::select! {
             () = client.shared.chat.changed.notified() => {}
             Some(done) = driving.tasks.join_next() => match done {
@@ -153,11 +160,11 @@ async fn drive(client: Client) -> Result<(), ClientError> {
                 Some(Event::Caught(_)) => client.note_caught().await?,
                 Some(_) => {}
             },
-            _ = look.tick() => {
-                let wake = client.ask(|view| session::wake(view))?;
-                if passed.elapsed() >= TICK || wake.is_some_and(|wake| wake <= now()) {
+            () = tokio::time::sleep_until(look.into()) => {
+                look = Instant::now() + LOOK;
+                if driving.is_time() {
+                    driving.ticked = now();
                     client.pass_time().await?;
-                    passed = Instant::now();
                 }
             }
         }
@@ -174,14 +181,52 @@ impl Client {
 }
 
 impl Driving {
+    /// Whether the machine is to be told that time passes.
+    fn is_time(&self) -> bool {
+        let now = now();
+        now >= self.ticked.saturating_add(TICK_MS) || self.wake.is_some_and(|wake| wake <= now)
+    }
+
+    /// When to look again at the latest. What has been due since the last time that passed can't be done yet.
+    fn next_look(&self) -> Instant {
+        let wake = self.wake.filter(|wake| *wake > self.ticked);
+        let until = wake.map_or(LOOK, |wake| {
+            Duration::from_millis(wake.get().saturating_sub(now().get()))
+        });
+        Instant::now() + until.min(LOOK)
+    }
+
     /// Begins what is to be begun, and ends what is of no use any more.
     async fn look(&mut self) -> Result<(), ClientError> {
+        let resting = self.client.shared.chat.resting();
+        let due = self.begin_effects()?;
+        self.begin_watches().await?;
+        self.want_entries()?;
         let mut is_fed = self.client.is_fed(self.fed)?;
         if !is_fed {
             self.fed = self.client.feed().await?;
             is_fed = self.client.is_fed(self.fed)?;
         }
-        let resting = self.client.shared.chat.resting();
+        self.status.due = due;
+        let all = self.watches.values().all(|(_, looked)| looked.is_answered());
+        self.wake = self.client.ask(|view| session::wake(view))?;
+        let soon = self
+            .wake
+            .is_some_and(|wake| wake.get() < now().get().saturating_add(SOON_MS));
+        self.status.settled = self.status.reached && is_fed && all && due == 0 && !soon;
+        let status = self.status;
+        let hub = &self.client.shared.chat;
+        hub.status.send_if_modified(|known| {
+            // What a step changes meanwhile is not settled by what was seen before it.
+            let mut status = status;
+            status.settled &= resting.is_some() && hub.resting() == resting;
+            core::mem::replace(known, status) != status
+        });
+        Ok(())
+    }
+
+    /// Carries out what is due; how many effects that are.
+    fn begin_effects(&mut self) -> Result<usize, ClientError> {
         let due = self.client.ask(|view| session::due(view, EFFECTS_MAX))?;
         let ids: BTreeSet<EffectId> = due.iter().map(|(id, _)| *id).collect();
         self.effects.retain(|id, task| {
@@ -199,7 +244,11 @@ impl Driving {
                 self.effects.insert(id, task);
             }
         }
+        Ok(ids.len())
+    }
 
+    /// Looks at what the machine wants to see, and at nothing else any more.
+    async fn begin_watches(&mut self) -> Result<(), ClientError> {
         let wanted = self.client.ask(|view| session::watches(view))?;
         let mut missing: BTreeMap<Watch, Option<session::MailboxWatch>> = BTreeMap::new();
         for (handle, entry, after) in wanted.nodes {
@@ -214,20 +263,12 @@ impl Driving {
             .filter(|watch| !missing.contains_key(watch))
             .copied()
             .collect();
-        for watch in gone {
-            if let Some((task, _)) = self.watches.remove(&watch) {
-                task.abort();
-            }
-            if let Watch::Mailbox(tag) = watch {
-                self.watching.forget(tag).await?;
-            }
-        }
         for (watch, mailbox) in missing {
             if self.watches.contains_key(&watch) {
                 continue;
             }
-            let (watching, answered) = (Arc::clone(&self.watching), Answered::default());
-            let tell = answered.clone();
+            let (watching, looked) = (Arc::clone(&self.watching), Arc::<Looked>::default());
+            let tell = Arc::clone(&looked);
             let task = match (watch, mailbox) {
                 (Watch::Node(handle, entry, after), _) => self
                     .tasks
@@ -237,23 +278,51 @@ impl Driving {
                 }
                 (Watch::Mailbox(_), None) => continue,
             };
-            self.watches.insert(watch, (task, answered));
+            self.watches.insert(watch, (task, looked));
         }
-
-        self.status.due = ids.len();
-        let all = self.watches.values().all(|(_, answered)| answered.get());
-        let wake = self.client.ask(|view| session::wake(view))?;
-        let soon = wake.is_some_and(|wake| wake.get() < now().get().saturating_add(SOON_MS));
-        self.status.settled = self.status.reached && is_fed && all && ids.is_empty() && !soon;
-        let status = self.status;
-        let hub = &self.client.shared.chat;
-        hub.status.send_if_modified(|known| {
-            // What a step changes meanwhile is not settled by what was seen before it.
-            let mut status = status;
-            status.settled &= resting.is_some() && hub.resting() == resting;
-            core::mem::replace(known, status) != status
-        });
+        for watch in gone {
+            if let Some((task, _)) = self.watches.remove(&watch) {
+                task.abort();
+            }
+            if let Watch::Mailbox(tag) = watch {
+                self.watching.forget(tag).await?;
+            }
+        }
         Ok(())
+    }
+
+    /// Has the entries looked at in whose sessions something waits to be said, where that was not done lately: while all is
+    /// quiet, nodes are asked seldom.
+    fn want_entries(&self) -> Result<(), ClientError> {
+        let handles = self.client.ask(|view| waiting(view))?;
+        for (watch, (_, looked)) in &self.watches {
+            if let Watch::Node(handle, ..) = watch
+                && handles.contains(handle)
+            {
+                looked.want();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The sessions in which something waits to be said.
+fn waiting<V: session::View>(view: &V) -> Result<BTreeSet<GroupHandle>, session::StepError<V::Error>> {
+    let mut handles = BTreeSet::new();
+    let mut from = Vec::new();
+    loop {
+        let row = view
+            .scan(session::Table::Queue, &from, 1)
+            .map_err(session::StepError::Store)?;
+        let Some((key, _)) = row.into_iter().next() else {
+            return Ok(handles);
+        };
+        let id = key.get(..32).and_then(|id| session::ConversationId::try_from(id).ok());
+        let id = id.ok_or(session::StepError::Damaged(session::Table::Queue))?;
+        let info = session::conversation(view, id)?;
+        handles.extend(info.and_then(|info| info.handle));
+        // Behind all rows of this conversation.
+        from = [id.as_bytes().as_slice(), &[0xff; 9]].concat();
     }
 }
 
@@ -267,11 +336,15 @@ async fn look_after_identities(client: Client) -> Result<(), ClientError> {
             met.extend(info.members.iter().map(|member| member.identity));
         }
         met.remove(&client.shared.identity);
-        let oldest = now().get().saturating_sub(MEMBER_AGE_MS);
-        let mut round = vec![client.shared.identity];
-        for identity in met {
+        let mut round = Vec::new();
+        let all = core::iter::once((client.shared.identity, OWNER_AGE_MS));
+        for (identity, age) in all.chain(met.into_iter().map(|identity| (identity, MEMBER_AGE_MS))) {
             let pin = client.shared.store.read(|view| state::pin(view, &identity))?;
-            let fresh = pin.is_some_and(|pin| pin.time.get() > oldest) && given.contains_key(&identity);
+            let oldest = now().get().saturating_sub(age);
+            let fresh = pin.is_some_and(|pin| {
+                let mark = pin.state.map(|state| (state.seq, state.head));
+                pin.time.get() > oldest && mark.is_some() && given.get(&identity) == mark.as_ref()
+            });
             if !fresh && round.len() < MEMBERS_PER_ROUND {
                 round.push(identity);
             }

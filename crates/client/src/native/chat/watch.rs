@@ -1,60 +1,105 @@
 //! Looking at what the machine wants to see: entries of group logs and mailboxes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use tokenim_identity::NodeKey;
-use tokenim_mailbox::group::{GroupEntryId, GroupHandle};
+use tokenim_mailbox::group::{GroupEntryId, GroupHandle, GroupNode};
 use tokenim_mailbox::swarm;
+use tokenim_rpc::limits::WAIT_MILLISECONDS_MAX;
 use tokenim_session::step::{Input, MailboxWatch, StepError};
 use tokenim_wire::{EnvelopeId, Height};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::super::receive::Trouble;
 use super::super::{Client, ClientError, now};
-use crate::step::{EnvelopeCopy, LogWalk, Table, View, state};
+use crate::step::{EnvelopeCopy, LogCursor, LogWalk, Proved, Table, View, state};
 
-/// How long a node is asked to wait for something new.
-const WAIT_MS: u32 = 20_000;
-/// Questions that are held back at a time, over all nodes; the others are asked again and again.
-const WAITING_MAX: usize = 128;
-/// Pause between two such questions.
-const POLL_PAUSE: Duration = Duration::from_secs(2);
+/// How long a node is asked to hold its answer back until there is something new, in milliseconds. A node that is gone is
+/// noticed by its connection, long before.
+const WAIT_MS: u32 = WAIT_MILLISECONDS_MAX;
+/// The same for the mailbox of one commit, which is soon of no interest: nodes keep on waiting when nobody listens.
+const WAIT_ONE_SHOT_MS: u32 = 20_000;
+/// Mailboxes for which one node holds its answer back at a time; it has 256 streams for this client. The others are asked
+/// again and again.
+const MAILBOXES_WAITING_MAX: usize = 128;
+/// Entries of group logs for which nodes hold their answers back at a time.
+const ENTRIES_WAITING_MAX: usize = 64;
+/// Pause between two questions that are not held back.
+const POLL_PAUSE: Duration = Duration::from_secs(10);
+/// First pause before an entry that is not there yet is looked for again; it doubles each time.
+const ABSENT_PAUSE: Duration = Duration::from_millis(50);
+/// How old a look at an entry may be before something is said. The machine asks for `SESSION_SYNC_SECONDS_MAX`, and counts
+/// in steps of ten seconds.
+const SYNC_AGE: Duration = Duration::from_secs(45);
+/// How long it may take until how far a log was read is kept.
+const CURSOR_PAUSE: Duration = Duration::from_secs(2);
 /// First pause after a node failed; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(8);
 
 /// What is known of one watch from outside.
-#[derive(Clone, Default)]
-pub(super) struct Answered(Arc<AtomicBool>);
+#[derive(Default)]
+pub(super) struct Looked {
+    answered: AtomicBool,
+    at: Mutex<Option<Instant>>,
+    wanted: Notify,
+}
 
-impl Answered {
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+impl Looked {
+    /// Whether it was answered at least once.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Whether its first answer is so old that it is looked at anew before something is said.
+    fn is_old(&self) -> bool {
+        let at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_some_and(|at| at.elapsed() > SYNC_AGE)
+    }
+
+    /// Has it looked at now, unless it was lately.
+    pub(super) fn want(&self) {
+        if self.is_old() {
+            self.wanted.notify_one();
+        }
+    }
+
+    fn now(&self) {
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }
 
 /// What all watches of a client share.
 pub(super) struct Watching {
     pub(super) client: Client,
-    waiting: Semaphore,
+    entries: Semaphore,
+    mailboxes: Mutex<HashMap<NodeKey, Arc<Semaphore>>>,
 }
 
 impl Watching {
     pub(super) fn new(client: Client) -> Self {
         Self {
             client,
-            waiting: Semaphore::new(WAITING_MAX),
+            entries: Semaphore::new(ENTRIES_WAITING_MAX),
+            mailboxes: Mutex::default(),
         }
     }
 
+    /// What a node holds back for mailboxes.
+    fn waiting_at(&self, node: &NodeKey) -> Arc<Semaphore> {
+        let mut mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = mailboxes.entry(*node);
+        Arc::clone(waiting.or_insert_with(|| Arc::new(Semaphore::new(MAILBOXES_WAITING_MAX))))
+    }
+
     /// Says that a watch was answered.
-    fn answered(&self, answered: &Answered) {
-        if !answered.0.swap(true, Ordering::Relaxed) {
+    fn answered(&self, looked: &Looked) {
+        if !looked.answered.swap(true, Ordering::Relaxed) {
             self.client.shared.chat.changed.notify_one();
         }
     }
@@ -65,37 +110,53 @@ impl Watching {
         handle: GroupHandle,
         entry: GroupEntryId,
         after: u8,
-        answered: Answered,
+        looked: Arc<Looked>,
     ) -> Result<(), ClientError> {
-        let mut pause = PAUSE;
+        let network = &self.client.shared.network;
+        let (mut pause, mut absent) = (PAUSE, ABSENT_PAUSE);
         let mut wait = Duration::ZERO;
         loop {
-            let permit = self.waiting.try_acquire();
+            let permit = self.entries.try_acquire();
             if permit.is_err() && !wait.is_zero() {
                 wait = Duration::ZERO;
-                tokio::time::sleep(POLL_PAUSE).await;
+                tokio::select! {
+                    () = tokio::time::sleep(POLL_PAUSE) => {}
+                    () = looked.wanted.notified() => {}
+                }
             }
-            let found = self
-                .client
-                .shared
-                .network
-                .group_node(&handle, &entry, after, wait)
-                .await;
+            let question = network.group_node(&handle, &entry, after, wait);
+            tokio::pin!(question);
+            let found = loop {
+                tokio::select! {
+                    found = &mut question => break found,
+                    // Beside the question that is held back: a node can't be told to forget it.
+                    () = looked.wanted.notified(), if !wait.is_zero() => {
+                        if looked.is_old()
+                            && let Ok(found) = network.group_node(&handle, &entry, after, Duration::ZERO).await
+                        {
+                            self.saw(handle, entry, found, &looked).await?;
+                        }
+                    }
+                }
+            };
             drop(permit);
             match found {
                 Ok(found) => {
                     pause = PAUSE;
-                    wait = Duration::from_millis(u64::from(WAIT_MS));
-                    if let Some(node) = found.value {
-                        let input = Input::Node {
-                            handle,
-                            entry,
-                            node: Box::new(node),
-                            height: found.height,
-                        };
-                        report(self.client.step_quietly(input).await?, "an entry");
+                    match self.saw(handle, entry, found, &looked).await? {
+                        None => {
+                            // It may be about to come; until then nodes have nothing to hold an answer back for.
+                            tokio::time::sleep(absent).await;
+                            absent = absent.saturating_mul(2).min(PAUSE_MAX);
+                        }
+                        Some(children) => {
+                            wait = Duration::from_millis(u64::from(WAIT_MS));
+                            if children > usize::from(after) {
+                                // The machine looks at something else by now, or does not take it.
+                                tokio::time::sleep(pause).await;
+                            }
+                        }
                     }
-                    self.answered(&answered);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "an entry of a group log could not be looked at");
@@ -106,18 +167,43 @@ impl Watching {
         }
     }
 
+    /// Gives the machine what there is at an entry; the number of its children, if it is there.
+    async fn saw(
+        &self,
+        handle: GroupHandle,
+        entry: GroupEntryId,
+        found: Proved<Option<GroupNode>>,
+        looked: &Looked,
+    ) -> Result<Option<usize>, ClientError> {
+        let children = found.value.as_ref().map(|node| node.children.len());
+        if let Some(node) = found.value {
+            let input = Input::Node {
+                handle,
+                entry,
+                node: Box::new(node),
+                height: found.height,
+            };
+            looked.now();
+            report(self.client.step_quietly(input).await?, "an entry");
+        }
+        self.answered(looked);
+        Ok(children)
+    }
+
     /// Reads a mailbox, and whatever comes into it.
-    pub(super) async fn mailbox(&self, watch: MailboxWatch, answered: Answered) -> Result<(), ClientError> {
+    pub(super) async fn mailbox(&self, watch: MailboxWatch, looked: Arc<Looked>) -> Result<(), ClientError> {
         let tag = watch.descriptor.tag();
         loop {
             let nodes = self.client.shared.network.nodes();
             let reading = Reading {
                 watching: self,
                 watch: &watch,
-                answered: &answered,
+                looked: &looked,
                 needed: usize::from(nodes.quorum().read),
                 heights: Mutex::default(),
                 given: tokio::sync::Mutex::default(),
+                cursors: Mutex::default(),
+                moved: Notify::new(),
             };
             let keepers = swarm(&nodes, &tag);
             // They end together, when other nodes keep the mailbox.
@@ -129,6 +215,7 @@ impl Watching {
             };
             tokio::select! {
                 outcome = try_join_all(all) => { outcome?; }
+                outcome = reading.keep() => { outcome?; }
                 () = other_set => {}
             }
         }
@@ -165,31 +252,35 @@ fn report<T, E: core::fmt::Display>(stepped: Result<T, StepError<E>>, what: &str
 struct Reading<'a> {
     watching: &'a Watching,
     watch: &'a MailboxWatch,
-    answered: &'a Answered,
+    looked: &'a Looked,
     needed: usize,
     /// The height at which each node's log was last read to its end.
     heights: Mutex<BTreeMap<NodeKey, Height>>,
     /// The envelopes that the machine was given. One is given at a time, so that a log counts as read only when all that it
     /// lists is.
     given: tokio::sync::Mutex<HashSet<EnvelopeId>>,
+    /// How far each node's log is read, where that is not kept yet.
+    cursors: Mutex<BTreeMap<NodeKey, LogCursor>>,
+    moved: Notify,
 }
 
 impl Reading<'_> {
     async fn node(&self, node: NodeKey) -> Result<(), ClientError> {
         let client = &self.watching.client;
         let descriptor = &self.watch.descriptor;
-        let mut walk = if self.watch.one_shot {
-            LogWalk::new(node, descriptor.tag(), None)
+        let (mut walk, wait) = if self.watch.one_shot {
+            (LogWalk::new(node, descriptor.tag(), None), WAIT_ONE_SHOT_MS)
         } else {
-            client.walk(&node, descriptor.tag())?
+            (client.walk(&node, descriptor.tag())?, WAIT_MS)
         };
+        let waiting = self.watching.waiting_at(&node);
         let mut pause = PAUSE;
         loop {
-            let permit = self.watching.waiting.try_acquire();
+            let permit = waiting.try_acquire();
             let mut wait_ms = 0;
             if walk.is_complete() {
                 if permit.is_ok() {
-                    wait_ms = WAIT_MS;
+                    wait_ms = wait;
                 } else {
                     tokio::time::sleep(POLL_PAUSE).await;
                 }
@@ -217,7 +308,7 @@ impl Reading<'_> {
             };
             pause = PAUSE;
             self.give(copies, height).await?;
-            self.settle(&node, &mut walk).await?;
+            self.settle(&node, &mut walk).await;
             if walk.is_complete() {
                 self.complete(node, height).await?;
             }
@@ -243,24 +334,36 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Keeps how far the node's log is read.
-    async fn settle(&self, node: &NodeKey, walk: &mut LogWalk) -> Result<(), ClientError> {
+    /// Notes how far the node's log is read.
+    async fn settle(&self, node: &NodeKey, walk: &mut LogWalk) {
         let before = walk.kept().map(|cursor| cursor.next);
         let given = self.given.lock().await;
         let cursor = walk
             .settle(now().to_seconds(), |envelope| given.contains(envelope))
             .cloned();
         drop(given);
-        let Some(cursor) = cursor.filter(|cursor| !self.watch.one_shot && Some(cursor.next) != before) else {
-            return Ok(());
-        };
-        let (tag, node) = (self.watch.descriptor.tag(), *node);
-        self.watching
-            .client
-            .shared
-            .store
-            .write(move |view| Ok(((), state::advance(view, &tag, &node, &cursor)?)))
-            .await
+        if let Some(cursor) = cursor.filter(|cursor| !self.watch.one_shot && Some(cursor.next) != before) {
+            let mut cursors = self.cursors.lock().unwrap_or_else(PoisonError::into_inner);
+            cursors.insert(*node, cursor);
+            drop(cursors);
+            self.moved.notify_one();
+        }
+    }
+
+    /// Keeps from time to time how far the logs are read. Whoever dies before reads a little again, which shows nothing twice.
+    async fn keep(&self) -> Result<(), ClientError> {
+        loop {
+            self.moved.notified().await;
+            tokio::time::sleep(CURSOR_PAUSE).await;
+            let cursors = core::mem::take(&mut *self.cursors.lock().unwrap_or_else(PoisonError::into_inner));
+            let tag = self.watch.descriptor.tag();
+            let store = &self.watching.client.shared.store;
+            // They share one transaction.
+            let kept = cursors
+                .into_iter()
+                .map(|(node, cursor)| store.write(move |view| Ok(((), state::advance(view, &tag, &node, &cursor)?))));
+            try_join_all(kept).await?;
+        }
     }
 
     /// A node's log was read to its end. Once enough were, the machine may know that nothing older comes.
@@ -280,7 +383,7 @@ impl Reading<'_> {
             };
             report(self.watching.client.step_quietly(input).await?, "a reading");
         }
-        self.watching.answered(self.answered);
+        self.watching.answered(self.looked);
         Ok(())
     }
 }
