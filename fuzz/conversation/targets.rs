@@ -14,7 +14,7 @@ use tokenim_conversation::{
 use tokenim_identity::{
     DeviceId, DeviceKeys, DeviceSigningKey, EnvelopeKey, IdentityId, MailboxSigningKey, Signature,
 };
-use tokenim_mailbox::group::{GroupChild, GroupEntryId, GroupHandle};
+use tokenim_mailbox::group::{CommitParts, GroupChild, GroupEntryId, GroupHandle};
 use tokenim_wire::{Label, NetworkId, Object, UnixMillis, UnixSeconds, decode, encode, hash};
 
 /// The network of all targets.
@@ -195,20 +195,28 @@ pub fn child(data: &[u8]) {
     };
     let verify = |leaf: u32, message: &[u8], signature: &Signature| leaf < 128 && *signature == mark(leaf, message);
     if let Ok(made) = decode::<GroupChild>(data, 1024) {
-        let judged = child::check(&parent, &made, data, verify, |_| None::<AppliedCommit<()>>);
+        let judged = child::check(&parent, &made, &[data], verify, |_| None::<AppliedCommit<()>>);
         assert!(!matches!(judged, Ok(Verdict::Valid { .. })));
     }
 
     let Some(([leaf, high, low, change], commit)) = data.split_first_chunk::<4>() else {
         return;
     };
-    let Ok(envelope) = KEYS.wrap(commit, EXPIRY, &mut Fixed(&[5])) else {
+    // In one to eight parts, of any length.
+    let length = commit.len().div_ceil(1 + usize::from(leaf % 8)).max(1);
+    let mut cut: Vec<&[u8]> = commit.chunks(length).collect();
+    if cut.is_empty() {
+        cut.push(&[]);
+    }
+    let parts = (0..).zip(cut).map(|(at, part)| KEYS.wrap(part, EXPIRY, &mut Fixed(&[5, at])));
+    let Ok(envelopes) = parts.collect::<Result<Vec<_>, _>>() else {
         return;
     };
+    let named = CommitParts::new(envelopes.iter().map(|envelope| envelope.id()).collect()).unwrap();
     let leaf = u32::from(*leaf);
     let next = KEYS.verifying_key();
     let sign = |message: &[u8]| Ok::<_, Infallible>(mark(leaf, message));
-    let Ok(made) = child::build(&parent, commit, next, envelope.id(), leaf, sign, &mut Fixed(&[4]));
+    let Ok(made) = child::build(&parent, commit, next, named, leaf, sign, &mut Fixed(&[4]));
     let mut bytes = encode(&made).unwrap();
     let place = usize::from(u16::from_be_bytes([*high, *low])) % bytes.len();
     bytes[place] ^= change;
@@ -216,7 +224,7 @@ pub fn child(data: &[u8]) {
         return;
     };
     let judge = || {
-        child::check(&parent, &read, envelope.as_bytes(), verify, |applied| {
+        child::check(&parent, &read, &envelopes, verify, |applied| {
             assert_eq!(applied, commit);
             Some(AppliedCommit {
                 author: leaf,

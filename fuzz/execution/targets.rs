@@ -17,7 +17,7 @@ use tokenim_mailbox::{
     group::{GroupChild, GroupStart, GroupUpdate, SignedGroupChild},
 };
 use tokenim_storage::memory::MemoryStateStore;
-use tokenim_wire::{BoundedVec, Digest, Epoch, Height, NetworkId, Object, UnixMillis, UnixSeconds};
+use tokenim_wire::{BoundedVec, Digest, EnvelopeId, Epoch, Height, NetworkId, Object, UnixMillis, UnixSeconds};
 
 type Store = Arc<MemoryStateStore>;
 
@@ -203,7 +203,7 @@ fn group_update(session: u8, what: u8, signer: u8) -> Option<Body> {
         next: key(number).verifying_key(),
         author: Default::default(),
         tag: [number; 32].into(),
-        envelope: [number; 32].into(),
+        envelopes: EnvelopeId::from_bytes([number; 32]).into(),
     };
     let first = child_of(handle.root(), 1);
     let child = match what {
@@ -211,12 +211,13 @@ fn group_update(session: u8, what: u8, signer: u8) -> Option<Body> {
         _ => child_of(handle.root(), what),
     };
     let set = config.node_set().ok()?;
+    let envelope = *child.envelopes.first()?;
     let receipts: Vec<StorageReceipt> = (0..NODES)
         .filter_map(|number| {
             let body = StorageReceiptBody {
                 node: node(number).verifying_key(),
                 tag: child.tag,
-                envelope: child.envelope,
+                envelope,
                 expiry: UnixSeconds::MAX,
                 position: LogPosition {
                     set_epoch: set.epoch(),
@@ -231,7 +232,7 @@ fn group_update(session: u8, what: u8, signer: u8) -> Option<Body> {
         })
         .collect();
     let receipt = QuorumReceipt::assemble(&set, &receipts).ok()?;
-    let signed = SignedGroupChild::sign(network, &key(signer), child, receipt).ok()?;
+    let signed = SignedGroupChild::sign(network, &key(signer), child, vec![receipt]).ok()?;
     Some(GroupUpdate::Child(Box::new(signed)).into())
 }
 

@@ -50,17 +50,16 @@ fn stored<T: Object>(bytes: &[u8]) -> Result<T, ExecutionError> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Quota {
     transactions: usize,
-    /// Of them, updates of group logs: fewer than all, so that something is left for the rest.
+    /// The weight of the updates of group logs among them: bounded by less than all, so that something is left for the rest.
     group_updates: usize,
 }
 
 impl Quota {
     /// With one transaction more.
     fn with(self, transaction: &Transaction) -> Self {
-        let is_group = matches!(transaction.body, Body::Group(_));
         Self {
             transactions: self.transactions.saturating_add(1),
-            group_updates: self.group_updates.saturating_add(usize::from(is_group)),
+            group_updates: self.group_updates.saturating_add(transaction.body.group_weight()),
         }
     }
 
@@ -503,7 +502,7 @@ impl<'a, S: StateStore> Run<'a, S> {
                 };
                 let sets: [&NodeSet; 2] = [&self.sets.current, &self.sets.previous];
                 let now = UnixSeconds::new(self.time.get() / 1_000);
-                if let Err(error) = signed.verify_receipt(network, &sets, now) {
+                if let Err(error) = signed.verify_receipts(network, &sets, now) {
                     return Ok(Err(error.into()));
                 }
                 self.put_group(key, &adopted.parent)?;

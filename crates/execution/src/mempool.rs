@@ -28,7 +28,7 @@ pub struct MempoolLimits {
     pub anchor_bytes: usize,
     /// Transactions of one sponsor.
     pub sponsor_transactions_max: usize,
-    /// Of them, updates of group logs.
+    /// Weight of the updates of group logs among them.
     pub sponsor_group_updates_max: usize,
     /// Anchors of one sponsor beyond that.
     pub sponsor_anchors: usize,
@@ -98,7 +98,7 @@ pub enum MempoolError {
 #[derive(Clone, Copy, Debug, Default)]
 struct Waiting {
     transactions: usize,
-    /// Of them, updates of group logs.
+    /// Weight of the updates of group logs among them.
     group_updates: usize,
 }
 
@@ -128,8 +128,8 @@ fn is_anchor(transaction: &VerifiedTransaction) -> bool {
     matches!(transaction.transaction().body, Body::Anchor(_))
 }
 
-fn is_group_update(transaction: &VerifiedTransaction) -> bool {
-    matches!(transaction.transaction().body, Body::Group(_))
+fn group_weight(transaction: &VerifiedTransaction) -> usize {
+    transaction.transaction().body.group_weight()
 }
 
 impl Mempool {
@@ -159,9 +159,10 @@ impl Mempool {
         let sponsor = transaction.transaction().sponsor;
         let waiting = self.sponsors.get(&sponsor).copied().unwrap_or_default();
         let extra = if anchor { self.limits.sponsor_anchors } else { 0 };
-        let group_update = is_group_update(&transaction);
+        let weight = group_weight(&transaction);
+        let group_updates = waiting.group_updates.saturating_add(weight);
         if waiting.transactions >= self.limits.sponsor_transactions_max.saturating_add(extra)
-            || (group_update && waiting.group_updates >= self.limits.sponsor_group_updates_max)
+            || (weight > 0 && group_updates > self.limits.sponsor_group_updates_max)
         {
             return Err(MempoolError::SponsorQuota);
         }
@@ -186,7 +187,7 @@ impl Mempool {
         self.expiring.insert((valid_until, arrival));
         let waiting = Waiting {
             transactions: waiting.transactions.saturating_add(1),
-            group_updates: waiting.group_updates.saturating_add(usize::from(group_update)),
+            group_updates,
         };
         self.sponsors.insert(sponsor, waiting);
         let count = |held: &mut Held| {
@@ -244,11 +245,11 @@ impl Mempool {
         self.by_id.remove(transaction.id());
         self.expiring.remove(&(valid_until, arrival));
         let sponsor = transaction.transaction().sponsor;
-        let one = usize::from(is_group_update(&transaction));
+        let weight = group_weight(&transaction);
         match self.sponsors.get_mut(&sponsor) {
             Some(waiting) if waiting.transactions > 1 => {
                 waiting.transactions = waiting.transactions.saturating_sub(1);
-                waiting.group_updates = waiting.group_updates.saturating_sub(one);
+                waiting.group_updates = waiting.group_updates.saturating_sub(weight);
             }
             _ => {
                 self.sponsors.remove(&sponsor);

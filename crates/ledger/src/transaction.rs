@@ -81,6 +81,17 @@ pub enum Body {
     Group(Box<GroupUpdate>),
 }
 
+impl Body {
+    /// What it weighs where updates of group logs are limited: nothing if it is none.
+    #[must_use]
+    pub fn group_weight(&self) -> usize {
+        match self {
+            Self::Group(update) => update.weight(),
+            _ => 0,
+        }
+    }
+}
+
 impl From<GroupUpdate> for Body {
     fn from(update: GroupUpdate) -> Self {
         Self::Group(Box::new(update))

@@ -18,17 +18,18 @@
 use crate::{
     descriptor::MailboxTag,
     placement::NodeSet,
-    receipt::{Accepted, QuorumReceipt, ReceiptError},
+    receipt::{QuorumReceipt, ReceiptError},
 };
-use alloc::boxed::Box;
-use serde::{Deserialize, Serialize};
+use alloc::{boxed::Box, vec::Vec};
+use core::ops::Deref;
+use serde::{Deserialize, Deserializer, Serialize, de};
 use tokenim_identity::{Epoch, EpochKey, EpochSigningKey, Signature, Statement};
 use tokenim_wire::{
     BoundedBytes, BoundedVec, EncodeError, EnvelopeId, Hasher, Height, Label, NetworkId, Object, UnixMillis,
     UnixSeconds, bytes_newtype, hash_object,
     limits::{
-        AUTHOR_BOX_BYTES_MAX, GROUP_CHILDREN_MAX, GROUP_COMMIT_KEPT_SECONDS_MIN, GROUP_NODE_BYTES_MAX,
-        GROUP_UPDATE_BYTES_MAX,
+        AUTHOR_BOX_BYTES_MAX, GROUP_CHILDREN_MAX, GROUP_COMMIT_KEPT_SECONDS_MIN, GROUP_COMMIT_PARTS_MAX,
+        GROUP_NODE_BYTES_MAX, GROUP_UPDATE_BYTES_MAX,
     },
 };
 
@@ -82,10 +83,94 @@ impl GroupStart {
     }
 }
 
+/// The envelopes that hold a commit, in the order of its parts: one at least, [`GROUP_COMMIT_PARTS_MAX`] at most, each
+/// once. A commit that fits into one envelope has one part; a larger one is cut.
+///
+/// ```text
+/// number of parts varint ‖ for each: envelope id 32
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CommitParts(BoundedVec<EnvelopeId, GROUP_COMMIT_PARTS_MAX>);
+
+/// Why envelopes are not the parts of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitPartsError {
+    /// There is none.
+    #[error("a commit has at least one part")]
+    None,
+    /// There are too many.
+    #[error("a commit has at most {GROUP_COMMIT_PARTS_MAX} parts, not {actual}")]
+    TooMany {
+        /// Their number.
+        actual: usize,
+    },
+    /// One comes twice.
+    #[error("an envelope is one part of a commit, not two")]
+    Twice,
+}
+
+impl CommitParts {
+    /// These envelopes, in the order of the parts.
+    ///
+    /// # Errors
+    /// [`CommitPartsError`].
+    pub fn new(envelopes: Vec<EnvelopeId>) -> Result<Self, CommitPartsError> {
+        let actual = envelopes.len();
+        let envelopes = BoundedVec::try_from(envelopes).map_err(|_| CommitPartsError::TooMany { actual })?;
+        Self::checked(envelopes)
+    }
+
+    fn checked(envelopes: BoundedVec<EnvelopeId, GROUP_COMMIT_PARTS_MAX>) -> Result<Self, CommitPartsError> {
+        if envelopes.is_empty() {
+            return Err(CommitPartsError::None);
+        }
+        let before = |place: usize| envelopes.iter().take(place);
+        if (0..)
+            .zip(&envelopes)
+            .any(|(place, one)| before(place).any(|other| other == one))
+        {
+            return Err(CommitPartsError::Twice);
+        }
+        Ok(Self(envelopes))
+    }
+
+    /// Which part an envelope is.
+    #[must_use]
+    pub fn position(&self, envelope: &EnvelopeId) -> Option<u8> {
+        let place = self.iter().position(|part| part == envelope)?;
+        u8::try_from(place).ok()
+    }
+}
+
+impl From<EnvelopeId> for CommitParts {
+    /// The one part of a commit that fits into an envelope.
+    fn from(envelope: EnvelopeId) -> Self {
+        let mut only = BoundedVec::empty();
+        let pushed = only.push(envelope);
+        debug_assert!(pushed.is_ok(), "there is room for one");
+        Self(only)
+    }
+}
+
+impl Deref for CommitParts {
+    type Target = [EnvelopeId];
+
+    fn deref(&self) -> &[EnvelopeId] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for CommitParts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::checked(BoundedVec::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
 /// The entry of an epoch that follows another one: which commit ends that one, and where it is stored.
 ///
 /// ```text
-/// handle 32 ‖ parent 32 ‖ commitment 32 ‖ next 32 ‖ author: length varint, bytes ‖ tag 32 ‖ envelope 32
+/// handle 32 ‖ parent 32 ‖ commitment 32 ‖ next 32 ‖ author: length varint, bytes ‖ tag 32 ‖ envelopes
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupChild {
@@ -101,8 +186,8 @@ pub struct GroupChild {
     pub author: AuthorBox,
     /// The mailbox that holds the commit and nothing else.
     pub tag: MailboxTag,
-    /// The envelope in it.
-    pub envelope: EnvelopeId,
+    /// The envelopes in it.
+    pub envelopes: CommitParts,
 }
 
 impl Statement for GroupChild {
@@ -129,8 +214,8 @@ impl GroupChild {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GroupError {
-    /// The receipt is for another envelope, or another mailbox.
-    #[error("the receipt is not for the envelope that the child names")]
+    /// The receipts are not those of the envelopes and the mailbox that the child names, one each, in their order.
+    #[error("the receipts are not those of the envelopes that the child names")]
     ReceiptForeign,
     /// The parent has this child already.
     #[error("the entry has this child already")]
@@ -155,15 +240,16 @@ pub enum GroupError {
     Encode(#[from] EncodeError),
 }
 
-/// A [`GroupChild`], signed with the key that its parent announced, and the proof that its commit is durably stored.
+/// A [`GroupChild`], signed with the key that its parent announced, and the proof that its commit is durably stored: every
+/// part of it, so that nobody is told of a commit of which something is missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedGroupChild {
     /// What is signed.
     pub child: GroupChild,
     /// The signature of the parent's key.
     pub signature: Signature,
-    /// For the envelope and the mailbox that the child names.
-    pub receipt: QuorumReceipt,
+    /// One for each envelope that the child names, in their order.
+    pub receipts: BoundedVec<QuorumReceipt, GROUP_COMMIT_PARTS_MAX>,
 }
 
 impl SignedGroupChild {
@@ -175,21 +261,24 @@ impl SignedGroupChild {
         network: &NetworkId,
         key: &EpochSigningKey,
         child: GroupChild,
-        receipt: QuorumReceipt,
+        receipts: Vec<QuorumReceipt>,
     ) -> Result<Self, GroupError> {
+        let receipts = BoundedVec::try_from(receipts).map_err(|_| GroupError::ReceiptForeign)?;
         let signature = key.sign(network, &child)?;
         let signed = Self {
             child,
             signature,
-            receipt,
+            receipts,
         };
-        signed.check_receipt_fits()?;
+        signed.check_receipts_fit()?;
         Ok(signed)
     }
 
-    fn check_receipt_fits(&self) -> Result<(), GroupError> {
-        let Self { child, receipt, .. } = self;
-        if (receipt.tag, receipt.envelope) == (child.tag, child.envelope) {
+    fn check_receipts_fit(&self) -> Result<(), GroupError> {
+        let Self { child, receipts, .. } = self;
+        let named = |receipt: &QuorumReceipt, envelope| receipt.tag == child.tag && receipt.envelope == envelope;
+        let mut pairs = receipts.iter().zip(child.envelopes.iter());
+        if receipts.len() == child.envelopes.len() && pairs.all(|(receipt, envelope)| named(receipt, *envelope)) {
             Ok(())
         } else {
             Err(GroupError::ReceiptForeign)
@@ -205,28 +294,26 @@ impl SignedGroupChild {
             .map_err(|_| GroupError::Signature)
     }
 
-    /// Checks that the commit is durably stored, and for how long: the receipt is for it, keeps it for
-    /// [`GROUP_COMMIT_KEPT_SECONDS_MIN`] more, so that no member is told of a commit that it can't fetch, and is valid in
-    /// that of these node sets whose set epoch it names.
+    /// Checks that the commit is durably stored, and for how long: the receipts are for its parts, keep them for
+    /// [`GROUP_COMMIT_KEPT_SECONDS_MIN`] more, so that no member is told of a commit that it can't fetch, and are valid in
+    /// that of these node sets whose set epoch they name.
     ///
     /// # Errors
-    /// [`GroupError::ReceiptForeign`], [`GroupError::KeptTooShortly`], [`GroupError::UnknownSetEpoch`],
-    /// [`GroupError::Receipt`], in this order.
-    pub fn verify_receipt(
-        &self,
-        network: &NetworkId,
-        sets: &[&NodeSet],
-        now: UnixSeconds,
-    ) -> Result<Accepted, GroupError> {
-        self.check_receipt_fits()?;
-        if self.receipt.expiry < now.saturating_add(GROUP_COMMIT_KEPT_SECONDS_MIN) {
-            return Err(GroupError::KeptTooShortly);
+    /// [`GroupError::ReceiptForeign`]; then, of the first receipt that is refused, [`GroupError::KeptTooShortly`],
+    /// [`GroupError::UnknownSetEpoch`], [`GroupError::Receipt`], in this order.
+    pub fn verify_receipts(&self, network: &NetworkId, sets: &[&NodeSet], now: UnixSeconds) -> Result<(), GroupError> {
+        self.check_receipts_fit()?;
+        for receipt in &self.receipts {
+            if receipt.expiry < now.saturating_add(GROUP_COMMIT_KEPT_SECONDS_MIN) {
+                return Err(GroupError::KeptTooShortly);
+            }
+            let set = sets
+                .iter()
+                .find(|set| set.epoch() == receipt.set_epoch)
+                .ok_or(GroupError::UnknownSetEpoch)?;
+            receipt.verify_in(network, set).map_err(GroupError::Receipt)?;
         }
-        let set = sets
-            .iter()
-            .find(|set| set.epoch() == self.receipt.set_epoch)
-            .ok_or(GroupError::UnknownSetEpoch)?;
-        self.receipt.verify_in(network, set).map_err(GroupError::Receipt)
+        Ok(())
     }
 }
 
@@ -264,6 +351,16 @@ impl GroupUpdate {
         match self {
             Self::Start(start) => Ok(start.handle().root()),
             Self::Child(signed) => signed.child.id(),
+        }
+    }
+
+    /// How many updates it counts as where their number is limited: a child as many as it has receipts, each of which has
+    /// to be verified.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Start(_) => 1,
+            Self::Child(signed) => signed.receipts.len().max(1),
         }
     }
 }
@@ -334,7 +431,7 @@ impl GroupNode {
 
     /// Adds a child to this entry, which is the one that the child names as its parent: it is new, there is room, and
     /// this entry's key signed it. Whether its commit is stored is checked by
-    /// [`SignedGroupChild::verify_receipt`].
+    /// [`SignedGroupChild::verify_receipts`].
     ///
     /// # Errors
     /// [`GroupError::ReceiptForeign`], [`GroupError::Duplicate`], [`GroupError::Full`], [`GroupError::Signature`], in
@@ -345,7 +442,7 @@ impl GroupNode {
         signed: &SignedGroupChild,
         place: LedgerPlace,
     ) -> Result<Adopted, GroupError> {
-        signed.check_receipt_fits()?;
+        signed.check_receipts_fit()?;
         let child = &signed.child;
         if self.children.iter().any(|known| known.child == *child) {
             return Err(GroupError::Duplicate);

@@ -256,11 +256,11 @@ fn write_corpus() {
         next: EpochSigningKey::from_seed([206; 32]).verifying_key(),
         author: AuthorBox::try_from([8; 96].as_slice()).unwrap(),
         tag,
-        envelope: quorum.envelope,
+        envelopes: quorum.envelope.into(),
     };
     let signed = |seed: u8, child: &GroupChild| {
         let key = EpochSigningKey::from_seed([seed; 32]);
-        let signed = SignedGroupChild::sign(&targets::NETWORK, &key, child.clone(), quorum.clone()).unwrap();
+        let signed = SignedGroupChild::sign(&targets::NETWORK, &key, child.clone(), vec![quorum.clone()]).unwrap();
         GroupUpdate::Child(Box::new(signed))
     };
     let added = |children: u8, update: &GroupUpdate| {

@@ -9,7 +9,7 @@ use tokenim_mailbox::{
     Incarnation, LogPosition, MailboxTag, Member, NodeSet, PlacementId, QuorumReceipt, StorageReceipt,
     StorageReceiptBody,
     group::{
-        AuthorBox, CommitTag, GroupChild, GroupEntryId, GroupError, GroupHandle, GroupNode, GroupStart, GroupUpdate,
+        AuthorBox, CommitParts, CommitPartsError, CommitTag, GroupChild, GroupEntryId, GroupError, GroupHandle, GroupNode, GroupStart, GroupUpdate,
         LedgerPlace, RecordedChild, SignedGroupChild,
     },
 };
@@ -48,7 +48,7 @@ fn apply(
             let node = log.get(&parent).ok_or("ParentUnknown")?;
             let variant = |error: GroupError| format!("{error:?}").split(['(', ' ']).next().unwrap().to_owned();
             let adopted = node.adopt(network, signed, place).map_err(variant)?;
-            signed.verify_receipt(network, sets, now).map_err(variant)?;
+            signed.verify_receipts(network, sets, now).map_err(variant)?;
             log.insert(parent, adopted.parent);
             log.insert(adopted.id, adopted.entry);
             Ok(vec![parent, adopted.id])
@@ -100,7 +100,7 @@ fn the_log_of_the_vectors() {
     let current = NodeSet::from_bytes(&bytes(&all.current)).unwrap();
     let previous = NodeSet::from_bytes(&bytes(&all.previous)).unwrap();
     let mut log = Log::new();
-    assert_eq!(all.steps.len(), 31);
+    assert_eq!(all.steps.len(), 43);
     for step in all.steps {
         let data = bytes(&step.update);
         let update = GroupUpdate::from_bytes(&data).unwrap();
@@ -129,7 +129,7 @@ fn the_log_of_the_vectors() {
             }
         }
     }
-    assert_eq!(log.len(), 11);
+    assert_eq!(log.len(), 13);
 }
 
 fn nodes() -> (Vec<NodeSigningKey>, NodeSet) {
@@ -201,7 +201,7 @@ fn child(start: &GroupStart, parent: GroupEntryId, commit: u8, next: u8) -> Grou
         next: epoch_key(next).verifying_key(),
         author: AuthorBox::try_from([commit; 96].as_slice()).unwrap(),
         tag,
-        envelope,
+        envelopes: envelope.into(),
     }
 }
 
@@ -271,7 +271,7 @@ proptest! {
                     } else {
                         Ok((id, next, start))
                     };
-                    let signed = SignedGroupChild::sign(&NETWORK, &epoch_key(signer), child, receipt(commit, EXPIRY));
+                    let signed = SignedGroupChild::sign(&NETWORK, &epoch_key(signer), child, vec![receipt(commit, EXPIRY)]);
                     (GroupUpdate::Child(Box::new(signed.unwrap())), Some(parent), expected)
                 }
             };
@@ -330,8 +330,16 @@ fn the_largest_update_and_the_largest_entry_fit() {
     (issuer.index, issuer.size, issuer.height) = (u64::MAX, u64::MAX, Height::MAX);
     receipt.set_epoch = SetEpoch::MAX;
     receipt.issuers = vec![issuer; 5].try_into().unwrap();
-    let signed = SignedGroupChild::sign(&NETWORK, &epoch_key(0), largest.clone(), receipt).unwrap();
-    let update = GroupUpdate::Child(Box::new(signed)).to_bytes().unwrap();
+    let parts: Vec<_> = (1..=8).map(|number| stored(number).1).collect();
+    largest.envelopes = CommitParts::new(parts.clone()).unwrap();
+    let receipts = parts.into_iter().map(|envelope| QuorumReceipt {
+        envelope,
+        ..receipt.clone()
+    });
+    let signed = SignedGroupChild::sign(&NETWORK, &epoch_key(0), largest.clone(), receipts.collect()).unwrap();
+    let update = GroupUpdate::Child(Box::new(signed));
+    assert_eq!(update.weight(), 8);
+    let update = update.to_bytes().unwrap();
     assert!(update.len() <= GroupUpdate::BYTES_MAX, "{}", update.len());
     let place = LedgerPlace {
         height: Height::MAX,
@@ -358,6 +366,28 @@ fn who_signs_a_child_needs_a_receipt_of_its_commit() {
         key: epoch_key(0).verifying_key(),
     };
     let child = child(&start, start.handle().root(), 1, 1);
-    let other = SignedGroupChild::sign(&NETWORK, &epoch_key(0), child, receipt(2, EXPIRY));
-    assert_eq!(other, Err(GroupError::ReceiptForeign));
+    let (one, two) = (receipt(1, EXPIRY), receipt(2, EXPIRY));
+    for receipts in [vec![], vec![two.clone()], vec![one.clone(), two], vec![one; 9]] {
+        let other = SignedGroupChild::sign(&NETWORK, &epoch_key(0), child.clone(), receipts);
+        assert_eq!(other, Err(GroupError::ReceiptForeign));
+    }
+}
+
+#[test]
+fn a_commit_has_one_to_eight_parts_each_once() {
+    let envelopes = |count: u8| (0..count).map(|number| stored(number).1).collect::<Vec<_>>();
+    assert_eq!(CommitParts::new(vec![]), Err(CommitPartsError::None));
+    assert_eq!(
+        CommitParts::new(envelopes(9)),
+        Err(CommitPartsError::TooMany { actual: 9 })
+    );
+    let mut twice = envelopes(7);
+    twice.push(twice[2]);
+    assert_eq!(CommitParts::new(twice), Err(CommitPartsError::Twice));
+    for count in 1..=8 {
+        let parts = CommitParts::new(envelopes(count)).unwrap();
+        assert_eq!(*parts, envelopes(count));
+        assert_eq!(parts.position(&stored(count - 1).1), Some(count - 1));
+        assert_eq!(parts.position(&stored(9).1), None);
+    }
 }

@@ -601,7 +601,7 @@ fn refused_objects() {
         bytes: String,
     }
     let cases: Vec<Case> = vectors(include_str!("vectors/refused_objects.json"));
-    assert_eq!(cases.len(), 68);
+    assert_eq!(cases.len(), 76);
     for case in cases {
         let data = bytes(&case.bytes);
         let error = match case.object.as_str() {

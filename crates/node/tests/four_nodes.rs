@@ -239,9 +239,9 @@ async fn commits_at_once_have_one_order_everywhere_and_outsiders_none() {
             next: EpochSigningKey::from_seed([50 + number; 32]).verifying_key(),
             author: AuthorBox::try_from([number; 96].as_slice()).unwrap(),
             tag: receipt.tag,
-            envelope: receipt.envelope,
+            envelopes: receipt.envelope.into(),
         };
-        let signed = SignedGroupChild::sign(&folders.network, signer, child, receipt.clone()).unwrap();
+        let signed = SignedGroupChild::sign(&folders.network, signer, child, vec![receipt.clone()]).unwrap();
         GroupUpdate::Child(Box::new(signed))
     };
     let submit = async |number: usize, update: &GroupUpdate| {

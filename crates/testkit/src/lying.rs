@@ -480,7 +480,7 @@ impl Inner {
                     next: node.key,
                     author: AuthorBox::empty(),
                     tag: [2; 32].into(),
-                    envelope: [3; 32].into(),
+                    envelopes: EnvelopeId::from_bytes([3; 32]).into(),
                 };
                 let place = node.place;
                 node.children.push(RecordedChild { child, place }).ok()?;

@@ -551,9 +551,9 @@ async fn child_of(world: &World, start: &GroupStart, key: &EpochSigningKey, numb
         next: EpochSigningKey::generate(&mut rng).verifying_key(),
         author: AuthorBox::try_from([5; 96].as_slice()).unwrap(),
         tag: descriptor.tag(),
-        envelope: sealed.id(),
+        envelopes: sealed.id().into(),
     };
-    let signed = SignedGroupChild::sign(&layout.id, key, child, receipt).unwrap();
+    let signed = SignedGroupChild::sign(&layout.id, key, child, vec![receipt]).unwrap();
     GroupUpdate::Child(Box::new(signed))
 }
 

@@ -175,8 +175,6 @@ pub const LINK_CODE_LIFETIME_SECONDS_MAX: u64 = 10 * 60;
 pub const LINK_MESSAGE_BYTES_MAX: usize = 2 * KIB;
 /// Times that a device which is being linked agrees to its place in the identity's chain.
 pub const LINK_ASKS_MAX: u8 = 8;
-/// Times that a device which is being linked agrees to its place in the identity's chain.
-pub const LINK_ASKS_MAX: u8 = 8;
 
 /// Seconds for which a link by which people ask to be let into a group is good: 30 days.
 pub const INVITE_LIFETIME_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
@@ -248,7 +246,7 @@ pub const SESSION_ASKS_MAX: u8 = 8;
 /// Seconds between two times that a device is re-added to one session on its request.
 pub const SESSION_READD_SECONDS_MIN: u64 = 120;
 /// Bytes of a Welcome that goes along in the note to each device; a longer one is stored once for all.
-pub const SESSION_WELCOME_NOTE_BYTES_MAX: usize = 56 * KIB;
+pub const SESSION_WELCOME_NOTE_BYTES_MAX: usize = 8 * KIB;
 /// Envelopes that hold one Welcome.
 pub const SESSION_WELCOME_PARTS_MAX: usize = 64;
 /// Stored Welcomes that a device reads at a time.

@@ -237,6 +237,9 @@ fn limits_fit_each_other() {
         assert!(limits::IDENTITY_STATE_BYTES_MAX < limits::FRAME_BYTES_MAX);
         assert!(limits::RECORD_BYTES_MAX < limits::TRANSACTION_BYTES_MAX);
         assert!(limits::TRANSACTION_BYTES_MAX <= limits::BLOCK_BYTES_MAX);
+        assert!(limits::GROUP_UPDATE_BYTES_MAX < limits::TRANSACTION_BYTES_MAX);
+        assert!(limits::GROUP_COMMIT_PARTS_MAX <= limits::SPONSOR_GROUP_UPDATES_PER_BLOCK_MAX);
+        assert!(limits::SESSION_WELCOME_NOTE_BYTES_MAX < limits::MESSAGE_BODY_BYTES_MAX);
     }
     assert_eq!(limits::ENVELOPE_BYTES_MAX, 67_584);
     assert_eq!(limits::MESSAGE_BODY_BYTES_MAX, 62_464);

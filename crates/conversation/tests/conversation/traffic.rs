@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use tokenim_conversation::{
     EpochKeys,
     child::{self, Parent},
+    epoch::WrapError,
 };
+use tokenim_envelope::SealedEnvelope;
 use tokenim_identity::Signature;
-use tokenim_mailbox::group::{GroupEntryId, GroupHandle};
+use tokenim_mailbox::group::{CommitParts, GroupEntryId, GroupHandle};
 use tokenim_wire::{NetworkId, Object, UnixSeconds};
 
 const NETWORK: NetworkId = NetworkId::from_bytes([7; 32]);
@@ -51,16 +53,18 @@ fn seen(epoch: u64, secret: u8, rng: &mut ChaCha20Rng) -> Vec<Vec<u8>> {
         entry: GroupEntryId::from_bytes([epoch as u8; 32]),
         keys: &keys,
     };
-    let envelope = keys.wrap(&commit, expiry, rng).unwrap();
+    let envelopes = keys.wrap_parts(&commit, expiry, rng).unwrap();
+    let ids = envelopes.iter().map(SealedEnvelope::id).collect();
+    let parts = CommitParts::new(ids).unwrap();
     let next = keys.verifying_key();
     let sign = |_: &[u8]| Ok::<_, ()>(Signature::from_bytes([3; 64]));
-    let made = child::build(&parent, &commit, next, envelope.id(), 1, sign, rng).unwrap();
+    let made = child::build(&parent, &commit, next, parts, 1, sign, rng).unwrap();
     let once = keys.commit_mailbox(&made.commitment);
     out.push(once.descriptor.to_bytes().unwrap()[2..].to_vec());
     out.push(made.tag.to_bytes().to_vec());
     out.push(made.commitment.to_bytes().to_vec());
     out.push(made.author.to_vec());
-    out.push(made.envelope.to_bytes().to_vec());
+    out.push(made.envelopes[0].to_bytes().to_vec());
     out.push(keys.verifying_key().to_bytes().to_vec());
     out
 }
@@ -109,6 +113,26 @@ fn within_an_epoch_no_two_keys_or_mailboxes_are_the_same() {
     }
     all.insert(keys.verifying_key().to_bytes());
     assert_eq!(all.len(), count + 1);
+}
+
+#[test]
+fn a_commit_of_any_length_up_to_eight_envelopes_comes_back() {
+    const FULL: usize = 64 * 1024 - 4;
+    let keys = EpochKeys::from_bytes(&[1; 32]).unwrap();
+    let rng = &mut ChaCha20Rng::seed_from_u64(8);
+    let expiry = UnixSeconds::new(1_802_000_000);
+    for (length, parts) in [(0, 1), (1, 1), (FULL, 1), (FULL + 1, 2), (3 * FULL, 3), (8 * FULL, 8)] {
+        let commit: Vec<u8> = (0..length).map(|at| (at / 251) as u8).collect();
+        let envelopes = keys.wrap_parts(&commit, expiry, rng).unwrap();
+        assert_eq!(envelopes.len(), parts);
+        let bytes: Vec<_> = envelopes.iter().map(SealedEnvelope::as_bytes).collect();
+        assert_eq!(*keys.unwrap_parts(&bytes).unwrap(), commit);
+    }
+    let actual = 8 * FULL + 1;
+    assert_eq!(
+        keys.wrap_parts(&vec![0; actual], expiry, rng).map(|_| ()),
+        Err(WrapError::TooLong { actual })
+    );
 }
 
 /// 512 bytes, 1,024, 2,048, 4,096, then steps: all that a length tells.

@@ -5,9 +5,12 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokenim_conversation::{
     Body, EpochKeys, EpochView, GroupContext, OrderKey, Role,
     child::{self, AppliedCommit, Parent, Verdict},
+    epoch::UnwrapError,
     link::{InviteLink, LinkCode, LinkConsent, LinkError, LinkMessage, LinkResponse},
+    note::Note,
     policy::{Change, Forbidden, Kind, MemberDevice, permits},
     secret::Secret32,
+    welcome::{Welcome, WelcomePlace},
 };
 use tokenim_envelope::{MessageId, SealedEnvelope};
 use tokenim_identity::{DeviceId, EpochKey, EpochSigningKey, IdentityId, MailboxSigningKey, Signature, verify};
@@ -282,7 +285,7 @@ struct Applied {
 struct ChildCase {
     name: String,
     child: String,
-    envelope: String,
+    envelopes: Vec<String>,
     applied: Option<Applied>,
     verdict: String,
     author: Option<u32>,
@@ -331,19 +334,19 @@ fn children() {
         &parent,
         &bytes(&vectors.commit),
         built.next,
-        built.envelope,
+        built.envelopes.clone(),
         1,
         |message| Ok::<_, ()>(Signature::from_bytes(leaves[1].sign(message).to_bytes())),
         &mut Fixed(bytes(&vectors.nonce)),
     );
     assert_eq!(made, Ok(built));
 
-    assert_eq!(vectors.children.len(), 26);
+    assert_eq!(vectors.children.len(), 37);
     for case in vectors.children {
         let child: GroupChild = decode(&bytes(&case.child), 1000).unwrap();
-        let envelope = bytes(&case.envelope);
+        let envelopes: Vec<_> = case.envelopes.iter().map(|envelope| bytes(envelope)).collect();
         let mut seen = None;
-        let judged = child::check(&parent, &child, &envelope, verify, |commit| {
+        let judged = child::check(&parent, &child, &envelopes, verify, |commit| {
             seen = Some(hex::encode(commit));
             case.applied.as_ref().map(|applied| AppliedCommit {
                 author: applied.author,
@@ -367,6 +370,55 @@ fn children() {
         assert_eq!((&verdict, author), (&case.verdict, case.author), "{}", case.name);
         let applied = ["Valid", "NotApplied", "Author", "Forbidden", "NextKey"].contains(&&*verdict);
         assert_eq!(seen, applied.then(|| vectors.commit.clone()), "{}", case.name);
+    }
+}
+
+#[test]
+fn welcomes() {
+    use sha2::Digest as _;
+    #[derive(Deserialize)]
+    struct Case {
+        length: usize,
+        note: Option<String>,
+        digest: Digest,
+        tag: Option<MailboxTag>,
+        envelopes: Vec<EnvelopeId>,
+    }
+    #[derive(Deserialize)]
+    struct Welcomes {
+        random: String,
+        filling: String,
+        handle: GroupHandle,
+        entry: GroupEntryId,
+        expiry: UnixSeconds,
+        welcomes: Vec<Case>,
+    }
+    let all: Welcomes = vectors(include_str!("../vectors/welcomes.json"));
+    assert_eq!(all.welcomes.len(), 8);
+    let filling = bytes(&all.filling);
+    for case in all.welcomes {
+        let welcome: Vec<u8> = filling.iter().copied().cycle().take(case.length).collect();
+        let mut rng = Fixed(bytes(&all.random));
+        let (made, sealed) = Welcome::new(all.handle, all.entry, &welcome, all.expiry, &mut rng).unwrap();
+        let ids: Vec<_> = sealed.iter().map(SealedEnvelope::id).collect();
+        assert_eq!(ids, case.envelopes, "{}", case.length);
+        match &made.place {
+            WelcomePlace::Here(bytes) => assert_eq!((bytes.as_slice(), case.tag), (&*welcome, None)),
+            WelcomePlace::Stored(stored) => {
+                assert_eq!(Some(stored.mailbox().tag()), case.tag);
+                assert_eq!(stored.parts(), ids);
+                let mut damaged: Vec<_> = sealed.iter().map(|part| part.as_bytes().to_vec()).collect();
+                assert_eq!(*stored.open(&damaged).unwrap(), welcome);
+                *damaged.last_mut().unwrap().last_mut().unwrap() ^= 1;
+                assert_eq!(stored.open(&damaged), Err(UnwrapError::Refused));
+            }
+        }
+        let note = Note::Welcome(made).to_bytes().unwrap();
+        assert_eq!(sha2::Sha256::digest(&note).as_slice(), case.digest.as_bytes());
+        if let Some(expected) = case.note {
+            assert_eq!(hex::encode(&note), expected);
+        }
+        assert!(matches!(Note::from_bytes(&note), Ok(Note::Welcome(_))));
     }
 }
 

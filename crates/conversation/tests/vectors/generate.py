@@ -4,7 +4,7 @@ a second implementation of those pages, slow and not constant-time. Needs the pa
 Ed25519.
 
     python3 generate.py NAME     prints NAME.json, for NAME of: bodies, contexts, orders, epochs, wrapped, children,
-                                 policy, links, refused_objects
+                                 policy, links, refused_objects, welcomes
 """
 
 import hashlib
@@ -312,8 +312,12 @@ def wrapped():
 # --- children of an entry --------------------------------------------------------------------------------------------
 
 
-def claim(handle, parent, commitment, next_key, tag, envelope_id):
-    return handle + parent + commitment + next_key + tag + envelope_id
+def envelope_ids(sealed):
+    return sequence([digest("tokenim/envelope-id/v1", part) for part in sealed])
+
+
+def claim(handle, parent, commitment, next_key, tag, sealed):
+    return handle + parent + commitment + next_key + tag + envelope_ids(sealed)
 
 
 def author_box(secret, seed, leaf, claimed, nonce, network=NETWORK, label="tokenim/session-author/v1", signed_leaf=None):
@@ -332,12 +336,12 @@ def children():
     name = commit_tag(secret, commit)
     tag = commit_mailbox(secret, name)[1]
     stored = wrap(secret, commit, some("wrap nonce", 12))
+    split = [wrap(secret, commit[at : at + 300], some("nonce at %d" % at, 12)) for at in (0, 300, 600)]
 
     def child(
         handle=HANDLE, parent=entry, commitment=name, key=next_key, where=tag, sealed=stored, leaf=1, by=None, box=None, **how
     ):
-        envelope_id = digest("tokenim/envelope-id/v1", sealed)
-        claimed = claim(handle, parent, commitment, key, where, envelope_id)
+        claimed = claim(handle, parent, commitment, key, where, sealed if isinstance(sealed, list) else [sealed])
         box = box or author_box(secret, leaves[leaf if by is None else by], leaf, claimed, nonce, **how)
         return claimed[:128] + blob(box) + claimed[128:]
 
@@ -348,7 +352,7 @@ def children():
             dict(
                 name=title,
                 child=made.hex(),
-                envelope=sealed.hex(),
+                envelopes=[part.hex() for part in (sealed if isinstance(sealed, list) else [sealed])],
                 applied=None if applied is None else dict(author=applied, permitted=permitted, next=key and key.hex()),
                 verdict=verdict,
                 author=author,
@@ -358,7 +362,7 @@ def children():
     good = child()
     garbage = stored[:-1] + bytes([stored[-1] ^ 1])
     other = wrap(secret, other_commit, some("wrap nonce", 12))
-    moved = claim(HANDLE, entry, name, other_key, tag, digest("tokenim/envelope-id/v1", stored))
+    moved = claim(HANDLE, entry, name, other_key, tag, [stored])
     case("valid", "Valid", good, author=1)
     case("valid_of_the_removed", "Valid", good, author=1, key=None)
     case("of_another_session", "Foreign", child(handle=some("other")))
@@ -385,6 +389,22 @@ def children():
     case("forbidden_with_another_key", "Forbidden", good, author=1, permitted=False, key=other_key)
     case("another_next_key", "NextKey", good, author=1, key=other_key)
     case("other_bytes_than_the_envelope", "OtherEnvelope", good, other)
+    parted = child(sealed=split)
+    swapped = [split[0], split[2], split[1]]
+    broken = [split[0], split[1][:-1] + bytes([split[1][-1] ^ 1]), split[2]]
+    foreign = [split[0], wrap(some("x"), commit[300:600], nonce), split[2]]
+    fewer = claim(HANDLE, entry, name, next_key, tag, split[:2])
+    case("valid_in_three_parts", "Valid", parted, split, 1)
+    case("box_for_fewer_parts", "AuthorBox", child(sealed=split, box=author_box(secret, leaves[1], 1, fewer, nonce)), split)
+    case("a_part_damaged", "Envelope", child(sealed=broken), broken, 1)
+    case("a_part_of_another_epoch", "Envelope", child(sealed=foreign), foreign, 1)
+    case("parts_named_in_another_order", "Commitment", child(sealed=swapped), swapped, 1)
+    case("a_part_not_named", "Commitment", child(sealed=split[:2]), split[:2], 1)
+    case("a_part_not_given", "OtherEnvelope", parted, split[:2])
+    case("no_part_given", "OtherEnvelope", parted, [])
+    case("parts_given_in_another_order", "OtherEnvelope", parted, swapped)
+    case("a_part_given_twice", "OtherEnvelope", parted, [split[0], split[1], split[1]])
+    case("a_part_too_many_given", "OtherEnvelope", parted, split + [stored])
     return dict(
         network=NETWORK.hex(),
         handle=HANDLE.hex(),
@@ -759,6 +779,42 @@ def refused_objects():
     return out
 
 
+# --- Welcomes --------------------------------------------------------------------------------------------------------
+
+NOTE_MAX = 8 * 1024
+WRAPPED_MAX = 64 * 1024 - 4
+
+
+def welcomes():
+    """What a note says of Welcomes of these lengths, and the envelopes that are stored for them; key and nonces are the first
+    bytes of `random`."""
+    random, entry, out = some("welcome"), some("entry"), []
+    for length in (0, 1, 500, NOTE_MAX, NOTE_MAX + 1, WRAPPED_MAX, WRAPPED_MAX + 1, 3 * WRAPPED_MAX):
+        welcome = (some("welcome bytes") * (length // 32 + 1))[:length]
+        sealed, tag = [], None
+        if length <= NOTE_MAX:
+            place = varint(0) + blob(welcome)
+        else:
+            key = derive(random, "tokenim/welcome-wrap/v1")
+            tag = mailbox(random, b"welcome")[1]
+            head = header(enc=random[:12])
+            for at in range(0, length, WRAPPED_MAX):
+                sealed.append(envelope(key, random[:12], pad(welcome[at : at + WRAPPED_MAX]), head))
+            place = varint(1) + random + envelope_ids(sealed)
+        note = b"\1" + varint(1) + HANDLE + entry + place
+        short = len(note) < 5000
+        out.append(
+            dict(
+                length=length,
+                note=note.hex() if short else None,
+                digest=hashlib.sha256(note).hexdigest(),
+                tag=tag and tag.hex(),
+                envelopes=[digest("tokenim/envelope-id/v1", part).hex() for part in sealed],
+            )
+        )
+    return dict(random=random.hex(), filling=some("welcome bytes").hex(), handle=HANDLE.hex(), entry=entry.hex(), expiry=EXPIRY, welcomes=out)
+
+
 # --- printing --------------------------------------------------------------------------------------------------------
 
 NAMES = dict(
@@ -771,6 +827,7 @@ NAMES = dict(
     policy=policy,
     links=links,
     refused_objects=refused_objects,
+    welcomes=welcomes,
 )
 
 if __name__ == "__main__":

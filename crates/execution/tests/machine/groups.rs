@@ -38,7 +38,7 @@ fn entry(update: &GroupUpdate) -> GroupEntryId {
 fn with_receipt(update: &GroupUpdate, change: impl FnOnce(&mut QuorumReceipt)) -> GroupUpdate {
     let GroupUpdate::Child(signed) = update else { panic!() };
     let mut signed = signed.clone();
-    change(&mut signed.receipt);
+    change(&mut signed.receipts.as_mut_slice()[0]);
     GroupUpdate::Child(signed)
 }
 
@@ -178,7 +178,7 @@ fn a_child_follows_an_entry_that_is_there() {
     // The entry of another session, though the key is right.
     let (mut child, receipt) = one.child(&chain.net, handle.root(), 1);
     child.handle = stranger.start.handle();
-    let signed = SignedGroupChild::sign(&chain.net.id, &epoch_key(1, 0), child, receipt).unwrap();
+    let signed = SignedGroupChild::sign(&chain.net.id, &epoch_key(1, 0), child, vec![receipt]).unwrap();
     assert_eq!(
         rejection(&mut chain, GroupUpdate::Child(Box::new(signed))),
         Rejection::GroupParentUnknown
@@ -214,7 +214,7 @@ fn an_outsider_adds_nothing() {
     );
     // Nor is one of another network taken.
     let elsewhere = digest("elsewhere", 0).into();
-    let foreign = SignedGroupChild::sign(&elsewhere, &epoch_key(1, 0), signed.child, signed.receipt).unwrap();
+    let foreign = SignedGroupChild::sign(&elsewhere, &epoch_key(1, 0), signed.child, signed.receipts.into_inner()).unwrap();
     assert_eq!(
         rejection(&mut chain, GroupUpdate::Child(Box::new(foreign))),
         Rejection::GroupSignature
@@ -233,14 +233,12 @@ fn the_same_child_twice_is_there_once() {
     chain.commit(proposal.block);
     assert_eq!(rejection(&mut chain, child.clone()), Rejection::GroupChildKnown);
     // With the receipts of other nodes it is the same child.
-    let GroupUpdate::Child(mut again) = child else { panic!() };
-    let issuers = again.receipt.issuers.len();
-    again.receipt.issuers = again.receipt.issuers[1..].to_vec().try_into().unwrap();
-    assert!(again.receipt.issuers.len() < issuers);
-    assert_eq!(
-        rejection(&mut chain, GroupUpdate::Child(again)),
-        Rejection::GroupChildKnown
-    );
+    let again = with_receipt(&child, |receipt| {
+        let issuers = receipt.issuers.len();
+        receipt.issuers = receipt.issuers[1..].to_vec().try_into().unwrap();
+        assert!(receipt.issuers.len() < issuers);
+    });
+    assert_eq!(rejection(&mut chain, again), Rejection::GroupChildKnown);
     assert_eq!(node(&chain, &handle, &handle.root()).unwrap().children.len(), 1);
 }
 
@@ -280,6 +278,40 @@ fn a_receipt_is_for_the_commit_that_the_child_names() {
             Rejection::GroupReceiptForeign
         );
     }
+}
+
+#[test]
+fn a_commit_in_parts_needs_a_receipt_of_each() {
+    let (mut chain, session, handle) = started();
+    let parts = |which: &[u64], change: fn(&mut Vec<QuorumReceipt>)| {
+        session.follow_in_parts(&chain.net, handle.root(), which, change)
+    };
+    let refused = [
+        (parts(&[1, 2, 3], |receipts| receipts.truncate(2)), Rejection::GroupReceiptForeign),
+        (parts(&[1, 2, 3], |receipts| receipts.swap(1, 2)), Rejection::GroupReceiptForeign),
+        (parts(&[1, 2, 3], |receipts| receipts[2] = receipts[1].clone()), Rejection::GroupReceiptForeign),
+        (parts(&[1, 2], |receipts| receipts.push(receipts[0].clone())), Rejection::GroupReceiptForeign),
+        (parts(&[1, 2, 3], |receipts| receipts[2].expiry = UnixSeconds::ZERO), Rejection::GroupKeptTooShortly),
+        (parts(&[1, 2, 3], |receipts| receipts[2].set_epoch = SetEpoch::new(9)), Rejection::GroupReceiptSetEpoch),
+        (
+            parts(&[1, 2, 3], |receipts| {
+                receipts[2].issuers = receipts[2].issuers[..2].to_vec().try_into().unwrap();
+            }),
+            Rejection::GroupReceipt,
+        ),
+    ];
+    let taken = [parts(&[1, 2, 3], |_| {}), parts(&[1, 2, 3, 4, 5, 6, 7, 8], |_| {})];
+    for (update, expected) in refused {
+        assert_eq!(rejection(&mut chain, update), expected);
+    }
+    for update in &taken {
+        let transaction = chain.transaction(update.clone());
+        chain.apply(vec![transaction]);
+    }
+    let node = node(&chain, &handle, &handle.root()).unwrap();
+    let counts: Vec<_> = node.children.iter().map(|known| known.child.envelopes.len()).collect();
+    assert_eq!(counts, [3, 8]);
+    chain.replayed();
 }
 
 #[test]
@@ -359,6 +391,18 @@ fn group_updates_have_a_part_of_the_quota_of_their_sponsor() {
         chain.force(all).unwrap_err(),
         ExecutionError::Invalid(InvalidBlock::SponsorQuota { index: most })
     );
+    // A commit in parts counts as many times as it has receipts to verify.
+    let heavy: Vec<u64> = (1..=8).collect();
+    let heavy = session(0).follow_in_parts(&chain.net, session(0).start.handle().root(), &heavy, |_| {});
+    let heavy = chain.transaction(heavy);
+    let room = most - 8;
+    let with_it = |starts_before: usize| [&starts[..starts_before], &[heavy.clone()]].concat();
+    assert_eq!(chain.propose(with_it(room)).included.len(), room + 1);
+    assert_eq!(chain.propose(with_it(room + 1)).included.len(), room + 1);
+    assert_eq!(
+        chain.force(with_it(room + 1)).unwrap_err(),
+        ExecutionError::Invalid(InvalidBlock::SponsorQuota { index: room + 1 })
+    );
     // Another sponsor has its own.
     let others: Vec<_> = (50..53)
         .map(|number| chain.transaction_by(1, GroupUpdate::Start(session(number).start)))
@@ -404,8 +448,11 @@ fn group_updates_that_wait_leave_room_for_the_rest() {
     for number in 0..4 {
         pool.insert(made(some_anchor(number)), Height::ZERO).unwrap();
     }
-    // What leaves makes room again.
+    // What leaves makes room again, for one that weighs as much.
     pool.committed(Height::new(1), [first[0].id()]);
+    let heavy = session(200).follow_in_parts(&net, session(200).start.handle().root(), &[1, 2], |_| {});
+    let heavy = made(heavy.into());
+    assert_eq!(pool.insert(heavy, Height::new(1)), Err(MempoolError::SponsorQuota));
     pool.insert(last.clone(), Height::new(1)).unwrap();
     pool.committed(Height::new(9), []);
     assert!(pool.is_empty());

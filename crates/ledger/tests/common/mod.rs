@@ -25,7 +25,7 @@ use tokenim_ledger::{
 };
 use tokenim_mailbox::{
     Incarnation, LogPosition, MailboxTag, NodeSet, QuorumReceipt, StorageReceipt, StorageReceiptBody,
-    group::{AuthorBox, GroupChild, GroupEntryId, GroupStart, GroupUpdate, SignedGroupChild},
+    group::{AuthorBox, CommitParts, GroupChild, GroupEntryId, GroupStart, GroupUpdate, SignedGroupChild},
     swarm,
 };
 use tokenim_wire::{
@@ -165,7 +165,11 @@ impl Net {
     }
 
     pub fn receipt_in(&self, set: &NodeSet, number: u64) -> QuorumReceipt {
-        let tag = MailboxTag::from_bytes(digest("tag", number).to_bytes());
+        self.receipt_of(set, MailboxTag::from_bytes(digest("tag", number).to_bytes()), number)
+    }
+
+    /// That of the envelope `number` in this mailbox.
+    fn receipt_of(&self, set: &NodeSet, tag: MailboxTag, number: u64) -> QuorumReceipt {
         let envelope = EnvelopeId::from_bytes(digest("envelope", number).to_bytes());
         let expiry = STARTED.to_seconds().saturating_add(10_030_000);
         let receipts: Vec<StorageReceipt> = swarm(set, &tag)
@@ -304,7 +308,7 @@ impl Session {
             next: epoch_key(self.number, commit + 1).verifying_key(),
             author: AuthorBox::try_from([3; 96].as_slice()).unwrap(),
             tag: receipt.tag,
-            envelope: receipt.envelope,
+            envelopes: receipt.envelope.into(),
         };
         (child, receipt)
     }
@@ -313,7 +317,28 @@ impl Session {
     pub fn follow_by(&self, net: &Net, parent: GroupEntryId, commit: u64, signer: u64) -> GroupUpdate {
         let (child, receipt) = self.child(net, parent, commit);
         let key = epoch_key(self.number, signer);
-        GroupUpdate::Child(Box::new(SignedGroupChild::sign(&net.id, &key, child, receipt).unwrap()))
+        GroupUpdate::Child(Box::new(SignedGroupChild::sign(&net.id, &key, child, vec![receipt]).unwrap()))
+    }
+
+    /// A child of the root entry with a commit in these parts, and what becomes of its receipts after it was signed.
+    pub fn follow_in_parts(
+        &self,
+        net: &Net,
+        parent: GroupEntryId,
+        parts: &[u64],
+        change: impl FnOnce(&mut Vec<QuorumReceipt>),
+    ) -> GroupUpdate {
+        let first = parts[0];
+        let (mut child, _) = self.child(net, parent, first);
+        let number = |part: &u64| self.number * 100 + 10 + part;
+        let mut receipts: Vec<_> = parts.iter().map(|part| net.receipt_of(&net.set, child.tag, number(part))).collect();
+        child.envelopes = CommitParts::new(receipts.iter().map(|receipt| receipt.envelope).collect()).unwrap();
+        child.commitment = digest("commitment in parts", parts.len() as u64).to_bytes().into();
+        let key = epoch_key(self.number, 0);
+        let mut signed = SignedGroupChild::sign(&net.id, &key, child, receipts.clone()).unwrap();
+        change(&mut receipts);
+        signed.receipts = receipts.try_into().unwrap();
+        GroupUpdate::Child(Box::new(signed))
     }
 
     /// A child of the root entry.

@@ -983,17 +983,31 @@ def commit_receipt(number, epoch=4, expiry=NOW + 30 * DAY, tag=None, first=0, co
 def group_child(handle, parent, number, next_seed, author=bytes(96), tag=None, of=None):
     commitment = hashlib.sha256(b"commitment %d" % number).digest()
     tag = one_shot(number) if tag is None else tag
-    of = envelope(number) if of is None else of
-    return handle + parent + commitment + public(next_seed) + varint(len(author)) + author + tag + of
+    of = [envelope(number)] if of is None else of
+    return handle + parent + commitment + public(next_seed) + varint(len(author)) + author + tag + sequence(of)
+
+
+def part(number, index):
+    """The number of the envelope that holds part `index` of commit `number`."""
+    return 1000 + 10 * number + index
+
+
+def parts(number, count):
+    return [envelope(part(number, index)) for index in range(count)]
+
+
+def part_receipts(number, indices, **how):
+    """Receipts of these parts of commit `number`; `how` of each by its index."""
+    return [commit_receipt(part(number, index), tag=one_shot(number), **how.get("at%d" % index, {})) for index in indices]
 
 
 def entry_id(child):
     return digest("tokenim/group-entry/v1", child)
 
 
-def signed_child(child, seed, receipt_bytes, network=NETWORK, label="tokenim/group-child/v1"):
+def signed_child(child, seed, receipts, network=NETWORK, label="tokenim/group-child/v1"):
     """An update without its version."""
-    return varint(1) + child + signed(seed, label, child, network) + receipt_bytes
+    return varint(1) + child + signed(seed, label, child, network) + sequence(receipts)
 
 
 def encode_place(place):
@@ -1024,9 +1038,10 @@ def group_log():
             made.append(dict(entry=entry.hex(), node=encode_node(nodes[entry]).hex()))
         steps.append(dict(name=name, update=(b"\1" + update).hex(), place=place, error=error, made=made))
 
-    def follow(name, parent, number, seed, next_seed, error=None, receipt_bytes=None, signing={}, **fields):
+    def follow(name, parent, number, seed, next_seed, error=None, receipt_bytes=None, receipts=None, signing={}, **fields):
         child = group_child(handle, parent, number, next_seed, **fields)
-        update = signed_child(child, seed, commit_receipt(number) if receipt_bytes is None else receipt_bytes, **signing)
+        only = commit_receipt(number) if receipt_bytes is None else receipt_bytes
+        update = signed_child(child, seed, [only] if receipts is None else receipts, **signing)
         step(name, update, error, parent, child, public(next_seed))
         return entry_id(child)
 
@@ -1045,7 +1060,7 @@ def group_log():
     follow("other_label", handle, 1, root_key, one, error="Signature", signing=dict(label="tokenim/group-child/v2"))
     child = group_child(handle, handle, 1, one)
     changed = group_child(handle, handle, 1, two)
-    step("changed_next_key", varint(1) + changed + signed(root_key, "tokenim/group-child/v1", child) + commit_receipt(1), "Signature")
+    step("changed_next_key", varint(1) + changed + signed(root_key, "tokenim/group-child/v1", child) + sequence([commit_receipt(1)]), "Signature")
     follow("receipt_of_another_envelope", handle, 1, root_key, one, error="ReceiptForeign", receipt_bytes=commit_receipt(2, tag=one_shot(1)))
     follow("receipt_of_another_mailbox", handle, 1, root_key, one, error="ReceiptForeign", receipt_bytes=commit_receipt(1, tag=one_shot(2)))
     follow("kept_too_shortly", handle, 1, root_key, one, error="KeptTooShortly", receipt_bytes=commit_receipt(1, expiry=NOW + KEPT - 1))
@@ -1058,6 +1073,25 @@ def group_log():
     follow("child_of_the_first", first, 4, one, three)
     follow("child_of_the_first_by_the_root_key", first, 5, root_key, three, error="Signature")
     follow("same_commit_other_author", first, 4, one, three, author=bytes([1] * 96))
+    follow("no_receipt", first, 5, one, three, error="ReceiptForeign", receipts=[])
+    follow("two_receipts_of_one_part", first, 5, one, three, error="ReceiptForeign", receipts=[commit_receipt(5)] * 2)
+    many = dict(of=parts(5, 3))
+    follow("receipt_of_a_part_missing", first, 5, one, three, error="ReceiptForeign", receipts=part_receipts(5, [0, 1]), **many)
+    follow("receipts_in_another_order", first, 5, one, three, error="ReceiptForeign", receipts=part_receipts(5, [0, 2, 1]), **many)
+    follow("receipt_of_a_part_twice", first, 5, one, three, error="ReceiptForeign", receipts=part_receipts(5, [0, 1, 1]), **many)
+    follow("receipt_too_many", first, 5, one, three, error="ReceiptForeign", receipts=part_receipts(5, [0, 1, 2, 3]), **many)
+    short = dict(at1=dict(expiry=NOW + KEPT - 1))
+    follow("a_part_kept_too_shortly", first, 5, one, three, error="KeptTooShortly", receipts=part_receipts(5, range(3), **short), **many)
+    old = dict(at2=dict(epoch=2))
+    follow("a_part_of_an_older_node_set", first, 5, one, three, error="UnknownSetEpoch", receipts=part_receipts(5, range(3), **old), **many)
+    few = dict(at2=dict(count=2))
+    follow("a_part_with_too_few_receipts", first, 5, one, three, error="Receipt", receipts=part_receipts(5, range(3), **few), **many)
+    # The first part that is refused says why.
+    both = dict(few, **dict(at1=dict(epoch=2)))
+    follow("two_parts_refused", first, 5, one, three, error="UnknownSetEpoch", receipts=part_receipts(5, range(3), **both), **many)
+    moved = dict(at1=dict(epoch=3))
+    follow("three_parts_of_two_node_sets", first, 5, one, three, receipts=part_receipts(5, range(3), **moved), **many)
+    follow("eight_parts", first, 12, one, three, receipts=part_receipts(12, range(8)), of=parts(12, 8))
     follow("no_author", handle, 6, root_key, one, author=b"")
     follow("longest_author", handle, 7, root_key, one, author=bytes(range(128)))
     for number in [8, 9, 10]:
@@ -1163,7 +1197,7 @@ def refused_objects():
     key = public(EPOCH_SEEDS[0])
     start = varint(0) + bytes(32) + key
     child = group_child(bytes(32), bytes(32), 0, EPOCH_SEEDS[1])
-    update = signed_child(child, EPOCH_SEEDS[0], commit_receipt(0))
+    update = signed_child(child, EPOCH_SEEDS[0], [commit_receipt(0)])
     case("group_update", "empty", "Truncated", b"")
     case("group_update", "unknown_version", "UnknownVersion", b"\2" + start)
     case("group_update", "unknown_variant", "Malformed", b"\1\2" + start[1:])
@@ -1173,10 +1207,18 @@ def refused_objects():
     case("group_update", "key_of_small_order", "Malformed", b"\1\0" + bytes(32) + b"\1" + bytes(31))
     case("group_update", "next_key_not_a_point", "Malformed", b"\1" + update[:97] + b"\2" + bytes(31) + update[129:])
     long = group_child(bytes(32), bytes(32), 0, EPOCH_SEEDS[1], author=bytes(129))
-    case("group_update", "author_too_long", "Malformed", b"\1" + signed_child(long, EPOCH_SEEDS[0], commit_receipt(0)))
+    case("group_update", "author_too_long", "Malformed", b"\1" + signed_child(long, EPOCH_SEEDS[0], [commit_receipt(0)]))
     case("group_update", "child_cut", "Truncated", b"\1" + update[:-1])
     case("group_update", "child_with_trailing_byte", "TrailingBytes", b"\1" + update + b"\0")
-    case("group_update", "too_long", "TooLong", b"\1" + update + bytes(1280))
+    case("group_update", "too_long", "TooLong", b"\1" + update + bytes(7168))
+    for name, of in [("no_part", []), ("nine_parts", parts(0, 9)), ("a_part_twice", parts(0, 3) + parts(0, 1))]:
+        bad = group_child(bytes(32), bytes(32), 0, EPOCH_SEEDS[1], of=of)
+        case("group_update", name, "Malformed", b"\1" + signed_child(bad, EPOCH_SEEDS[0], [commit_receipt(0)]))
+        place = dict(height=1, time=2, index=3)
+        case("group_node", name, "Malformed", encode_node(dict(key=key, place=place, children=[(bad, place)])))
+    case("group_update", "nine_receipts", "Malformed", b"\1" + signed_child(child, EPOCH_SEEDS[0], [commit_receipt(0)] * 9))
+    largest = group_child(bytes(32), bytes(32), 0, EPOCH_SEEDS[1], of=parts(0, 8))
+    case("group_update", "a_receipt_announced_but_missing", "Truncated", b"\1" + signed_child(largest, EPOCH_SEEDS[0], [commit_receipt(0)] * 8)[: -len(commit_receipt(0))])
     place = dict(height=1, time=2, index=3)
     entry = encode_node(dict(key=key, place=place, children=[(child, place)]))
     case("group_node", "unknown_version", "UnknownVersion", b"\0" + entry[1:])
