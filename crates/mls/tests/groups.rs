@@ -403,7 +403,7 @@ fn a_member_cannot_speak_as_another_nor_use_up_its_keys() {
         };
         advance(&mut groups, 0, &remove, 3);
         let nobody = as_leaf(&groups[1], 3).encrypt(b"text", &mut rng(4)).unwrap();
-        refuse(&mut groups[0], &nobody, SessionError::NotAMember);
+        refuse(&mut groups[0], &nobody, SessionError::Forged);
     });
 }
 
