@@ -9,18 +9,16 @@ implementation of that page, slow and not constant-time.
 
 import hashlib
 import json
+import os
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../identity/tests/vectors"))
+sys.dont_write_bytecode = True
+
+# Ed25519, and what all formats share.
+from generate import labelled, public, sign, varint  # noqa: E402
+
 # --- wire ------------------------------------------------------------------------------------------------------------
-
-
-def varint(number):
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def text(string):
@@ -31,73 +29,12 @@ def sequence(items):
     return varint(len(items)) + b"".join(items)
 
 
-def labelled(label, data):
-    return bytes([len(label)]) + label.encode() + data
-
-
 def digest(label, *parts):
     return hashlib.sha256(labelled(label, b"".join(parts))).digest()
 
 
 def be(number, length=8):
     return number.to_bytes(length, "big")
-
-
-# --- Ed25519 (RFC 8032, section 5.1) ---------------------------------------------------------------------------------
-
-P = 2**255 - 19
-L = 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, P - 2, P) % P
-
-
-def add(a, b):
-    (x1, y1, z1, t1), (x2, y2, z2, t2) = a, b
-    e, f = (y1 - x1) * (y2 - x2) % P, (y1 + x1) * (y2 + x2) % P
-    g, h = 2 * t1 * t2 * D % P, 2 * z1 * z2 % P
-    a, b, c, d = f - e, h - g, h + g, f + e
-    return a * b % P, c * d % P, b * c % P, a * d % P
-
-
-def times(scalar, point):
-    out = (0, 1, 1, 0)
-    while scalar:
-        if scalar & 1:
-            out = add(out, point)
-        point = add(point, point)
-        scalar >>= 1
-    return out
-
-
-def compress(point):
-    inverse = pow(point[2], P - 2, P)
-    x, y = point[0] * inverse % P, point[1] * inverse % P
-    return (y | (x & 1) << 255).to_bytes(32, "little")
-
-
-BASE_X = 15112221349535400772501151409588531511454012693041857206046113283949847762202
-BASE_Y = 4 * pow(5, P - 2, P) % P
-BASE = (BASE_X, BASE_Y, 1, BASE_X * BASE_Y % P)
-
-
-def sha512(data):
-    return int.from_bytes(hashlib.sha512(data).digest(), "little")
-
-
-def secret(seed):
-    h = hashlib.sha512(seed).digest()
-    return int.from_bytes(h[:32], "little") & (1 << 254) - 8 | 1 << 254, h[32:]
-
-
-def public(seed):
-    return compress(times(secret(seed)[0], BASE))
-
-
-def sign(seed, message):
-    scalar, prefix = secret(seed)
-    r = sha512(prefix + message) % L
-    commitment = compress(times(r, BASE))
-    k = sha512(commitment + public(seed) + message) % L
-    return commitment + ((r + k * scalar) % L).to_bytes(32, "little")
 
 
 # --- what the vectors are about --------------------------------------------------------------------------------------
