@@ -17,6 +17,8 @@ mod native;
 pub mod chat {
     pub use crate::native::chat::{Chat, ChatError, ChatEvent, ChatEvents, ChatStatus, Running};
     pub use tokenim_session::SessionSuite;
+    pub use tokenim_session::conversation::door::{DoorError, InviteName, JoinRequest};
+    pub use tokenim_session::conversation::link::{InviteLink, LinkError};
     pub use tokenim_session::conversation::{Content, OrderKey, Role, content};
     pub use tokenim_session::step::{
         Action, Change, ConversationId, Event, Info, Mark, Member, Message, SESSION_KIND, Standing,

@@ -124,6 +124,16 @@ macro_rules! view {
                 Ok(found)
             }
 
+            fn scan_back(&self, table: Table, below: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+                let table = self.0.open_table(rows(table))?;
+                let mut found = Vec::new();
+                for row in table.range(..below)?.rev().take(limit) {
+                    let (key, value) = row?;
+                    found.push((key.value().to_vec(), value.value().to_vec()));
+                }
+                Ok(found)
+            }
+
             fn last_key(&self, table: Table) -> Result<Option<Vec<u8>>, StoreError> {
                 let table = self.0.open_table(rows(table))?;
                 Ok(table.last()?.map(|(key, _)| key.value().to_vec()))
@@ -157,8 +167,8 @@ pub(crate) type StepError = StateError<StoreError>;
 
 /// One queued step: it reads, applies its one batch, and tells its caller once that is durable.
 trait Job: Send {
-    /// Runs the step. An error of the store means that the transaction can't be used any more.
-    fn run(&mut self, writing: &Writing<'_>) -> Result<(), StoreError>;
+    /// Runs the step; whether it changes anything. An error of the store means that the transaction can't be used any more.
+    fn run(&mut self, writing: &Writing<'_>) -> Result<bool, StoreError>;
     /// The transaction is durable, or was given up.
     fn done(self: Box<Self>, committed: Result<(), StoreError>);
 }
@@ -173,18 +183,21 @@ impl<T: Send, F: Send> Job for Step<T, F>
 where
     F: FnOnce(&Writing<'_>) -> Result<(T, Batch), StepError>,
 {
-    fn run(&mut self, writing: &Writing<'_>) -> Result<(), StoreError> {
+    fn run(&mut self, writing: &Writing<'_>) -> Result<bool, StoreError> {
         let Some(step) = self.step.take() else {
-            return Ok(());
+            return Ok(false);
         };
         match step(writing) {
             Ok((value, batch)) => {
                 writing.apply(&batch)?;
                 self.outcome = Some(Ok(value));
+                Ok(!batch.is_empty())
             }
-            Err(error) => self.outcome = Some(Err(error)),
+            Err(error) => {
+                self.outcome = Some(Err(error));
+                Ok(false)
+            }
         }
-        Ok(())
     }
 
     fn done(self: Box<Self>, committed: Result<(), StoreError>) {
@@ -372,10 +385,16 @@ fn write_all(database: &Database, queue: &mpsc::Receiver<Box<dyn Job>>) {
         jobs.extend(queue.try_iter().take(STEPS_PER_COMMIT_MAX.saturating_sub(1)));
         let committed = (|| {
             let transaction = database.begin_write()?;
+            let mut changed = false;
             for job in &mut jobs {
-                job.run(&Writing(&transaction))?;
+                changed |= job.run(&Writing(&transaction))?;
             }
-            transaction.commit()?;
+            if changed {
+                transaction.commit()?;
+            } else {
+                // What the steps have read is durable already.
+                transaction.abort()?;
+            }
             Ok::<(), StoreError>(())
         })();
         match committed {

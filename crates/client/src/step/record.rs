@@ -123,6 +123,12 @@ pub trait View {
     /// The store's.
     fn scan(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Row>, Self::Error>;
 
+    /// Up to `limit` entries with keys < `below`, descending.
+    ///
+    /// # Errors
+    /// The store's.
+    fn scan_back(&self, table: Table, below: &[u8], limit: usize) -> Result<Vec<Row>, Self::Error>;
+
     /// The highest key.
     ///
     /// # Errors

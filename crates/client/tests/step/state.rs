@@ -34,6 +34,12 @@ impl View for Store {
         Ok(rows.map(|((_, key), value)| (key.clone(), value.clone())).collect())
     }
 
+    fn scan_back(&self, table: Table, below: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Self::Error> {
+        let rows = self.0.range((table, Vec::new())..(table, below.to_vec())).rev();
+        let rows = rows.take(limit);
+        Ok(rows.map(|((_, key), value)| (key.clone(), value.clone())).collect())
+    }
+
     fn last_key(&self, table: Table) -> Result<Option<Vec<u8>>, Self::Error> {
         Ok(self.scan(table, &[], usize::MAX)?.pop().map(|(key, _)| key))
     }

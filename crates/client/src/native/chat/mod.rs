@@ -1,6 +1,7 @@
 //! Conversations: the host of the session's machine.
 
 mod effects;
+mod joining;
 mod run;
 mod tables;
 mod watch;
@@ -14,7 +15,7 @@ use tokenim_identity::IdentityId;
 use tokenim_ledger::AcceptanceProof;
 use tokenim_mailbox::QuorumReceipt;
 use tokenim_rpc::AcceptanceOf;
-use tokenim_session::conversation::{Content, OrderKey};
+use tokenim_session::conversation::{Content, OrderKey, door::DoorError, link::LinkError};
 use tokenim_session::step::{self as session, Change, ConversationId, Info, Input, Message};
 use tokenim_session::{Owner, SessionSuite};
 use tokenim_wire::Object;
@@ -33,8 +34,6 @@ pub use run::Running;
 
 /// Events that wait for a reader before it is told that it missed some.
 const EVENTS_MAX: usize = 1_024;
-/// Messages read from the store at a time.
-const PAGE: usize = 512;
 /// How long a node is given to have a receipt anchored before others are asked to.
 const ANCHOR_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -60,6 +59,18 @@ pub enum ChatError {
     /// There is no such message in the conversation.
     #[error("there is no such message in this conversation: list its messages for their ids")]
     UnknownMessage,
+    /// A link is of no use.
+    #[error("the invitation is of no use: {0}")]
+    Link(#[from] LinkError),
+    /// No link can be made.
+    #[error("no link can be made: {0}; links that are no longer needed can be revoked")]
+    Door(#[from] DoorError),
+    /// There is no such link.
+    #[error("there is no such link into this group: list its links for their names")]
+    UnknownLink,
+    /// Nobody of that name asks.
+    #[error("nobody of that name asks to be let into this group: list the requests")]
+    UnknownRequest,
     /// No nodes keep the message yet, so that nothing can be proved of it.
     #[error("the message is not kept by a quorum of nodes yet: try again in a few seconds")]
     NotStored,
@@ -293,6 +304,10 @@ impl Client {
             session::StepError::NotAllowed => ChatError::NotAllowed.into(),
             session::StepError::Full(what) => ChatError::Full(what).into(),
             session::StepError::Content => ChatError::Content.into(),
+            session::StepError::Link(error) => ChatError::Link(error).into(),
+            session::StepError::Door(error) => ChatError::Door(error).into(),
+            session::StepError::UnknownLink => ChatError::UnknownLink.into(),
+            session::StepError::UnknownRequest => ChatError::UnknownRequest.into(),
             session::StepError::Damaged(_) => self.shared.store.damaged(Table::Session),
             session::StepError::Encode(error) => error.into(),
             other => ClientError::Session(other.to_string()),
@@ -409,6 +424,14 @@ impl Chat {
         self.told(Input::Settings { receipts }).await.map(|_| ())
     }
 
+    /// Whether others are told what was delivered and read here.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn receipts(&self) -> Result<bool, ClientError> {
+        self.client.ask(|view| session::receipts(view))
+    }
+
     /// All conversations, in no particular order.
     ///
     /// # Errors
@@ -440,28 +463,21 @@ impl Chat {
             .ask(|view| session::messages(view, conversation, from, limit))
     }
 
-    /// The newest messages of a conversation, at most `limit`, in their order; and whether there are older ones.
+    /// The newest messages of a conversation, at most `limit`, in their order; and whether there are older ones. It takes as
+    /// long as they are many, however many there are besides.
     ///
     /// # Errors
     /// Those of the local store.
     pub fn newest(&self, conversation: ConversationId, limit: usize) -> Result<(Vec<Message>, bool), ClientError> {
-        let mut kept = std::collections::VecDeque::new();
-        let (mut from, mut more) = (None, false);
-        loop {
-            let page = self.messages(conversation, from, PAGE)?;
-            let whole = page.len() == PAGE;
-            // What is asked from is in the answer.
-            kept.extend(page.into_iter().filter(|message| Some(message.order) != from));
-            while kept.len() > limit {
-                kept.pop_front();
-                more = true;
-            }
-            let last = kept.back().map(|message| message.order);
-            if !whole || last == from {
-                return Ok((kept.into(), more));
-            }
-            from = last;
+        let wanted = limit.saturating_add(1);
+        let mut found = self
+            .client
+            .ask(|view| session::newest(view, conversation, None, wanted))?;
+        let more = found.len() > limit;
+        if more {
+            found.remove(0);
         }
+        Ok((found, more))
     }
 
     /// The proof that a message was accepted, waiting up to `wait` for it. Any member can have it: it shows which nodes

@@ -86,6 +86,18 @@ impl<V: View<Error = StoreError>> session::View for Tables<'_, V> {
         }
         Ok(found)
     }
+
+    fn scan_back(&self, table: session::Table, below: &[u8], limit: usize) -> Result<Vec<session::Row>, StoreError> {
+        let rows = self.view.scan_back(Table::Session, &row(table, below), limit)?;
+        rows.into_iter()
+            .map_while(|(key, sealed)| match key.split_first() {
+                Some((number, rest)) if *number == table.number() => {
+                    Some(self.open(&key, &sealed).map(|value| (rest.to_vec(), value)))
+                }
+                _ => None,
+            })
+            .collect()
+    }
 }
 
 /// Puts a sealed value into a batch.
@@ -128,6 +140,12 @@ mod tests {
         fn scan(&self, _: Table, from: &[u8], limit: usize) -> Result<Vec<crate::step::Row>, StoreError> {
             let rows = self.0.borrow();
             let found = rows.range(from.to_vec()..).take(limit);
+            Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
+        }
+
+        fn scan_back(&self, _: Table, below: &[u8], limit: usize) -> Result<Vec<crate::step::Row>, StoreError> {
+            let rows = self.0.borrow();
+            let found = rows.range(..below.to_vec()).rev().take(limit);
             Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
         }
 
@@ -177,6 +195,25 @@ mod tests {
         assert!(tables.scan(session::Table::Past, &[], usize::MAX).unwrap().is_empty());
         let found = tables.get(session::Table::Group, &7_u16.to_be_bytes()).unwrap();
         assert_eq!(found.unwrap(), 7_u16.to_le_bytes());
+    }
+
+    #[test]
+    fn the_last_rows_of_a_table_are_read_from_its_end() {
+        let memory = filled();
+        let tables = Tables::new(&memory, &[1; 32]);
+        let keys = |table, below: &[u8], limit| -> Vec<u16> {
+            let rows = tables.scan_back(table, below, limit).unwrap();
+            rows.iter()
+                .map(|(key, _)| u16::from_be_bytes(key.as_slice().try_into().unwrap()))
+                .collect()
+        };
+        let session = session::Table::Session;
+        assert_eq!(keys(session, &[255; 3], 3), [599, 598, 597]);
+        assert_eq!(keys(session, &2_u16.to_be_bytes(), 9), [1, 0]);
+        assert!(keys(session, &[], 9).is_empty());
+        assert!(keys(session::Table::Meta, &[255; 3], 9).is_empty());
+        let rows = tables.scan_back(session, &1_u16.to_be_bytes(), 1).unwrap();
+        assert_eq!(rows, [(vec![0, 0], vec![0, 0])]);
     }
 
     #[test]
