@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokenim_client::step::InboxMessage;
 use tokenim_client::step::contact::Relation;
-use tokenim_client::{Client, ContentKind, Event, Received};
+use tokenim_client::{Client, ContentKind, Event};
 use tokenim_wire::hex;
 
 use crate::args::InboxArgs;
@@ -28,31 +28,15 @@ const PAGE: usize = 256;
 pub(crate) async fn run(args: &InboxArgs) -> Result<(), CliError> {
     args.device.check()?;
     let client = args.device.open()?;
-    let mut shown = 0;
-    if args.all {
-        loop {
-            let page = client.messages(shown, PAGE)?;
-            let Some((last, _)) = page.last() else { break };
-            shown = last.saturating_add(1);
-            for (number, message) in &page {
-                show(args, &client, *number, message, None).await?;
-            }
-        }
-    }
+    let mut next = if args.all { 0 } else { client.unshown()? };
     if args.follow {
-        follow(args, &client).await?;
+        follow(args, &client, next).await?;
     } else {
-        let reading = during("reading from the nodes", client.receive()).await?;
-        for received in &reading.received {
-            show(
-                args,
-                &client,
-                received.number,
-                &received.message,
-                Some(received.relation),
-            )
-            .await?;
+        if args.all {
+            show_from(args, &client, &mut next).await?;
         }
+        let reading = during("reading from the nodes", client.receive()).await?;
+        let shown = show_from(args, &client, &mut next).await?;
         for caught in &reading.caught {
             remark(format!(
                 "node {}: {}; its answer was refused",
@@ -64,7 +48,7 @@ pub(crate) async fn run(args: &InboxArgs) -> Result<(), CliError> {
             remark(format!("an envelope was refused: {}", refused.why));
         }
         if reading.complete {
-            if reading.received.is_empty() && !args.json {
+            if shown == 0 && !args.json {
                 remark("Nothing new.");
             }
         } else {
@@ -123,7 +107,8 @@ impl Coverage {
     }
 }
 
-async fn follow(args: &InboxArgs, client: &Client) -> Result<(), CliError> {
+async fn follow(args: &InboxArgs, client: &Client, mut next: u64) -> Result<(), CliError> {
+    show_from(args, client, &mut next).await?;
     let mut events = client.follow()?;
     let mut maintain = tokio::time::interval(MAINTAIN_EVERY);
     maintain.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -135,8 +120,8 @@ async fn follow(args: &InboxArgs, client: &Client) -> Result<(), CliError> {
         tokio::select! {
             event = events.next() => match event {
                 None => return Ok(()),
-                Some(Event::Message(Received { number, message, relation, .. })) => {
-                    show(args, client, number, &message, Some(relation)).await?;
+                Some(Event::Message(_)) => {
+                    show_from(args, client, &mut next).await?;
                 }
                 Some(Event::Notice(number, notice)) => contact::tell(client, &[(number, notice)]).await?,
                 Some(Event::Refused(refused)) => remark(format!("an envelope was refused: {}", refused.why)),
@@ -152,7 +137,11 @@ async fn follow(args: &InboxArgs, client: &Client) -> Result<(), CliError> {
                 Some(Event::Failed(error)) => return Err(error.into()),
                 Some(_) => {}
             },
-            _ = look.tick() => coverage.tell(),
+            _ = look.tick() => {
+                // What another program has received is shown here too.
+                show_from(args, client, &mut next).await?;
+                coverage.tell();
+            }
             _ = maintain.tick() => {
                 client.maintain(Duration::from_secs(2)).await?;
             }
@@ -160,18 +149,30 @@ async fn follow(args: &InboxArgs, client: &Client) -> Result<(), CliError> {
         }
     }
 }
-async fn show(
-    args: &InboxArgs,
-    client: &Client,
-    number: u64,
-    message: &InboxMessage,
-    relation: Option<Relation>,
-) -> Result<(), CliError> {
-    let kind = ContentKind::new(message.kind);
-    if kind == tokenim_client::chat::SESSION_KIND {
-        // What devices say to each other about conversations is for the program, not for people.
-        return Ok(());
+
+/// Shows what was received from a number on, whichever program has received it, and remembers that it was shown; how many.
+async fn show_from(args: &InboxArgs, client: &Client, next: &mut u64) -> Result<usize, CliError> {
+    let mut shown: usize = 0;
+    loop {
+        let page = client.messages(*next, PAGE)?;
+        let Some((last, _)) = page.last() else {
+            return Ok(shown);
+        };
+        for (number, message) in &page {
+            // What devices say to each other about conversations is for the program, not for people.
+            if ContentKind::new(message.kind) != tokenim_client::chat::SESSION_KIND {
+                show(args, client, *number, message).await?;
+                shown = shown.saturating_add(1);
+            }
+        }
+        client.shown(*last).await?;
+        *next = last.saturating_add(1);
     }
+}
+
+async fn show(args: &InboxArgs, client: &Client, number: u64, message: &InboxMessage) -> Result<(), CliError> {
+    let kind = ContentKind::new(message.kind);
+    let relation = client.contact(&message.sender)?.map(|contact| contact.relation);
     let text = if kind == ContentKind::TEXT {
         std::str::from_utf8(&message.body).ok()
     } else {

@@ -261,7 +261,87 @@ mod tests {
         assert_eq!(format!("{composer:?}"), "Composer { bytes: 0, .. }");
     }
 
+    /// What people and attackers paste: letters of many scripts, joiners, marks, controls, breaks, long words.
+    fn pieces() -> impl Strategy<Value = String> {
+        let known = prop::sample::select(vec![
+            "a",
+            " ",
+            "\n",
+            "\r\n",
+            "\t",
+            "\u{1b}[2J",
+            "\u{202e}",
+            "\u{2066}",
+            "\u{200d}",
+            "\u{200c}",
+            "\u{fe0f}",
+            "e\u{301}",
+            "\u{301}",
+            "世",
+            "한",
+            "각",
+            "क्षि",
+            "שלום",
+            "مرحبا",
+            "👩‍👩‍👧‍👦",
+            "🏳️‍🌈",
+            "🇩🇪",
+            "🇩",
+            "👍🏽",
+            "\u{e0067}",
+            "\u{0}",
+            "\u{9b}31m",
+            "wordwordwordword",
+            "\u{ad}",
+            "\u{115f}",
+            "\u{3164}",
+        ]);
+        prop_oneof![3 => known.prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)]
+    }
+
     proptest! {
+        #[test]
+        fn any_text_and_any_keys_leave_a_text_that_can_be_drawn(
+            steps in prop::collection::vec((0_u8..16, pieces()), 0..80),
+            columns in 2_usize..12,
+        ) {
+            let mut composer = Composer::default();
+            for (key, piece) in steps {
+                let before = composer.text().len();
+                match key {
+                    0 => composer.left(),
+                    1 => composer.right(),
+                    2 => { composer.up(columns); }
+                    3 => { composer.down(columns); }
+                    4 => composer.home(columns),
+                    5 => composer.end(columns),
+                    6 => composer.backspace(),
+                    7 => composer.delete(),
+                    8 => composer.backspace_word(),
+                    9 => composer.word_left(),
+                    10 => composer.word_right(),
+                    _ => composer.insert(&piece),
+                }
+                // Moving changes nothing, removing makes it shorter.
+                match key {
+                    0..=5 | 9..=10 => prop_assert_eq!(composer.text().len(), before),
+                    6..=8 => prop_assert!(composer.text().len() <= before),
+                    _ => {}
+                }
+                prop_assert!(composer.is_boundary(composer.cursor));
+                let harmful = |letter: char| letter.is_control() && letter != '\n' || ('\u{202a}'..='\u{202e}').contains(&letter);
+                prop_assert!(!composer.text().contains(harmful));
+                let (row, column) = composer.position(columns);
+                let lines = super::super::text::lines(composer.text(), columns);
+                prop_assert!(row <= lines.len() && column < columns);
+                for line in lines {
+                    let line = line.trim_end_matches(' ');
+                    // A letter that is wider than the screen has a line of its own.
+                    prop_assert!(line.graphemes(true).count() <= 1 || super::super::text::width(line) <= columns);
+                }
+            }
+        }
+
         #[test]
         fn any_keys_leave_the_cursor_between_letters(keys in prop::collection::vec((0_u8..12, any::<char>()), 0..60)) {
             let mut composer = Composer::default();

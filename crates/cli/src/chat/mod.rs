@@ -1,5 +1,6 @@
 //! `tokenim chat`.
 
+mod act;
 mod compose;
 pub(crate) mod feed;
 mod keys;
@@ -9,29 +10,35 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod text;
+pub(crate) mod timer;
 mod view;
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use crossterm::event::{Event as Pressed, EventStream};
 use futures::{FutureExt as _, StreamExt as _};
 use ratatui::layout::Size;
-use tokenim_client::chat::{Action, Chat, ChatEvent, ChatEvents, Content, ConversationId, Event, content};
-use tokenim_client::{ClientError, IdentityId, MessageId};
+use tokenim_client::chat::{Action, ChatEvent, ChatEvents, ConversationId, Event};
+use tokenim_client::{ClientError, IdentityId};
 use tokio::sync::mpsc;
 
+use self::act::{Answer, Worker};
 use self::feed::Feed;
-use self::model::{Command, Model, Msg};
+use self::model::{INBOX, Model, Msg};
 use self::terminal::Screen;
 use crate::args::DeviceArgs;
 use crate::error::CliError;
-use crate::{contact, receipt, signals};
+use crate::output::{remark, short};
+use crate::{contact, signals};
 
-/// How often it is looked whether the network answers.
+/// How often it is looked whether the network answers, and whether another program has received something.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long the proof of a message is waited for.
-const PROOF_PATIENCE: Duration = Duration::from_secs(30);
+/// How long somebody is shown to be typing after a hint.
+const TYPING_SHOWN: Duration = Duration::from_secs(12);
+/// How long leaving waits until what was written is kept.
+const KEEP_PATIENCE: Duration = Duration::from_secs(10);
 /// Answers that wait for the screen.
 const ANSWERS_MAX: usize = 64;
 
@@ -41,7 +48,8 @@ Example:
   tokenim chat
   (then Ctrl-N, and the identity of somebody; F1 shows all keys)
 
-What you write is kept before it is sent, and sent as soon as the network answers. Groups are made with `tokenim group new`.")]
+What you write is kept before it is sent, and sent as soon as the network answers. Messages that were sent to you with `tokenim
+send` are there too. NO_COLOR=1 takes the colours away; they say nothing that is not said in words.")]
 pub(crate) struct ChatArgs {
     #[command(flatten)]
     device: DeviceArgs,
@@ -55,27 +63,35 @@ pub(crate) async fn run(args: &ChatArgs) -> Result<(), CliError> {
     let events = chat.events();
     let running = chat.run()?;
     let mut screen = Screen::enter()?;
-    let shown = {
-        let (answers, answered) = mpsc::channel(ANSWERS_MAX);
-        let model = Model::new(client.identity(), size(&mut screen)?);
-        let mut showing = Showing {
-            feed: Feed::new(chat),
-            model,
-            answers,
-            stale: Stale {
-                conversations: true,
-                messages: true,
-            },
-        };
-        tokio::select! {
-            shown = showing.run(&mut screen, events, answered) => shown,
-            error = running.failed() => Err(CliError::local(error.to_string())),
-            () = signals::stopped() => Ok(()),
-        }
+    let (answers, answered) = mpsc::channel(ANSWERS_MAX);
+    let mut model = Model::new(client.identity(), size(&mut screen)?);
+    model.colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    model.receipts = chat.receipts()?;
+    let mut showing = Showing {
+        feed: Feed::new(chat),
+        model,
+        worker: Worker::new(answers.clone()),
+        answers,
+        typing: HashMap::new(),
+        typed: None,
+        stale: Stale {
+            conversations: true,
+            messages: true,
+        },
     };
+    let shown = tokio::select! {
+        shown = showing.run(&mut screen, events, answered) => shown,
+        error = running.failed() => Err(CliError::local(error.to_string())),
+        () = signals::stopped() => Ok(()),
+    };
+    // What was written is kept before the client goes.
+    let lost = tokio::time::timeout(KEEP_PATIENCE, showing.worker.end()).await;
     drop(screen);
     drop(running);
     client.close().await;
+    for why in lost.unwrap_or_else(|_| vec!["the disk did not take in time what you wrote last".to_owned()]) {
+        remark(format!("not sent: {why}"));
+    }
     shown
 }
 
@@ -97,8 +113,13 @@ struct Stale {
 struct Showing {
     feed: Feed,
     model: Model,
+    worker: Worker,
     /// Where tasks put what they found.
-    answers: mpsc::Sender<Msg>,
+    answers: mpsc::Sender<Vec<Answer>>,
+    /// Who was typing where, and when it was told.
+    typing: HashMap<(ConversationId, IdentityId), Instant>,
+    /// When the others were told last that the owner is typing.
+    typed: Option<Instant>,
     stale: Stale,
 }
 
@@ -107,15 +128,17 @@ impl Showing {
         &mut self,
         screen: &mut Screen,
         mut events: ChatEvents,
-        mut answered: mpsc::Receiver<Msg>,
+        mut answered: mpsc::Receiver<Vec<Answer>>,
     ) -> Result<(), CliError> {
         let mut keys = EventStream::new();
         let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.feed.receive()?;
         loop {
             self.refresh()?;
             let now = size(screen)?;
             if now != self.model.size {
-                self.model.update(Msg::Resize(now));
+                self.apply(Msg::Resize(now))?;
             }
             screen
                 .terminal()
@@ -125,9 +148,7 @@ impl Showing {
                 key = keys.next() => match key {
                     None => true,
                     Some(Err(error)) => return Err(broken(&error)),
-                    Some(Ok(Pressed::Key(key))) => self.apply(Msg::Key(key))?,
-                    Some(Ok(Pressed::Paste(text))) => self.apply(Msg::Paste(text))?,
-                    Some(Ok(_)) => false,
+                    Some(Ok(pressed)) => self.pressed(pressed)?,
                 },
                 event = events.next() => {
                     let mut event = event;
@@ -138,15 +159,11 @@ impl Showing {
                     }
                     false
                 }
-                Some(msg) = answered.recv() => self.apply(msg)?,
-                _ = look.tick() => {
-                    let reached = self.feed.chat.status().reached;
-                    if reached != self.model.reached {
-                        let queued = self.model.queued;
-                        self.apply(Msg::Network { queued, reached })?;
-                    }
-                    false
+                Some(answers) = answered.recv() => {
+                    self.stale.conversations = true;
+                    self.answered(answers)?
                 }
+                _ = look.tick() => self.look()?,
             };
             if done {
                 return Ok(());
@@ -154,10 +171,20 @@ impl Showing {
         }
     }
 
+    fn pressed(&mut self, pressed: Pressed) -> Result<bool, CliError> {
+        self.apply(match pressed {
+            Pressed::Key(key) => Msg::Key(key),
+            Pressed::Paste(text) => Msg::Paste(text),
+            Pressed::FocusGained => Msg::Looking(true),
+            Pressed::FocusLost => Msg::Looking(false),
+            Pressed::Resize(..) | Pressed::Mouse(_) => return Ok(false),
+        })
+    }
+
     /// Reads again what has changed.
     fn refresh(&mut self) -> Result<(), CliError> {
         if core::mem::take(&mut self.stale.conversations) {
-            let (conversations, queued) = self.feed.conversations()?;
+            let (conversations, queued) = self.feed.conversations(self.model.open)?;
             let reached = self.model.reached;
             self.apply(Msg::Network { queued, reached })?;
             self.apply(Msg::Conversations(conversations))?;
@@ -171,141 +198,84 @@ impl Showing {
         Ok(())
     }
 
-    /// Takes in what happened in conversations.
-    fn happened(&mut self, event: ChatEvent) -> Result<(), CliError> {
-        match event {
-            ChatEvent::Session(Event::Message(conversation, order)) => {
-                self.feed.said(conversation, &order, self.model.open)?;
-                self.stale.conversations = true;
-                self.stale.messages |= self.model.open == Some(conversation);
+    /// Looks at what nobody tells.
+    fn look(&mut self) -> Result<bool, CliError> {
+        self.receive()?;
+        self.typing.retain(|_, told| told.elapsed() < TYPING_SHOWN);
+        let typing: Vec<_> = self.typing.keys().copied().collect();
+        if typing.len() != self.model.typing.len() {
+            self.apply(Msg::Typing(typing))?;
+        }
+        let reached = self.feed.chat.status().reached;
+        if reached != self.model.reached {
+            let queued = self.model.queued;
+            self.apply(Msg::Network { queued, reached })?;
+        }
+        self.apply(Msg::Tick)
+    }
+
+    /// Takes in messages of no conversation, whichever program has received them.
+    fn receive(&mut self) -> Result<(), CliError> {
+        for sender in self.feed.receive()? {
+            (self.stale.conversations, self.stale.messages) = (true, true);
+            if self.model.open != Some(INBOX) {
+                self.model
+                    .notice(&format!("{} sent you something: see Other messages", short(&sender)));
             }
-            ChatEvent::Session(Event::Mark(conversation, ..)) => {
-                self.stale.conversations = true;
-                self.stale.messages |= self.model.open == Some(conversation);
-            }
-            ChatEvent::Session(Event::Typing(..)) => {}
-            ChatEvent::Session(event) => {
-                self.stale.conversations = true;
-                if let Some(text) = told(&event) {
-                    self.model.say(&text);
-                }
-            }
-            ChatEvent::Inbox(received) => self.model.say(&inbox_told(&received.message.sender)),
-            ChatEvent::Notice(number, notice) => {
-                let client = self.feed.chat.client().clone();
-                self.model.say(&contact::describe(&client, &notice));
-                self.spawn(async move {
-                    client.told(number).await?;
-                    Ok(None)
-                });
-            }
-            _ => (self.stale.conversations, self.stale.messages) = (true, true),
         }
         Ok(())
     }
 
-    /// Updates the model and does what it asks for; whether it asks to leave.
-    fn apply(&mut self, msg: Msg) -> Result<bool, CliError> {
-        for command in self.model.update(msg) {
-            match command {
-                Command::Quit => return Ok(true),
-                Command::Load(conversation, _) => {
-                    self.feed.opened(conversation);
-                    (self.stale.conversations, self.stale.messages) = (true, true);
+    /// Takes in what happened in conversations.
+    fn happened(&mut self, event: ChatEvent) -> Result<(), CliError> {
+        match event {
+            ChatEvent::Session(Event::Message(conversation, order)) => {
+                if let Some(late) = self.feed.changed(conversation, Some(&order))? {
+                    self.model.notice(&late);
                 }
-                Command::Read(conversation, message) => {
-                    if let Some(order) = self.feed.order(&message) {
-                        let chat = self.feed.chat.clone();
-                        self.spawn(async move {
-                            chat.mark_read(conversation, order).await?;
-                            Ok(None)
-                        });
-                    }
+                self.typing.retain(|(of, _), _| *of != conversation);
+                let typing = self.typing.keys().copied().collect();
+                self.apply(Msg::Typing(typing))?;
+                self.stale.conversations = true;
+                self.stale.messages |= self.model.open == Some(conversation);
+            }
+            ChatEvent::Session(Event::Mark(conversation, ..)) => {
+                self.feed.changed(conversation, None)?;
+                self.stale.conversations = true;
+                self.stale.messages |= self.model.open == Some(conversation);
+            }
+            ChatEvent::Session(Event::Typing(conversation, identity)) => {
+                self.typing.insert((conversation, identity), Instant::now());
+                let typing = self.typing.keys().copied().collect();
+                self.apply(Msg::Typing(typing))?;
+            }
+            ChatEvent::Session(event) => {
+                self.stale.conversations = true;
+                if let Some(text) = told(&event) {
+                    self.model.notice(&text);
                 }
-                Command::Send {
-                    conversation,
-                    text,
-                    answers,
-                } => {
-                    let chat = self.feed.chat.clone();
-                    self.spawn(async move {
-                        match say(&chat, conversation, &text, answers).await {
-                            Ok(()) => Ok(None),
-                            Err(error) => Ok(Some(Msg::Unsent(conversation, text, error.to_string()))),
-                        }
-                    });
-                }
-                Command::Start(identity) => {
-                    let chat = self.feed.chat.clone();
-                    self.spawn(async move { Ok(Some(Msg::Started(chat.start(identity).await?))) });
-                }
-                Command::Safety(identity) => {
-                    let client = self.feed.chat.client().clone();
-                    self.spawn(async move {
-                        let number = client.safety_number(&identity).await?;
-                        let lines = format!("{number:#}").lines().map(str::to_owned).collect();
-                        Ok(Some(Msg::Safety(identity, lines)))
-                    });
-                }
-                Command::Proof(conversation, message) => {
-                    let Some(order) = self.feed.order(&message) else {
-                        continue;
-                    };
-                    let chat = self.feed.chat.clone();
-                    self.spawn(async move {
-                        let proof = chat.proof_of(conversation, &order, PROOF_PATIENCE).await?;
-                        let light = chat.client().network().light_client();
-                        let lines = match proof {
-                            None => vec!["The ledger does not show it yet: try again in a few seconds.".to_owned()],
-                            Some(proof) => vec![
-                                receipt::sentence(&light, &proof)?,
-                                String::new(),
-                                "Verified here, from the network's configuration alone.".to_owned(),
-                            ],
-                        };
-                        Ok(Some(Msg::Proof(message, lines)))
-                    });
-                }
+            }
+            ChatEvent::Inbox(_) => self.receive()?,
+            ChatEvent::Notice(number, notice) => {
+                let client = self.feed.chat.client().clone();
+                self.model.notice(&contact::describe(&client, &notice));
+                self.spawn(async move {
+                    client.told(number).await?;
+                    Ok(Vec::new())
+                });
+            }
+            _ => {
+                self.feed.forget();
+                (self.stale.conversations, self.stale.messages) = (true, true);
             }
         }
-        Ok(false)
+        Ok(())
     }
-
-    /// Does something that may take a while, and shows what came of it.
-    fn spawn(&self, work: impl Future<Output = Result<Option<Msg>, CliError>> + Send + 'static) {
-        let answers = self.answers.clone();
-        tokio::spawn(async move {
-            let msg = match work.await {
-                Ok(msg) => msg,
-                Err(error) => Some(Msg::Failed(error.to_string())),
-            };
-            if let Some(msg) = msg {
-                // Nobody looking any more is no failure.
-                let _ = answers.send(msg).await;
-            }
-        });
-    }
-}
-
-/// Has a text kept, to be sent as soon as it may.
-async fn say(
-    chat: &Chat,
-    conversation: ConversationId,
-    text: &str,
-    answers: Option<MessageId>,
-) -> Result<(), CliError> {
-    let text = content::MessageText::new(text).map_err(|error| CliError::local(error.to_string()))?;
-    let said = match answers {
-        Some(to) => Content::Reply { to, text },
-        None => Content::Text(text),
-    };
-    chat.send(conversation, said).await?;
-    Ok(())
 }
 
 /// That a message came which is shown elsewhere.
 pub(crate) fn inbox_told(sender: &IdentityId) -> String {
-    format!("a message from {sender} came, of no conversation: `tokenim inbox --all` shows it")
+    format!("a message from {sender} came, of no conversation: `tokenim inbox` shows it")
 }
 
 /// What the owner should know of at once.
@@ -318,6 +288,10 @@ pub(crate) fn told(event: &Event) -> Option<String> {
             Some("somebody in this conversation sees another ledger than you: ask them over another way".to_owned())
         }
         Event::Removed(_) => Some("you are no longer a member of a conversation".to_owned()),
+        Event::JoinRequest(_, identity) => Some(format!(
+            "{identity} asks to be let into a group of yours: `tokenim group requests` shows which, `admit` or `refuse` answers"
+        )),
+        Event::HistoryGiven(device) => Some(format!("what is kept here has been handed to your device {device}")),
         Event::Action(_, action) => Some(advice(*action)),
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, stdin, stdout};
 
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::event::{DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange};
 use crossterm::execute;
 use ratatui::DefaultTerminal;
 
@@ -31,8 +31,8 @@ impl Screen {
             ratatui::restore();
             CliError::local(format!("the terminal can't be used: {error}; try another one"))
         })?;
-        // Where pasting is not told apart, it is typing.
-        let _ = execute!(stdout(), EnableBracketedPaste);
+        // Where pasting is not told apart, it is typing; where nobody says who looks, somebody does.
+        let _ = execute!(stdout(), EnableBracketedPaste, EnableFocusChange);
         Ok(Self { terminal })
     }
 
@@ -43,7 +43,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = execute!(stdout(), DisableBracketedPaste);
+        let _ = execute!(stdout(), DisableFocusChange, DisableBracketedPaste);
         ratatui::restore();
     }
 }

@@ -1,15 +1,18 @@
 //! The screen as people see it, and what keys do to it.
 
+mod actions;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::CellWidth as _;
 use ratatui::layout::{Position, Size};
+use ratatui::style::Color;
 use tokenim_client::chat::{ConversationId, Mark, Standing};
 use tokenim_client::{IdentityId, MessageId};
 use tokenim_wire::UnixMillis;
 
-use super::model::{Command, Conversation, Focus, Member, Message, Model, Msg, Panel};
+use super::model::{Aim, Ask, Command, Confirm, Conversation, Focus, INBOX, Kind, Member, Message, Model, Msg, Panel};
 use super::text::Shown;
 use super::view::view;
 
@@ -41,9 +44,11 @@ fn direct() -> Conversation {
     Conversation {
         id: handle(1),
         name: Shown::line("tim1bert"),
-        peer: Some(who(2)),
+        kind: Kind::Two(who(2)),
         suite: "post-quantum",
         epoch: 3,
+        disappear: None,
+        todo: None,
         standing: Standing::Active,
         members: vec![member(1, "owner"), member(2, "owner")],
         unread: 0,
@@ -54,9 +59,11 @@ fn group() -> Conversation {
     Conversation {
         id: handle(2),
         name: Shown::line("Ausflug 山 🏔️"),
-        peer: None,
+        kind: Kind::Group,
         suite: "post-quantum",
         epoch: 12,
+        disappear: Some(604_800),
+        todo: None,
         standing: Standing::Active,
         members: vec![member(1, "owner"), member(2, "admin"), member(3, "member")],
         unread: 2,
@@ -69,6 +76,8 @@ fn message(number: u8, author: Option<u8>, text: &str) -> Message {
         author: author.map(who),
         time: UnixMillis::new(TIME + u64::from(number) * 60_000),
         body: Shown::new(text),
+        text: true,
+        fresh: false,
         answers: None,
         notes: Shown::default(),
         mark: author.is_none().then_some(Mark::Delivered),
@@ -96,9 +105,11 @@ fn talk() -> Vec<Message> {
 fn model(columns: u16, rows: u16) -> Model {
     let mut model = Model::new(who(1), Size::new(columns, rows));
     let commands = model.update(Msg::Conversations(vec![direct(), group()]));
-    assert_eq!(commands, [Command::Load(handle(1), 200)]);
+    assert_eq!(commands, [Command::Load(handle(1), true)]);
     let commands = model.update(Msg::Messages(handle(1), talk(), false));
-    assert_eq!(commands, [Command::Read(handle(1), id(3))]);
+    // Where only the list has room, nothing is read yet.
+    let read = (columns >= 60 && rows >= 4).then_some(Command::Read(handle(1), id(3)));
+    assert_eq!(commands, Vec::from_iter(read));
     model
 }
 
@@ -112,7 +123,11 @@ fn control(model: &mut Model, letter: char) -> Vec<Command> {
 
 fn write(model: &mut Model, text: &str) {
     for letter in text.chars() {
-        assert_eq!(press(model, KeyCode::Char(letter)), []);
+        let commands = press(model, KeyCode::Char(letter));
+        assert!(
+            commands.iter().all(|command| matches!(command, Command::Typing(_))),
+            "{commands:?}"
+        );
     }
 }
 
@@ -155,8 +170,8 @@ fn the_list_stands_beside_what_is_said_and_written() {
     assert_screen(
         &model,
         r#"
- Conversations     │ tim1bert (verified) · two people · post-quantum · epoch 3
- tim1bert          │
+ Conversations     │ tim1bert (verified) · two people · post-quantum
+▸tim1bert          │
  Ausflug 山 🏔️   2 │
                    │ 2023-11-14 (UTC)
                    │ tim1qgpqyqsz…  22:14
@@ -173,8 +188,8 @@ fn the_list_stands_beside_what_is_said_and_written() {
                    │  edited · 👍 2
                    │────────────────────────────────────────────────────────────
                    │> как дела, 世界?
- connected, 2 messages on the way
- Enter send · Tab messages · F2 members · F3 safety number · F4 proof · F1 help
+ connected, 2 messages on the way · 2 unread elsewhere
+ Enter send · Up messages · F2 conversation · F3 safety number · F1 all keys
 "#,
     );
     // After the sign, ten letters, and two that are twice as wide.
@@ -188,7 +203,7 @@ fn a_narrow_screen_shows_the_list_or_a_conversation() {
         &model,
         r#"
  Conversations
- tim1bert
+▸tim1bert
  Ausflug 山 🏔️                            2
 
 
@@ -197,8 +212,8 @@ fn a_narrow_screen_shows_the_list_or_a_conversation() {
 
 
 
- connected
- Enter write · Up Down choose · Ctrl-N new …
+ connected · 2 unread elsewhere
+ Enter write · Up Down · Ctrl-N new · Ctrl-…
 "#,
     );
     model.update(Msg::Resize(Size::new(44, 16)));
@@ -220,8 +235,8 @@ fn a_narrow_screen_shows_the_list_or_a_conversation() {
   edited · 👍 2
 ────────────────────────────────────────────
 >
- connected
- Enter send · Tab messages · F2 members · F…
+ connected · 2 unread elsewhere
+ Enter send · Up messages · F2 conversation…
 "#,
     );
 }
@@ -236,9 +251,9 @@ fn trouble_is_told_in_one_line() {
     model.update(Msg::Messages(handle(2), vec![message(1, Some(3), "hallo")], false));
     model.update(Msg::Failed("the disk is full\nreally".to_owned()));
     let expected = r#"
- Conversations     │ Ausflug 山 🏔️ · 3 members · post-quantum · epoch 12
+ Conversations     │ Ausflug 山 🏔️ · 3 members · gone after 1 week · post-quant…
  tim1bert          │
- Ausflug 山 🏔️   2 │
+▸Ausflug 山 🏔️   2 │
                    │
                    │
                    │
@@ -276,30 +291,30 @@ fn members_and_safety_numbers_stand_above_the_rest() {
     assert_screen(
         &model,
         r#"
- Conversations     │ tim1bert (verified) · two people · post-quantum · epoch 3
- tim1bert          │
+ Conversations     │ tim1bert (verified) · two people · post-quantum
+▸tim1bert          │
  Ausflug 山 🏔️   2 │
                    │
                    │
-                   │
-                   │
-                   │ 2023-11-14 (UTC)
-  ┌ Members ─────────────────────────────────────────────────────────────────┐
-  │tim1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3uhyfx (you)      │
-  │  owner, 2 devices                                                        │
-  │tim1qgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqu2sruw (verified) │
-  │  owner, 3 devices                                                        │
+  ┌ The conversation ────────────────────────────────────────────────────────┐
+  │tim1bert                                                                  │
+  │post-quantum: what is recorded today stays closed to the quantum computers│
+  │of tomorrow. Who says it is signed classically. Epoch 3.                  │
+  │Messages stay.                                                            │
   │                                                                          │
-  │Members change with `tokenim group invite|remove|role`.                   │
+  │▸ tim1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3uhyfx          │
+  │    owner, 2 devices, you                                                 │
+  │  tim1qgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqu2sruw          │
+  │    owner, 3 devices, verified                                            │
+  │                                                                          │
+  │S safety number · T timer · K renew keys · L leave                        │
   └──────────────────────────────────────────────────────────────────────────┘
-                   │ You  22:17  queued
-                   │  שלום! a line that is long enough to need another one, and
                    │  a third
                    │  edited · 👍 2
                    │────────────────────────────────────────────────────────────
                    │>
- connected
- Up Down scroll · Esc back
+ connected · 2 unread elsewhere
+ Up Down choose · Esc back
 "#,
     );
     assert_eq!(press(&mut model, KeyCode::F(3)), [Command::Safety(who(2))]);
@@ -307,8 +322,8 @@ fn members_and_safety_numbers_stand_above_the_rest() {
     assert_screen(
         &model,
         r#"
- Conversations     │ tim1bert (verified) · two people · post-quantum · epoch 3
- tim1bert          │
+ Conversations     │ tim1bert (verified) · two people · post-quantum
+▸tim1bert          │
  Ausflug 山 🏔️   2 │
                    │
                    │
@@ -321,16 +336,16 @@ fn members_and_safety_numbers_stand_above_the_rest() {
   │12345 67890 12345 67890                                                   │
   │12345 67890 12345 67890                                                   │
   │                                                                          │
-  │If they see the same digits, over a way that you trust, nobody stands     │
-  │between you. Then `tokenim contact verify` marks them as verified.        │
+  │You have marked them as verified.                                         │
   └──────────────────────────────────────────────────────────────────────────┘
+                   │ You  22:17  queued
                    │  שלום! a line that is long enough to need another one, and
                    │  a third
                    │  edited · 👍 2
                    │────────────────────────────────────────────────────────────
                    │>
- connected
- Up Down scroll · Esc back
+ connected · 2 unread elsewhere
+ V they are the same · Esc back
 "#,
     );
 }
@@ -351,7 +366,7 @@ fn an_empty_list_says_how_to_begin() {
                    │────────────────────────────────────────
                    │>
  connected
- Enter write · Up Down choose · Ctrl-N new · F1 help · Ctrl…
+ Enter write · Up Down · Ctrl-N new · Ctrl-G group · F1 all…
 "#,
     );
 }
@@ -374,7 +389,7 @@ fn what_is_written_is_sent_and_gone() {
         [Command::Send {
             conversation: handle(1),
             text,
-            answers: None
+            aim: Aim::New
         }]
     );
     assert!(model.composer.is_empty());
@@ -397,16 +412,16 @@ fn a_selected_message_is_answered_and_proved() {
     assert_eq!(model.panel, Some(Panel::Proof(id(3), None)));
     press(&mut model, KeyCode::Esc);
     press(&mut model, KeyCode::Char('r'));
-    assert_eq!((model.focus, model.answers), (Focus::Write, Some(id(3))));
+    assert_eq!((model.focus, model.aim), (Focus::Write, Aim::Answer(id(3))));
     write(&mut model, "ok");
     let sent = press(&mut model, KeyCode::Enter);
     let answer = Command::Send {
         conversation: handle(1),
         text: "ok".to_owned(),
-        answers: Some(id(3)),
+        aim: Aim::Answer(id(3)),
     };
     assert_eq!(sent, [answer]);
-    assert_eq!(model.answers, None);
+    assert_eq!(model.aim, Aim::New);
 }
 
 #[test]
@@ -415,7 +430,7 @@ fn each_conversation_keeps_what_is_being_written() {
     press(&mut model, KeyCode::Tab);
     write(&mut model, "half a sent");
     let down = KeyEvent::new(KeyCode::Down, KeyModifiers::ALT);
-    assert_eq!(model.update(Msg::Key(down)), [Command::Load(handle(2), 200)]);
+    assert_eq!(model.update(Msg::Key(down)), [Command::Load(handle(2), true)]);
     assert!(model.composer.is_empty() && model.messages.is_empty());
     // What arrives late for the one left is not shown in the other.
     model.update(Msg::Messages(handle(1), talk(), false));
@@ -448,12 +463,45 @@ fn somebody_is_written_to_by_identity() {
     assert_eq!(model.said, None);
     model.update(Msg::Paste(format!(" {}\n", who(7))));
     assert_eq!(press(&mut model, KeyCode::Enter), [Command::Start(who(7))]);
-    assert_eq!(model.update(Msg::Started(handle(7))), [Command::Load(handle(7), 200)]);
+    assert_eq!(model.update(Msg::Started(handle(7))), [Command::Load(handle(7), true)]);
     assert_eq!(model.focus, Focus::Write);
     control(&mut model, 'n');
     model.update(Msg::Paste(who(1).to_string()));
     assert_eq!(press(&mut model, KeyCode::Enter), []);
     assert!(model.said.as_ref().is_some_and(|text| text.contains("that is you")));
+}
+
+#[test]
+fn what_came_since_the_last_time_stands_below_a_line() {
+    let mut model = model(60, 14);
+    let mut all = talk();
+    all[2].fresh = true;
+    model.update(Msg::Messages(handle(1), all, false));
+    model.focus = Focus::Write;
+    assert!(screen(&model).0.contains("── new ──"), "{}", screen(&model).0);
+}
+
+#[test]
+fn without_colours_nothing_is_missing() {
+    let mut model = model(80, 20);
+    model.colours = false;
+    let mut behind = direct();
+    behind.standing = Standing::Behind;
+    model.update(Msg::Conversations(vec![behind, group()]));
+    model.update(Msg::Failed("the disk is full".to_owned()));
+    press(&mut model, KeyCode::Tab);
+    press(&mut model, KeyCode::Tab);
+    let mut terminal = Terminal::new(TestBackend::new(80, 20)).unwrap();
+    terminal.draw(|frame| view(&model, frame)).unwrap();
+    let cells = terminal.backend().buffer().content();
+    assert!(
+        cells
+            .iter()
+            .all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset)
+    );
+    // What is chosen has a sign, too.
+    let (text, _) = screen(&model);
+    assert!(text.contains("▸tim1bert") && text.contains("▸You  22:17"), "{text}");
 }
 
 #[test]
@@ -485,10 +533,10 @@ fn reading_stays_in_place_while_messages_arrive() {
     let (before, _) = screen(&model);
     let mut more = many.clone();
     more.push(message(41, Some(2), "new"));
-    let read = model.update(Msg::Messages(handle(1), more, true));
-    assert_eq!(read, [Command::Read(handle(1), id(41))]);
+    let unread = model.update(Msg::Messages(handle(1), more, true));
+    assert_eq!(unread, []);
     assert_eq!(screen(&model).0, before);
-    press(&mut model, KeyCode::End);
+    assert_eq!(press(&mut model, KeyCode::End), [Command::Read(handle(1), id(41))]);
     assert!(screen(&model).0.contains("new"));
     for _ in 0..60 {
         press(&mut model, KeyCode::Up);
@@ -522,15 +570,18 @@ fn a_long_message_is_read_by_pages() {
 
 #[test]
 fn every_size_can_be_drawn() {
-    for columns in (1..90).step_by(8) {
-        for rows in (1..30).step_by(4) {
+    for columns in (1..24).chain((25..90).step_by(16)) {
+        for rows in (1..9).chain([16, 24]) {
             let mut model = model(columns, rows);
             for panel in [
                 None,
                 Some(Panel::Help),
-                Some(Panel::Members),
+                Some(Panel::Members(1)),
+                Some(Panel::Details(id(3), vec!["from tim1".repeat(9)])),
+                Some(Panel::Confirm(Confirm::Remove(who(2)))),
+                Some(Panel::Ask(Ask::React(id(3)), Default::default())),
                 Some(Panel::Safety(who(2), Some(vec!["12345 67890".repeat(6)]))),
-                Some(Panel::Start(Default::default())),
+                Some(Panel::Ask(Ask::Start, Default::default())),
             ] {
                 model.panel = panel;
                 for focus in [Focus::List, Focus::Write, Focus::Read] {
@@ -573,6 +624,7 @@ fn a_peer_cannot_draw_on_the_screen() {
     let mut text = message(5, Some(2), "\u{1b}[2J\u{9b}31m\r\u{8}\u{8}gone");
     text.answers = Some(Shown::line("\u{1b}[H"));
     text.notes = Shown::line("\u{1b}[H");
+    model.update(Msg::Notice("\u{202e}\u{1b}[2J".to_owned()));
     model.update(Msg::Messages(handle(1), vec![text], false));
     model.update(Msg::Failed("bad\u{1b}[2J".to_owned()));
     let (text, _) = screen(&model);
@@ -584,7 +636,11 @@ fn a_peer_cannot_draw_on_the_screen() {
 fn leaving_is_always_possible() {
     for letter in ['c', 'q'] {
         let mut model = model(80, 20);
-        for panel in [None, Some(Panel::Help), Some(Panel::Start(Default::default()))] {
+        for panel in [
+            None,
+            Some(Panel::Help),
+            Some(Panel::Ask(Ask::Start, Default::default())),
+        ] {
             model.panel = panel;
             assert_eq!(control(&mut model, letter), [Command::Quit]);
         }

@@ -6,14 +6,17 @@ use ratatui::style::{Color, Modifier, Style, Stylize as _};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph};
 
-use super::model::{Conversation, Focus, Message, Model, Panel, advice, is_open, mark_name};
+use super::model::{Aim, Ask, Conversation, Focus, Kind as Of, Message, Model, Panel, mark_name};
 use super::text::{fit, lines, width};
-use super::{keys, panels};
+use super::{keys, panels, timer};
 use crate::output::{count, short, utc};
 
 /// Below this nothing can be read.
-const COLUMNS_MIN: u16 = 24;
-const ROWS_MIN: u16 = 8;
+const COLUMNS_MIN: u16 = 12;
+const ROWS_MIN: u16 = 4;
+/// From here on there are rows for what the network does, and for an edge above what is written.
+const ROWS_STATUS: u16 = 6;
+const ROWS_EDGE: u16 = 7;
 /// From here on the list stands beside the conversation.
 const COLUMNS_WIDE: u16 = 60;
 /// Columns of the list, its edge included.
@@ -35,6 +38,7 @@ pub(super) struct Row<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind<'a> {
     Day(String),
+    Fresh,
     Head(&'a Message),
     Answers(&'a str),
     Body(&'a str),
@@ -59,8 +63,14 @@ fn areas(model: &Model) -> Option<Areas> {
         return None;
     }
     let all = Rect::new(0, 0, size.width, size.height);
-    let [upper, status, help] =
-        Layout::vertical([Constraint::Min(0), Constraint::Length(1), Constraint::Length(1)]).areas(all);
+    let status_rows = u16::from(size.height >= ROWS_STATUS);
+    let edge_rows = u16::from(size.height >= ROWS_EDGE);
+    let [upper, status, help] = Layout::vertical([
+        Constraint::Min(0),
+        Constraint::Length(status_rows),
+        Constraint::Length(1),
+    ])
+    .areas(all);
     let (list, main) = if size.width >= COLUMNS_WIDE {
         let columns = (size.width / 4).clamp(LIST_MIN, LIST_MAX);
         let [list, main] = Layout::horizontal([Constraint::Length(columns), Constraint::Min(0)]).areas(upper);
@@ -74,12 +84,12 @@ fn areas(model: &Model) -> Option<Areas> {
     let (row, _) = model.composer.position(usize::from(compose_width(main)));
     let rows = u16::try_from(rows.max(row.saturating_add(1))).unwrap_or(u16::MAX);
     let rows = rows.min(COMPOSE_ROWS_MAX).min(upper.height / 3).max(1);
-    let advice = model.conversation().is_some_and(|one| advice(one.standing).is_some());
+    let advice = edge_rows > 0 && model.conversation().is_some_and(|one| one.advice().is_some());
     let [head, messages, advice, edge, compose] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Min(1),
         Constraint::Length(u16::from(advice)),
-        Constraint::Length(1),
+        Constraint::Length(edge_rows),
         Constraint::Length(rows),
     ])
     .areas(main);
@@ -98,6 +108,11 @@ fn areas(model: &Model) -> Option<Areas> {
 /// What is written begins after a sign and ends before the edge, where the cursor may stand.
 const fn compose_width(main: Rect) -> u16 {
     main.width.saturating_sub(3)
+}
+
+/// Whether the open conversation is on the screen, rather than the list in its place.
+pub(super) fn shows_messages(model: &Model) -> bool {
+    areas(model).is_some_and(|areas| areas.list.is_none_or(|list| !list.intersects(areas.head)))
 }
 
 /// Columns of what is being written.
@@ -127,6 +142,9 @@ pub(super) fn rows(messages: &[Message], columns: usize) -> Vec<Row<'_>> {
             day.clone_from(&this);
             push(Kind::Day(this));
         }
+        if message.fresh {
+            push(Kind::Fresh);
+        }
         push(Kind::Head(message));
         if let Some(answers) = &message.answers {
             push(Kind::Answers(answers.as_str()));
@@ -139,6 +157,12 @@ pub(super) fn rows(messages: &[Message], columns: usize) -> Vec<Row<'_>> {
         }
     }
     rows
+}
+
+/// Rows of messages above the screen.
+pub(super) fn rows_above(model: &Model) -> usize {
+    let total = rows(&model.messages, message_columns(model)).len();
+    total.saturating_sub(model.below).saturating_sub(page_rows(model))
 }
 
 /// Scrolls as little as makes the selected message visible.
@@ -199,6 +223,24 @@ pub(super) fn scroll(model: &mut Model, by: usize, up: bool) -> bool {
     true
 }
 
+/// Scrolls the panel as little as makes the chosen member visible.
+pub(super) fn reveal_member(model: &mut Model) {
+    let (area, content) = panels::content(model);
+    let page = usize::from(area.height.saturating_sub(2));
+    let Some(place) = content.iter().position(|line| line.starts_with(panels::CHOSEN)) else {
+        return;
+    };
+    let last = place.saturating_add(1);
+    let above = last.saturating_add(1).saturating_sub(page);
+    // The first one brings what stands above the members into sight.
+    let top = if model.panel == Some(Panel::Members(0)) {
+        0
+    } else {
+        place
+    };
+    model.panel_above = model.panel_above.clamp(above.min(top), top.max(above));
+}
+
 /// How far a panel can be scrolled.
 pub(super) fn panel_above_max(model: &Model) -> usize {
     let (area, content) = panels::content(model);
@@ -211,6 +253,11 @@ const fn dim() -> Style {
 
 const fn bold() -> Style {
     Style::new().add_modifier(Modifier::BOLD)
+}
+
+/// A style in a colour, where there are colours.
+const fn coloured(model: &Model, style: Style, colour: Color) -> Style {
+    if model.colours { style.fg(colour) } else { style }
 }
 
 /// Draws everything.
@@ -247,20 +294,18 @@ fn list(model: &Model, area: Rect, narrow: bool, frame: &mut Frame<'_>) {
     let page = usize::from(inner.height.saturating_sub(1)).max(1);
     let above = open.map_or(0, |open| open.saturating_add(1).saturating_sub(page));
     for one in model.conversations.iter().skip(above).take(page) {
-        let unread = if one.unread == 0 {
-            String::new()
-        } else {
-            format!(" {} ", one.unread)
-        };
+        let unread = unread(one.unread);
         let name_columns = columns.saturating_sub(width(&unread)).saturating_sub(1);
         let name = fit(one.name.as_str(), name_columns);
         let pad = " ".repeat(name_columns.saturating_sub(width(&name)));
         let mut style = if one.unread > 0 { bold() } else { Style::new() };
-        if !is_open(one.standing) {
+        if !one.is_open() && one.unread == 0 {
             style = style.patch(dim());
         }
+        // Beside the name where there is no reversed video.
+        let sign = if Some(one.id) == model.open { "▸" } else { " " };
         let mut line = Line::from(vec![
-            Span::styled(format!(" {name}{pad}"), style),
+            Span::styled(format!("{sign}{name}{pad}"), style),
             Span::styled(unread, bold()),
         ]);
         if Some(one.id) == model.open {
@@ -271,28 +316,36 @@ fn list(model: &Model, area: Rect, narrow: bool, frame: &mut Frame<'_>) {
     frame.render_widget(Paragraph::new(shown).block(block), area);
 }
 
+fn unread(number: usize) -> String {
+    match number {
+        0 => String::new(),
+        1..100 => format!(" {number} "),
+        _ => " 99+ ".to_owned(),
+    }
+}
+
 fn heading(one: &Conversation) -> String {
-    let kind = match one.peer {
-        Some(_) => "two people".to_owned(),
-        None => count(one.members.len(), "member"),
+    let name = one.name.as_str();
+    let kind = match one.kind {
+        Of::Two(_) => "two people".to_owned(),
+        Of::Group => count(one.members.len(), "member"),
+        Of::Inbox => return name.to_owned(),
     };
-    let verified = match one.peer {
-        Some(peer)
-            if one
-                .members
-                .iter()
-                .any(|member| member.identity == peer && member.verified) =>
-        {
-            " (verified)"
-        }
-        _ => "",
+    let is_verified = |of| {
+        one.members
+            .iter()
+            .any(|member| member.identity == of && member.verified)
     };
-    format!(
-        "{}{verified} · {kind} · {} · epoch {}",
-        one.name.as_str(),
-        one.suite,
-        one.epoch
-    )
+    let verified = if one.peer().is_some_and(is_verified) {
+        " (verified)"
+    } else {
+        ""
+    };
+    let timer = match one.disappear {
+        None => String::new(),
+        Some(seconds) => format!(" · gone after {}", timer::words(seconds)),
+    };
+    format!("{name}{verified} · {kind}{timer} · {}", one.suite)
 }
 
 fn conversation(model: &Model, areas: &Areas, frame: &mut Frame<'_>) {
@@ -303,22 +356,44 @@ fn conversation(model: &Model, areas: &Areas, frame: &mut Frame<'_>) {
     };
     frame.render_widget(Line::styled(format!(" {}", fit(&head, columns)), bold()), areas.head);
     messages(model, areas.messages, frame);
-    if let Some(advice) = model.conversation().and_then(|one| advice(one.standing)) {
+    if let Some(advice) = model.conversation().and_then(Conversation::advice) {
         let text = format!(" {}", fit(advice, columns));
-        frame.render_widget(Line::styled(text, Style::new().fg(Color::Yellow)), areas.advice);
+        frame.render_widget(
+            Line::styled(text, coloured(model, Style::new(), Color::Yellow)),
+            areas.advice,
+        );
     }
-    let answered = model.answers.and_then(|id| model.message(&id));
-    let edge = match answered {
-        None => "─".repeat(usize::from(areas.edge.width)),
-        Some(message) => {
-            let first = message.body.as_str().lines().next().unwrap_or_default();
-            let text = fit(&format!("─ answers: {first} "), columns);
-            let rest = usize::from(areas.edge.width).saturating_sub(width(&text));
-            format!("{text}{}", "─".repeat(rest))
-        }
-    };
-    frame.render_widget(Line::styled(edge, dim()), areas.edge);
+    let wide = usize::from(areas.edge.width);
+    let text = edge(model).map_or_else(String::new, |text| fit(&format!("─ {text} "), wide));
+    let rest = "─".repeat(wide.saturating_sub(width(&text)));
+    frame.render_widget(Line::styled(format!("{text}{rest}"), dim()), areas.edge);
     compose(model, areas.compose, frame);
+}
+
+/// What is said on the edge between messages and what is being written.
+fn edge(model: &Model) -> Option<String> {
+    let first = |id| {
+        let message = model.message(&id)?;
+        message.body.as_str().lines().next().map(str::to_owned)
+    };
+    match model.aim {
+        Aim::Answer(id) => return Some(format!("answers: {}", first(id).unwrap_or_default())),
+        Aim::Edit(id) => return Some(format!("instead of: {}", first(id).unwrap_or_default())),
+        Aim::New => {}
+    }
+    if model.below > 0 {
+        let unread = model.conversation().map_or(0, |one| one.unread);
+        return Some(match unread {
+            0 => "more below: End".to_owned(),
+            unread => format!("{unread} new below: End"),
+        });
+    }
+    let mut typing = model.typing.iter().filter(|(id, _)| Some(*id) == model.open);
+    let (_, who) = typing.next()?;
+    Some(match typing.count() {
+        0 => format!("{} is typing", short(who)),
+        others => format!("{} and {} are typing", short(who), count(others, "other")),
+    })
 }
 
 fn messages(model: &Model, area: Rect, frame: &mut Frame<'_>) {
@@ -345,20 +420,27 @@ fn draw<'a>(model: &Model, row: &Row<'a>, columns: usize) -> Line<'a> {
     let text_columns = columns.saturating_sub(usize::from(INDENT));
     match &row.kind {
         Kind::Day(day) => Line::styled(format!(" {day} (UTC)"), dim()),
+        Kind::Fresh => {
+            let text = "── new ";
+            let rest = "─".repeat(columns.saturating_sub(width(text)));
+            Line::styled(fit(&format!("{text}{rest}"), columns), bold())
+        }
         Kind::Head(message) => {
             let time: String = utc(message.time.get()).chars().skip(11).take(5).collect();
             let (name, style) = match &message.author {
-                None => ("You".to_owned(), bold().fg(Color::Cyan)),
+                None => ("You".to_owned(), coloured(model, bold(), Color::Cyan)),
                 Some(author) => (short(author), bold()),
             };
             let mark = message
                 .mark
                 .map_or_else(String::new, |mark| format!("  {}", mark_name(mark)));
+            let is_selected = model.selected == Some(message.id) && model.focus == Focus::Read;
+            let sign = if is_selected { "▸" } else { " " };
             let line = Line::from(vec![
-                Span::styled(format!(" {}", fit(&name, text_columns)), style),
+                Span::styled(format!("{sign}{}", fit(&name, text_columns)), style),
                 Span::styled(format!("  {time}{mark}"), dim()),
             ]);
-            if model.selected == Some(message.id) && model.focus == Focus::Read {
+            if is_selected {
                 line.patch_style(Style::new().add_modifier(Modifier::REVERSED))
             } else {
                 line
@@ -398,30 +480,49 @@ fn compose(model: &Model, area: Rect, frame: &mut Frame<'_>) {
 
 fn status(model: &Model, columns: u16) -> Line<'static> {
     let waiting = count(model.queued, "message");
-    let (text, style) = match (model.reached, model.queued) {
+    let (mut text, style) = match (model.reached, model.queued) {
         (true, 0) => ("connected".to_owned(), dim()),
         (true, _) => (format!("connected, {waiting} on the way"), dim()),
-        (false, 0) => ("not enough nodes answer".to_owned(), Style::new().fg(Color::Yellow)),
-        (false, _) => (
-            format!("not enough nodes answer: {waiting} kept, sent as soon as they do"),
-            Style::new().fg(Color::Yellow),
-        ),
+        (false, queued) => {
+            let kept = match queued {
+                0 => String::new(),
+                _ => format!(": {waiting} kept, sent as soon as they do"),
+            };
+            let style = coloured(model, Style::new(), Color::Yellow);
+            (format!("not enough nodes answer{kept}"), style)
+        }
     };
+    let elsewhere = model.conversations.iter().filter(|one| Some(one.id) != model.open);
+    let unread: usize = elsewhere.map(|one| one.unread).sum();
+    if unread > 0 {
+        text.push_str(&format!(" · {unread} unread elsewhere"));
+    }
+    if !model.receipts {
+        text.push_str(" · receipts off");
+    }
     let columns = usize::from(columns).saturating_sub(1);
     Line::styled(format!(" {}", fit(&text, columns)), style)
 }
 
 fn help(model: &Model, columns: u16) -> Line<'static> {
     let columns = usize::from(columns).saturating_sub(1);
-    if let Some(text) = &model.said {
-        return Line::styled(format!(" {}", fit(text, columns)), Style::new().fg(Color::Red));
+    if let Some(text) = model.said.as_ref().or(model.notices.front()) {
+        return Line::styled(format!(" {}", fit(text, columns)), bold());
     }
+    let is_inbox = model.conversation().is_some_and(|one| one.kind == Of::Inbox);
     let text = match (&model.panel, model.focus) {
-        (Some(Panel::Start(_)), _) => "Enter start · Esc back",
+        (Some(Panel::Ask(Ask::Disappear, _)), _) => "Enter set · Esc back",
+        (Some(Panel::Ask(..)), _) => "Enter go on · Esc back",
+        (Some(Panel::Confirm(_)), _) => "Y do it · Esc back",
+        (Some(Panel::Safety(_, Some(_))), _) => "V they are the same · Esc back",
+        (Some(Panel::Details(..)), _) => "P proof · Up Down scroll · Esc back",
+        (Some(Panel::Members(_)), _) => "Up Down choose · Esc back",
         (Some(_), _) => "Up Down scroll · Esc back",
-        (None, Focus::List) => "Enter write · Up Down choose · Ctrl-N new · F1 help · Ctrl-C leave",
-        (None, Focus::Write) => "Enter send · Tab messages · F2 members · F3 safety number · F4 proof · F1 help",
-        (None, Focus::Read) => "Up Down select · R answer · P proof · Esc back · F1 help",
+        (None, Focus::List) => "Enter write · Up Down · Ctrl-N new · Ctrl-G group · F1 all keys · Ctrl-C leave",
+        (None, Focus::Write) if model.aim != Aim::New => "Enter send · Esc drop it · F1 help",
+        (None, Focus::Write) => "Enter send · Up messages · F2 conversation · F3 safety number · F1 all keys",
+        (None, Focus::Read) if is_inbox => "Up Down select · R write to the sender · Enter details · F1 all keys",
+        (None, Focus::Read) => "R answer · + react · E edit · D take back · Enter details · F1 all keys",
     };
     Line::styled(format!(" {}", fit(text, columns)), dim())
 }
@@ -433,9 +534,13 @@ fn panel(model: &Model, frame: &mut Frame<'_>) {
     frame.render_widget(Clear, area);
     let above = model.panel_above.min(panel_above_max(model));
     let rows = content.len();
-    let shown: Vec<Line<'_>> = content.into_iter().skip(above).map(Line::from).collect();
+    let draw = |line: String| {
+        let is_chosen = line.starts_with(panels::CHOSEN);
+        Line::styled(line, if is_chosen { bold() } else { Style::new() })
+    };
+    let shown: Vec<Line<'_>> = content.into_iter().skip(above).map(draw).collect();
     frame.render_widget(Paragraph::new(shown).block(block), area);
-    if let Some(Panel::Start(composer)) = &model.panel {
+    if let Some(Panel::Ask(_, composer)) = &model.panel {
         let columns = usize::from(inner.width).saturating_sub(1).max(1);
         let (row, column) = composer.position(columns);
         // The text stands at the end of the panel.
@@ -450,12 +555,17 @@ fn panel(model: &Model, frame: &mut Frame<'_>) {
     }
 }
 
-/// The keys with what they do, in so many columns.
+/// The keys with what they do, in so many columns; what stands alone is a heading.
 pub(super) fn key_lines(columns: usize) -> Vec<String> {
     let widest = keys::HELP.iter().map(|(key, _)| width(key)).max().unwrap_or(0);
     let mut shown = Vec::new();
     for (key, what) in keys::HELP {
-        if columns > widest.saturating_add(20) {
+        if what.is_empty() {
+            if !shown.is_empty() {
+                shown.push(String::new());
+            }
+            shown.push(fit(&format!("── {key} ──"), columns));
+        } else if columns > widest.saturating_add(20) {
             let pad = " ".repeat(widest.saturating_sub(width(key)));
             let rest = columns.saturating_sub(widest).saturating_sub(2);
             for (place, line) in lines(what, rest).into_iter().enumerate() {
