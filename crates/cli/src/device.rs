@@ -1,13 +1,16 @@
 //! `tokenim device`.
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 use console::Term;
 use serde_json::{Value, json};
+use tokenim_client::chat::{Chat, ChatError, ChatEvent, Event};
 use tokenim_client::link::{self, ConfirmationNumber, LinkCode};
-use tokenim_client::{Argon2Cost, Client, ClientError};
+use tokenim_client::{Argon2Cost, Client, ClientError, DeviceId};
+use tokenim_wire::UnixMillis;
 use zeroize::Zeroizing;
 
 use crate::args::{DeviceArgs, FolderArgs, NetworkArgs};
@@ -20,6 +23,8 @@ use crate::{id, progress, secret, status};
 
 /// More bytes than this are neither a code nor a number.
 const ANSWER_BYTES_MAX: u64 = 4_096;
+/// How long to wait until what was said is handed over.
+const HISTORY_PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Args)]
 pub(crate) struct DevicesArgs {
@@ -42,6 +47,9 @@ struct ApproveArgs {
     device: DeviceArgs,
     #[command(flatten)]
     words: WordsArgs,
+    /// Give it what was said in your conversations in the last days, too: as this folder keeps it, sealed to the new device.
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    history: Option<u64>,
     /// Print one JSON object a line: the number, then the device.
     #[arg(long)]
     json: bool,
@@ -74,13 +82,13 @@ If this is interrupted, run it again with the same folder.")]
     #[command(after_help = "\
 Example:
   tokenim device approve                                         (asks for the code, and for your words)
-  tokenim device approve --words-from words.txt
+  tokenim device approve --words-from words.txt --history 30
 
 The code is never an argument, which other users of this machine would see. Without a terminal it is the first line of
 standard input, and the number that the new device shows is the second.
 
 The device then reads and writes as you: approve nobody else's. Every conversation lets it in by itself, and it sees what is
-said from then on. `tokenim device revoke` takes it out again.")]
+said from then on; of what was said before, what --history gives it. `tokenim device revoke` takes it out again.")]
     Approve(ApproveArgs),
     /// Make a new folder another device of your identity, from its words.
     #[command(after_help = "\
@@ -210,6 +218,10 @@ async fn approve(args: &ApproveArgs) -> Result<(), CliError> {
         "The new device will read and write as you in every conversation from now on, and others see that you have it. Your \
          words stay here. Approve only a device that you hold.",
     );
+    if let Some(days) = args.history {
+        let days = output::count(usize::try_from(days).unwrap_or(usize::MAX), "day");
+        remark(format!("It will also get what was said in the last {days}."));
+    }
     let asked = ask("The code that the new device shows: ")?;
     let code: LinkCode = asked.trim().parse().map_err(ClientError::from)?;
     let words = words::read(&args.words)?;
@@ -247,9 +259,45 @@ async fn approve(args: &ApproveArgs) -> Result<(), CliError> {
     // So that conversations let it in at once; else the next command goes on.
     let chat = client.chat()?;
     let running = chat.run()?;
+    let given = match args.history {
+        Some(days) => progress::during("handing over what was said", hand_over(&chat, device, days)).await,
+        None => Ok(()),
+    };
     progress::during("letting it into the conversations", chat.settle(id::PUBLISH_PATIENCE)).await;
     drop(running);
     client.close().await;
+    given
+}
+
+/// Gives a device what was said in the last days, and waits for a while until it is handed over.
+async fn hand_over(chat: &Chat, device: DeviceId, days: u64) -> Result<(), CliError> {
+    let mut events = chat.events();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = now.saturating_sub(Duration::from_secs(days.saturating_mul(24 * 3_600)));
+    let since = UnixMillis::new(u64::try_from(since.as_millis()).unwrap_or(0));
+    let began = Instant::now();
+    loop {
+        match chat.give_history(device, Some(since)).await {
+            Ok(()) => break,
+            // The conversations have yet to learn that the device is one of the owner's.
+            Err(ClientError::Chat(ChatError::NotAllowed)) if began.elapsed() < id::PUBLISH_PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let given = async {
+        while let Some(event) = events.next().await {
+            if matches!(event, ChatEvent::Session(Event::HistoryGiven(given)) if given == device) {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(HISTORY_PATIENCE, given).await.is_err() {
+        remark(
+            "What was said is not all handed over yet: the next command in this folder that goes online goes on with it.",
+        );
+    }
     Ok(())
 }
 
@@ -263,28 +311,26 @@ fn not_the_same() -> CliError {
 
 /// Whether the other device shows this number, as whoever is asked says.
 fn agrees(question: &str, number: &ConfirmationNumber) -> Result<bool, CliError> {
-    let terminal = Term::stderr().is_term();
     let answer = ask(question)?;
     let answer = answer.trim();
     // A program has to show that it has seen the other number.
-    Ok(number.is_typed(answer) || terminal && answer.eq_ignore_ascii_case("yes"))
+    Ok(number.is_typed(answer) || std::io::stdin().is_terminal() && answer.eq_ignore_ascii_case("yes"))
 }
 
-/// A line of the terminal, or of standard input where there is none.
+/// A line of standard input, most often a terminal.
 fn ask(question: &str) -> Result<Zeroizing<String>, CliError> {
     let unread = |error| CliError::local(format!("no answer was read: {error}; try again"));
     let terminal = Term::stderr();
     if terminal.is_term() {
-        let read = terminal.write_str(question).and_then(|()| terminal.read_line());
-        return read.map(Zeroizing::new).map_err(unread);
+        terminal.write_str(question).map_err(unread)?;
     }
     let mut answer = Zeroizing::new(String::new());
-    std::io::Read::take(std::io::stdin().lock(), ANSWER_BYTES_MAX)
-        .read_line(&mut answer)
-        .map_err(unread)?;
+    // As a whole line: what is pasted is longer than what people type.
+    let mut input = std::io::stdin().lock().take(ANSWER_BYTES_MAX);
+    input.read_line(&mut answer).map_err(unread)?;
     if answer.trim().is_empty() {
         return Err(CliError::local(
-            "there is no terminal to answer at, and standard input says nothing: write the answer there, a line each",
+            "nothing was answered, at a terminal or on standard input: run it again and write each answer on a line",
         ));
     }
     Ok(answer)

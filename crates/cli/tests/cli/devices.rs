@@ -3,9 +3,11 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::groups::group;
 use crate::network::{Nodes, Person};
 use crate::terminal::Terminal;
 use crate::{done, json, refused, run, tokenim};
@@ -104,6 +106,7 @@ fn devices_are_linked_when_both_sides_say_yes() {
     let phone = dir.join("phone").to_str().unwrap().to_owned();
 
     what_is_no_code_is_refused_by_name(&anna, &words);
+    group(&anna, &["send", &bert.identity, "before all this"]);
 
     // A program that has not seen the other number says yes to nothing.
     let (mut new, mut old, number, _) = meet(&nodes, &phone, &anna, &words);
@@ -136,7 +139,7 @@ fn devices_are_linked_when_both_sides_say_yes() {
     let text = refused(&run(["device", "revoke", device, "--dir", &phone.dir]), 3);
     assert!(text.contains("words"), "{text}");
 
-    at_two_terminals(&nodes, dir, &anna, &words);
+    at_two_terminals(&nodes, dir, &anna, &bert, &words);
 }
 
 fn what_is_no_code_is_refused_by_name(anna: &Person, words: &str) {
@@ -144,7 +147,7 @@ fn what_is_no_code_is_refused_by_name(anna: &Person, words: &str) {
         (INVITATION, "invites into a group"),
         ("TIM:VERIFY:1:00", "not a code"),
         ("TIM:LINK:1:00", "damaged"),
-        ("", "standard input says nothing"),
+        ("", "nothing was answered"),
     ] {
         let mut command = Talk::begin(&["device", "approve", "--words-from", words, "--dir", &anna.dir]);
         command.hear(given);
@@ -152,13 +155,17 @@ fn what_is_no_code_is_refused_by_name(anna: &Person, words: &str) {
         let output = command.child.wait_with_output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && text.contains(said), "{text}");
-        assert_eq!(text.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{text}");
+        assert_eq!(
+            text.lines().filter(|line| line.starts_with("error: ")).count(),
+            1,
+            "{text}"
+        );
     }
     let text = refused(&run(["device", "approve", "--words-from", "-", "--dir", &anna.dir]), 2);
     assert!(text.contains("standard input"), "{text}");
 }
 
-fn at_two_terminals(nodes: &Nodes, dir: &Path, anna: &Person, words: &str) {
+fn at_two_terminals(nodes: &Nodes, dir: &Path, anna: &Person, bert: &Person, words: &str) {
     let tablet = dir.join("tablet").to_str().unwrap().to_owned();
     let mut new = Terminal::run(["device", "link", "--network", &nodes.genesis(), "--dir", &tablet]);
     new.shows("Show it to nobody else.");
@@ -170,7 +177,16 @@ fn at_two_terminals(nodes: &Nodes, dir: &Path, anna: &Person, words: &str) {
         .take_while(char::is_ascii_hexdigit)
         .take(216)
         .collect();
-    let mut old = Terminal::run(["device", "approve", "--words-from", words, "--dir", &anna.dir]);
+    let mut old = Terminal::run([
+        "device",
+        "approve",
+        "--words-from",
+        words,
+        "--history",
+        "7",
+        "--dir",
+        &anna.dir,
+    ]);
     old.shows("The code that the new device shows:");
     old.press(&format!("TIM:LINK:1:{digits}\r"));
     for screen in [&new, &old] {
@@ -186,4 +202,15 @@ fn at_two_terminals(nodes: &Nodes, dir: &Path, anna: &Person, words: &str) {
     assert_eq!(old.ended().code(), Some(0));
     assert_eq!(new.ended().code(), Some(0));
     assert_eq!(devices(anna), 3);
+
+    // What was said before is there as it was handed over.
+    let began = Instant::now();
+    loop {
+        let output = run(["group", "read", &bert.identity, "--json", "--dir", &tablet]);
+        if String::from_utf8_lossy(&output.stdout).contains("before all this") {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{output:?}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
