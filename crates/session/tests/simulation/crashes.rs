@@ -22,7 +22,7 @@ enum Scene {
     OldCopy,
     /// The second device of B is revoked.
     Revoked,
-    /// C is removed, and says something before it sees that.
+    /// C is removed, while somebody says something.
     Removed,
     /// B leaves A, who begins anew.
     Left,
@@ -114,6 +114,7 @@ impl Life {
                 let somebody = world.people[2];
                 let group = self.group.unwrap();
                 world.say(C, group, "last");
+                world.settle();
                 world.change(B, group, Change::Remove(somebody));
                 world.say(A, group, "later");
             }
@@ -212,7 +213,7 @@ impl Life {
 }
 
 /// Every how many places a crash is tried, unless all are asked for.
-const STRIDE: u64 = 5;
+const STRIDE: u64 = 29;
 
 fn crash_everywhere(device: usize) {
     let stride = if std::env::var_os("TOKENIM_CRASHES").is_some() {

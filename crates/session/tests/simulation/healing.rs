@@ -164,7 +164,6 @@ fn a_lost_welcome_is_asked_for() {
     }
     world.restore(1, MemoryStore::new());
     world.settle();
-    assert!(world.infos(1).is_empty());
     world.sleep(100_000);
     world.settle();
     world.sleep(400_000);
@@ -390,7 +389,9 @@ fn an_old_answer_that_shows_no_devices_is_asked_again() {
     let at = world.add_device(2, 0);
     // The device comes with the next block: what is looked up now does not show it.
     let group = world.group(0, &[1, 2]);
-    while world.carry_out(0) {}
+    for _ in 0..20 {
+        world.carry_out(0);
+    }
     world.settle();
     world.settle();
     world.assert_together(&[0, 1, at], group);

@@ -7,8 +7,11 @@ use crate::{
         villain::{self, FalseReceipt, lie_about_storage, spam_messages, spam_notes},
     },
 };
-use tokenim_session::step::{Change, Event, Standing, Table};
-use tokenim_wire::limits::SESSION_INVITATIONS_MAX;
+use tokenim_session::step::{self, Change, Event, Input, Standing, Table};
+use tokenim_wire::{
+    Height,
+    limits::{SESSION_INVITATIONS_MAX, SESSION_PAST_EPOCHS_MAX},
+};
 
 #[test]
 fn the_ledger_takes_no_child_whose_commit_is_not_proved_to_be_stored() {
@@ -111,7 +114,9 @@ fn three_nodes_of_four_go_on_and_two_and_two_wait() {
     world.settle();
     world.assert_together(&[0, 1], group);
     assert_eq!(world.info(0, group).epoch, before + 1);
-    assert!(world.texts(0, group).is_empty());
+    // Whoever reads one of the two nodes has it; but it counts as stored only on three.
+    assert_eq!(world.info(2, group).queued, 0);
+    assert!(world.acknowledged.is_empty());
     // Two and two: nothing is decided.
     world.nodes.apart = Default::default();
     for (one, other) in [(0, 2), (0, 3), (1, 2), (1, 3)] {
@@ -155,4 +160,32 @@ fn a_node_that_lies_hides_nothing() {
             assert_eq!(world.info(at, group).standing, Standing::Active);
         }
     }
+}
+
+#[test]
+fn what_was_read_of_a_mailbox_before_its_epoch_was_over_says_nothing() {
+    let mut world = World::new(60, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    let tag = villain::inside(&world, 1, group).unwrap().keys.mailbox().tag();
+    let height = Height::new(world.ledger.height);
+    // Two nodes are too few to say that this is all.
+    world.devices[1].cut = [true, true, false, false];
+    for _ in 0..SESSION_PAST_EPOCHS_MAX + 2 {
+        world.change(0, group, Change::Refresh);
+        world.settle();
+    }
+    let watched = |world: &World| {
+        let watches = step::watches(&world.devices[1].store).unwrap();
+        watches.mailboxes.iter().any(|watch| watch.descriptor.tag() == tag)
+    };
+    let epoch = world.info(1, group).epoch;
+    assert!(watched(&world) && epoch < world.info(0, group).epoch);
+    world.tell(1, Input::Read { tag, height });
+    world.settle();
+    assert!(watched(&world) && epoch == world.info(1, group).epoch);
+    world.devices[1].cut = NOBODY;
+    world.settle();
+    assert!(!watched(&world));
+    world.assert_together(&[0, 1, 2], group);
 }

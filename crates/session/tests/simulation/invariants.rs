@@ -99,7 +99,12 @@ fn together(world: &World, honest: &[usize], infos: &BTreeMap<usize, Info>, newe
             "seed {seed}: {name} is not where the others are: {}",
             describe(world, *at)
         );
-        assert_eq!(info.queued, 0, "seed {seed}: {name} has not sent everything");
+        assert_eq!(
+            info.queued,
+            0,
+            "seed {seed}: {name} has not sent everything: {}",
+            describe(world, *at)
+        );
     }
     current
 }
@@ -159,7 +164,8 @@ fn describe(world: &World, at: usize) -> String {
         })
         .collect();
     format!(
-        "due {:?}, commits {given:?}, children {children:?}",
+        "{:?}, due {:?}, commits {given:?}, children {children:?}",
+        world.infos(at),
         step::due(store, 9).unwrap()
     )
 }

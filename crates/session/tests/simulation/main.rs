@@ -15,11 +15,15 @@
 )]
 
 mod bad_input;
+mod content;
 mod conversation;
 mod crashes;
+mod doors;
 mod healing;
+mod history;
 mod hostile;
 mod invariants;
+mod parts;
 mod seeds;
 mod shut_out;
 mod world;

@@ -25,5 +25,5 @@ pub fn shut_out(world: &mut World, at: usize, conversation: ConversationId) -> O
     let (next, own) = (made.next.verifying_key(), inside.group.own());
     let child = inside.child(&made.promised, next, envelope.id(), own, &mut rng);
     let receipt = world.nodes.put(child.tag, envelope.as_bytes(), expiry(now), &all())?;
-    Some(inside.submit(world, child, receipt))
+    Some(inside.submit(world, child, vec![receipt]))
 }

@@ -143,13 +143,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                             row.marks
                                 .iter()
                                 .find(|(who, _)| *who == of)
-                                .map_or(Mark::Stored, |(_, mark)| *mark)
+                                .map_or(Mark::Queued, |(_, mark)| *mark)
                         })
                         .min()
                 }
                 None => None,
             };
-            let reached = others.unwrap_or(Mark::Stored);
+            let reached = others.unwrap_or(Mark::Queued);
             if row.mark.is_some_and(|before| before < reached) {
                 row.mark = Some(reached);
                 self.event(Event::Mark(*id, *message, reached));

@@ -36,6 +36,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if !newer {
             // An older answer than the one before: whoever still needs a newer one asks again.
             self.lookup_failed(identity)?;
+            self.take_waiting(&identity)?;
             for (handle, _) in query::sessions(&self.tx)? {
                 self.progress(&handle)?;
             }
@@ -112,6 +113,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// Whether the devices of an identity at this height are known.
     pub(super) fn knows_at(&self, identity: &IdentityId, height: Height) -> bool {
         matches!(self.peer(identity), Ok(Some(peer)) if peer.checked != UnixMillis::ZERO && peer.height >= height)
+    }
+
+    /// Whether enough is known to say what became of a device that was there at a height.
+    pub(super) fn knows(&self, identity: &IdentityId, device: &DeviceId, height: Height) -> bool {
+        let shown = |peer: Peer| peer.state.is_some_and(|state| state.device(device).is_some());
+        self.knows_at(identity, height) || self.peer(identity).is_ok_and(|peer| peer.is_some_and(shown))
     }
 
     /// Whether a device was one of its identity's at a height, as far as is known; at [`Height::MAX`], now.

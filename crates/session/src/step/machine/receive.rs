@@ -98,15 +98,18 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.tx.put_object(Table::Seen, &seen, &Seen::Passed)?;
         let until = self.later(ENVELOPE_LIFETIME_SECONDS_MAX.saturating_mul(1000));
         self.forget_at(until, Forget::Seen, &seen);
+        // A node may have it that knows only an old ledger.
+        let begun = session.node.as_ref().map(|node| node.place);
+        let lowest = past.as_ref().map(|past| past.ended).or(begun).map(|place| place.height);
         let waiting = WaitingRow {
             author: identity,
             device,
             epoch,
-            height,
+            height: height.max(lowest.unwrap_or_default()),
             stored: (tag, envelope),
             body,
         };
-        if self.checked(&identity)?.is_some() {
+        if self.knows(&identity, &device, waiting.height) {
             return self.take(handle, &waiting);
         }
         if self
@@ -212,6 +215,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             if waiting.author != *identity {
                 continue;
             }
+            if !self.knows(identity, &waiting.device, waiting.height) {
+                // The answer was an old one.
+                self.look_up(*identity)?;
+                continue;
+            }
             self.tx.delete(Table::Waiting, &row_key);
             let handle = row_key
                 .get(..32)
@@ -257,6 +265,17 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if session.waits_for.is_some() {
             session.liveness = Liveness::Unknown;
             return Ok(());
+        }
+        // What is known may be from before a device was added.
+        let begun = session.node.as_ref().map_or(Height::MAX, |node| node.place.height);
+        for (identity, device) in &roster.leaves {
+            if !self.knows(identity, device, begun) {
+                if begun < Height::MAX {
+                    self.look_up(*identity)?;
+                }
+                session.liveness = Liveness::Unknown;
+                return Ok(());
+            }
         }
         let mut dead = Vec::new();
         for (identity, device) in &roster.leaves {

@@ -135,7 +135,7 @@ impl Ledger {
                     return false;
                 };
                 if signed
-                    .verify_receipt(&NETWORK, &[&self.set], place.time.to_seconds())
+                    .verify_receipts(&NETWORK, &[&self.set], place.time.to_seconds())
                     .is_err()
                 {
                     return false;

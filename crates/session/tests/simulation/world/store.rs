@@ -87,4 +87,16 @@ impl View for MemoryStore {
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect())
     }
+
+    fn scan_back(&self, table: Table, below: &[u8], limit: usize) -> Result<Vec<Row>, Infallible> {
+        let rows = self.tables.get(&table).into_iter();
+        Ok(rows
+            .flat_map(|rows| {
+                rows.range::<[u8], _>((std::ops::Bound::Unbounded, std::ops::Bound::Excluded(below)))
+                    .rev()
+            })
+            .take(limit)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect())
+    }
 }

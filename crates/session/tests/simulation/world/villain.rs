@@ -64,6 +64,10 @@ impl Mischief {
 /// Receipts that prove nothing. Each is otherwise good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FalseReceipt {
+    /// None at all.
+    Missing,
+    /// Two for one part.
+    Twice,
     /// Of one node less than W.
     TooFew,
     /// With the signature of one node in place of another's.
@@ -83,7 +87,9 @@ pub enum FalseReceipt {
 }
 
 impl FalseReceipt {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
+        Self::Missing,
+        Self::Twice,
         Self::TooFew,
         Self::Signature,
         Self::OneNode,
@@ -110,14 +116,13 @@ pub fn inside(world: &World, at: usize, conversation: ConversationId) -> Option<
     let nodes = step::watches(store).unwrap().nodes;
     let (_, entry, _) = *nodes.iter().rev().find(|(of, ..)| *of == handle)?;
     let keys = store.get(Table::Keys, handle.as_bytes()).unwrap()?;
-    let group = store
-        .get(Table::Group, &[handle.as_bytes().as_slice(), &[0]].concat())
-        .unwrap()?;
+    let part = |ending: &[u8]| store.get(Table::Group, &[handle.as_bytes().as_slice(), ending].concat());
+    let (message, epoch) = (part(&[0]).unwrap()?, part(&[0, 0xff]).unwrap()?);
     Some(Inside {
         handle,
         entry,
         keys: EpochKeys::from_bytes(&keys)?,
-        group: Group::from_bytes(NETWORK, &group).ok()?,
+        group: Group::from_parts(NETWORK, &message, &epoch).ok()?,
     })
 }
 
@@ -158,16 +163,16 @@ impl Inside {
         rng: &mut ChaCha8Rng,
     ) -> GroupChild {
         let sign = |message: &[u8]| Ok::<Signature, ()>(self.group.sign_author(message));
-        child::build(&self.parent(), commit, next, envelope, leaf, sign, rng).unwrap()
+        child::build(&self.parent(), commit, next, envelope.into(), leaf, sign, rng).unwrap()
     }
 
-    pub fn submit(&self, world: &mut World, child: GroupChild, receipt: QuorumReceipt) -> GroupEntryId {
+    pub fn submit(&self, world: &mut World, child: GroupChild, receipts: Vec<QuorumReceipt>) -> GroupEntryId {
         let id = child.id().unwrap();
         let signature = self.keys.signing_key().sign(&NETWORK, &child).unwrap();
         let signed = SignedGroupChild {
             child,
             signature,
-            receipt,
+            receipts: BoundedVec::try_from(receipts).unwrap(),
         };
         let node = below(&mut world.rng, NODES);
         world
@@ -259,7 +264,7 @@ pub fn do_mischief(world: &mut World, at: usize, conversation: ConversationId, w
         _ => {}
     }
     let receipt = world.nodes.put(child.tag, envelope.as_bytes(), expiry(now), &all())?;
-    Some(inside.submit(world, child, receipt))
+    Some(inside.submit(world, child, vec![receipt]))
 }
 
 /// Submits a child with a receipt that proves nothing: the ledger never takes it.
@@ -304,7 +309,12 @@ pub fn lie_about_storage(world: &mut World, at: usize, conversation: Conversatio
         FalseReceipt::Prolonged => receipt.expiry = receipt.expiry.saturating_add(1),
         _ => {}
     }
-    let id = inside.submit(world, child, receipt);
+    let receipts = match what {
+        FalseReceipt::Missing => Vec::new(),
+        FalseReceipt::Twice => vec![receipt.clone(), receipt],
+        _ => vec![receipt],
+    };
+    let id = inside.submit(world, child, receipts);
     world.ledger.forbidden.insert(id);
     Some(())
 }
@@ -434,15 +444,18 @@ pub fn replay(world: &mut World, at: usize, conversation: ConversationId) -> Opt
     let child = known.get(below(&mut rng, known.len()))?.child.clone();
     let now = UnixMillis::new(world.now).to_seconds();
     let set = world.nodes.set().clone();
-    let receipts: Vec<_> = all()
-        .iter()
-        .map(|node| {
-            world
-                .nodes
-                .receipt(*node, child.tag, child.envelope, expiry(now), set.epoch())
-        })
-        .collect();
-    let receipt = QuorumReceipt::assemble(&set, &receipts).unwrap();
-    inside.submit(world, child, receipt);
+    let receipt = |envelope: &EnvelopeId| {
+        let receipts: Vec<_> = all()
+            .iter()
+            .map(|node| {
+                world
+                    .nodes
+                    .receipt(*node, child.tag, *envelope, expiry(now), set.epoch())
+            })
+            .collect();
+        QuorumReceipt::assemble(&set, &receipts).unwrap()
+    };
+    let receipts = child.envelopes.iter().map(receipt).collect();
+    inside.submit(world, child, receipts);
     Some(())
 }

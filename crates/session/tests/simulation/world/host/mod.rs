@@ -3,7 +3,7 @@
 mod outside;
 
 use super::{
-    BEGIN, NOBODY, World, below, chance,
+    BEGIN, BLOCK_MS, NOBODY, World, below, chance,
     nodes::{Bytes, NODES},
     store::{Before, MemoryStore},
     write_down,
@@ -30,6 +30,8 @@ use tokenim_wire::{EnvelopeId, Height, UnixMillis, limits::SESSION_SYNC_SECONDS_
 
 /// After how long the host gives the machine again what has not changed, and lets time pass, in milliseconds.
 const AGAIN_MS: u64 = 10_000;
+/// After how long it reads a mailbox again that brings one thing only, and keeps no position for.
+const ONCE_MS: u64 = 2_000;
 /// For how long after the end of an epoch on the ledger its members may still encrypt for it: what they believe may be so old,
 /// and what they saw then may be.
 const UNAWARE_MS: u64 = SESSION_SYNC_SECONDS_MAX * 1000 + 123_000 + 10_000;
@@ -93,6 +95,7 @@ enum Arrival {
         tag: MailboxTag,
         envelopes: Vec<Bytes>,
         height: u64,
+        one_shot: bool,
         read: bool,
     },
     Letter(Letter),
@@ -263,7 +266,7 @@ impl World {
         let down = if self.faults.down > 0 {
             below(&mut self.rng, self.faults.down as usize) as u64
         } else {
-            1
+            2 * BLOCK_MS
         };
         let device = &mut self.devices[at];
         device.roll_back();
@@ -473,8 +476,9 @@ impl World {
                     tag,
                     envelopes,
                     height,
+                    one_shot,
                     read,
-                } => self.mail(at, tag, &envelopes, Height::new(height), read),
+                } => self.mail(at, tag, &envelopes, Height::new(height), one_shot, read),
                 Arrival::Letter(letter) => {
                     let input = Input::Sealed {
                         sender: letter.sender,
@@ -494,7 +498,7 @@ impl World {
         }
     }
 
-    fn mail(&mut self, at: usize, tag: MailboxTag, envelopes: &[Bytes], height: Height, read: bool) {
+    fn mail(&mut self, at: usize, tag: MailboxTag, envelopes: &[Bytes], height: Height, one_shot: bool, read: bool) {
         let mut complete = read;
         for bytes in envelopes {
             let id = EnvelopeId::of(bytes);
@@ -510,7 +514,8 @@ impl World {
                 bytes: bytes.to_vec(),
                 height,
             };
-            if !self.given(at, input, Some(Position::Envelope(tag, id))) {
+            let position = (!one_shot).then_some(Position::Envelope(tag, id));
+            if !self.given(at, input, position) {
                 complete = false;
                 self.devices[at].memory.read.remove(&tag);
             }

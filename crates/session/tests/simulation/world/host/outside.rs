@@ -2,10 +2,11 @@
 
 use super::{
     super::{
-        NOBODY, World, below, chance,
+        BEGIN, NOBODY, World, below, chance,
         nodes::{NODES, QUORUM},
+        write_down,
     },
-    AGAIN_MS, Arrival, Letter, Point,
+    AGAIN_MS, Arrival, Letter, ONCE_MS, Point,
 };
 use tokenim_mailbox::{
     MailboxTag,
@@ -89,7 +90,16 @@ impl World {
         if self.crashes(at, Point::BeforeEffect) {
             return false;
         }
+        let what = format!("{effect:?}");
         let answer = self.carry(at, effect);
+        let line = format!(
+            "{} {} {what} {}: {}",
+            self.now - BEGIN,
+            self.devices[at].name,
+            id.get(),
+            if answer.is_some() { "done" } else { "tried" }
+        );
+        write_down(&mut self.log, line);
         if self.crashes(at, Point::AfterEffect) {
             return false;
         }
@@ -251,12 +261,13 @@ impl World {
     fn look_at_mailbox(&mut self, at: usize, tag: MailboxTag, one_shot: bool) {
         let version = self.nodes.version(tag);
         let read = self.devices[at].memory.read.get(&tag);
-        if read.is_some_and(|(seen, time)| *seen == version && (one_shot || self.now < time + AGAIN_MS)) {
+        let pause = if one_shot { ONCE_MS } else { AGAIN_MS };
+        if read.is_some_and(|(seen, time)| *seen == version && self.now < time + pause) {
             return;
         }
         let (_, answered) = self.reached(at);
         let again = chance(&mut self.rng, self.faults.duplicate);
-        let given = self.devices[at].given.get(&tag).filter(|_| !again);
+        let given = self.devices[at].given.get(&tag).filter(|_| !again && !one_shot);
         let known = |id: &EnvelopeId| given.is_some_and(|given| given.contains(id));
         let answer = self.nodes.read(tag, &answered, known, &mut self.rng);
         if answer.envelopes.is_empty() && !answer.complete {
@@ -272,6 +283,7 @@ impl World {
             tag,
             envelopes: answer.envelopes,
             height: answer.height,
+            one_shot,
             read: answer.complete && !one_shot,
         };
         self.arrives(at, mail);

@@ -1,0 +1,165 @@
+//! What is said about what was said: edits, reactions, deletions, receipts, hints.
+
+use crate::world::{World, text};
+use tokenim_conversation::content::{Content, MessageText, Reaction};
+use tokenim_envelope::MessageId;
+use tokenim_session::step::{self, ConversationId, Event, Input, Mark, Table};
+use tokenim_wire::limits::SESSION_TYPING_SECONDS;
+
+fn tell(world: &mut World, at: usize, conversation: ConversationId, content: Content) {
+    world.tell(at, Input::Send { conversation, content });
+}
+
+fn id_of(world: &World, at: usize, conversation: ConversationId, words: &str) -> MessageId {
+    let wanted = Some(text(words));
+    let messages = world.messages(at, conversation);
+    messages.iter().find(|message| message.content == wanted).unwrap().id
+}
+
+fn edit(of: MessageId, words: &str) -> Content {
+    let text = MessageText::new(words).unwrap();
+    Content::Edit { of, text }
+}
+
+/// Two people of one device each, who are talking.
+fn talking(seed: u64) -> (World, ConversationId) {
+    let mut world = World::new(seed, 2, 1);
+    let talk = world.start(0, 1);
+    world.say(0, talk, "hello");
+    world.settle();
+    (world, talk)
+}
+
+#[test]
+fn what_is_taken_back_is_gone_with_its_edits() {
+    let (mut world, talk) = talking(70);
+    let hello = id_of(&world, 0, talk, "hello");
+    tell(&mut world, 0, talk, edit(hello, "hello!"));
+    tell(
+        &mut world,
+        1,
+        talk,
+        Content::Reaction {
+            to: hello,
+            emoji: Some(Reaction::new("👍").unwrap()),
+        },
+    );
+    world.settle();
+    assert_eq!(world.messages(1, talk).len(), 3);
+    // Nobody else's deletion or edit touches it.
+    tell(&mut world, 1, talk, Content::Delete { of: hello });
+    tell(&mut world, 1, talk, edit(hello, "goodbye"));
+    world.settle();
+    assert_eq!(world.texts(0, talk), ["hello"]);
+    tell(&mut world, 0, talk, Content::Delete { of: hello });
+    world.settle();
+    for at in 0..2 {
+        let left = world.messages(at, talk);
+        let says = |words: &str| left.iter().any(|message| message.content == Some(edit(hello, words)));
+        assert!(!says("hello!") && world.texts(at, talk).is_empty(), "{at}");
+        assert!(
+            left.iter()
+                .any(|message| message.id == hello && message.content.is_none())
+        );
+        assert_eq!(world.orders(at, talk), world.orders(0, talk));
+    }
+}
+
+#[test]
+fn what_was_never_sent_is_taken_back_without_a_word() {
+    let (mut world, talk) = talking(71);
+    world.devices[0].online = false;
+    let now = world.now;
+    world.sleep(120_000);
+    assert!(world.now > now);
+    world.say(0, talk, "a mistake");
+    let mistake = id_of(&world, 0, talk, "a mistake");
+    let waiting = world.devices[0].store.rows(Table::Queue);
+    tell(&mut world, 0, talk, Content::Delete { of: mistake });
+    assert_eq!(world.devices[0].store.rows(Table::Queue), waiting - 1);
+    world.devices[0].online = true;
+    world.say(0, talk, "right");
+    world.settle();
+    for at in 0..2 {
+        assert_eq!(world.texts(at, talk), ["hello", "right"]);
+        assert_eq!(world.messages(at, talk).len(), 2);
+    }
+}
+
+#[test]
+fn a_hint_is_shown_and_leaves_nothing() {
+    let (mut world, talk) = talking(72);
+    let typing = |world: &World| {
+        let hint = Event::Typing(talk, world.people[0]);
+        world.devices[1].events.iter().filter(|event| **event == hint).count()
+    };
+    let kept = |world: &World| -> Vec<usize> { [0, 1].iter().map(|at| world.messages(*at, talk).len()).collect() };
+    let before = kept(&world);
+    tell(&mut world, 0, talk, Content::Typing);
+    world.settle();
+    assert_eq!((typing(&world), kept(&world)), (1, before.clone()));
+    // One that waits until it is of no use never goes out, and no second one waits behind it.
+    world.devices[0].online = false;
+    world.sleep(120_000);
+    let waiting = world.devices[0].store.rows(Table::Queue);
+    for _ in 0..3 {
+        tell(&mut world, 0, talk, Content::Typing);
+    }
+    assert_eq!(world.devices[0].store.rows(Table::Queue), waiting + 1);
+    world.sleep(SESSION_TYPING_SECONDS * 1_000 + 1);
+    world.devices[0].online = true;
+    world.settle();
+    assert_eq!((typing(&world), kept(&world)), (1, before));
+    assert_eq!(world.devices[0].store.rows(Table::Queue), waiting);
+}
+
+#[test]
+fn receipts_are_sent_unless_they_are_switched_off() {
+    let (mut world, talk) = talking(73);
+    assert!(step::receipts(&world.devices[1].store).unwrap());
+    world.tell(1, Input::Settings { receipts: false });
+    assert!(!step::receipts(&world.devices[1].store).unwrap());
+    world.say(0, talk, "did you get this?");
+    world.settle();
+    let order = world.messages(1, talk).last().unwrap().order;
+    world.tell(
+        1,
+        Input::MarkRead {
+            conversation: talk,
+            up_to: order,
+        },
+    );
+    world.settle();
+    assert_eq!(world.mark(0, talk, "did you get this?"), Some(Mark::Stored));
+    assert_eq!(world.info(1, talk).read, Some(order));
+    let marks = |world: &World| world.messages(0, talk).pop().unwrap().marks;
+    assert!(marks(&world).is_empty());
+    world.tell(1, Input::Settings { receipts: true });
+    world.say(0, talk, "and this?");
+    world.settle();
+    assert_eq!(marks(&world), [(world.people[1], Mark::Delivered)]);
+}
+
+#[test]
+fn the_newest_messages_are_read_from_the_end() {
+    let (mut world, talk) = talking(74);
+    for number in 0..12 {
+        world.say(0, talk, &number.to_string());
+    }
+    world.settle();
+    let store = &world.devices[1].store;
+    let all = world.messages(1, talk);
+    assert_eq!(all.len(), 13);
+    for limit in [0, 1, 5, 13, 100] {
+        let expected = &all[all.len().saturating_sub(limit)..];
+        assert_eq!(step::newest(store, talk, None, limit).unwrap(), expected);
+    }
+    let before = Some(all[4].order);
+    assert_eq!(step::newest(store, talk, before, 2).unwrap(), all[2..4]);
+    assert!(step::newest(store, talk, Some(all[0].order), 9).unwrap().is_empty());
+    // Before the first conversation, and after the last.
+    for other in [[0; 32], [255; 32]] {
+        let other = ConversationId::from_bytes(other);
+        assert!(step::newest(store, other, None, 9).unwrap().is_empty());
+    }
+}
