@@ -7,13 +7,14 @@ use tokenim_conversation::rand_core::{TryCryptoRng, TryRng};
 use tokenim_conversation::{
     Body, Content, EpochKeys, GroupContext, OrderKey, Role,
     child::{self, AppliedCommit, Flaw, Parent, Verdict},
+    door::{Door, DoorWord, KeptLink},
+    history::{Page, PageOf},
     link::{InviteLink, LinkApproval, LinkAsk, LinkCode, LinkError, LinkMessage, LinkResponse, LinkReveal},
+    note::Note,
     policy::{Change, Forbidden, Kind, MemberDevice, permits},
     secret::Secret32,
 };
-use tokenim_identity::{
-    DeviceId, DeviceKeys, DeviceSigningKey, EnvelopeKey, IdentityId, MailboxSigningKey, Signature,
-};
+use tokenim_identity::{DeviceId, DeviceKeys, DeviceSigningKey, EnvelopeKey, IdentityId, MailboxSigningKey, Signature};
 use tokenim_mailbox::group::{CommitParts, GroupChild, GroupEntryId, GroupHandle};
 use tokenim_wire::{Label, NetworkId, Object, UnixMillis, UnixSeconds, decode, encode, hash};
 
@@ -136,12 +137,65 @@ pub fn link_message(data: &[u8]) {
             };
             let reveal = LinkReveal { keys, nonce: [8; 32] };
             let ask = LinkAsk { seq: consent.seq };
-            assert_eq!(
-                approval(&reveal).consented(ask, &consent, NOW),
-                Err(LinkError::Consent)
-            );
+            assert_eq!(approval(&reveal).consented(ask, &consent, NOW), Err(LinkError::Consent));
         }
         _ => {}
+    }
+}
+
+/// Bytes as what devices say to each other beside a session. A page is in order, has only what is kept, and is what is made
+/// of its messages.
+pub fn note(data: &[u8]) {
+    let Some(Note::Page(page)) = object::<Note>(data) else {
+        return;
+    };
+    let messages = page.messages();
+    assert!((1..=256).contains(&messages.len()));
+    assert!(messages.is_sorted_by(|one, next| one.order < next.order));
+    assert!(messages.iter().all(|said| said.content.is_kept()));
+    if let PageOf::Group(_, name) = page.of() {
+        assert!(!name.chars().any(char::is_control));
+    }
+    let newest_first = messages.iter().rev().cloned();
+    let filled = Page::fill(page.of().clone(), newest_first).unwrap().unwrap();
+    // A page that was filled to the last two bytes may have been made by somebody who counts better.
+    assert!(filled == page || data.len() + 2 > Note::BYTES_MAX);
+}
+
+/// Steps of four bytes on a door: what, who, by which link, how many seconds later. It never holds more than it may, nor
+/// anybody twice, nor a request by a link that is not good.
+pub fn door(data: &[u8]) {
+    let mut door = Door::default();
+    let mut now = UnixSeconds::new(1_800_000_000);
+    let asked = IdentityId::from_bytes([1; 32]);
+    for step in data.as_chunks::<4>().0.iter().take(2_000) {
+        let [what, who, which, later] = *step;
+        now = now.saturating_add(u64::from(later / 64));
+        let link = KeptLink {
+            secret: Secret32::from_bytes([which % 24; 32]),
+            expires: UnixSeconds::new(1_800_000_000 + u64::from(which % 24) * 50),
+        };
+        let asker = IdentityId::from_bytes([who; 32]);
+        // Whether it is done, is seen by what is there after.
+        match what % 8 {
+            0 => drop(door.make(link, now)),
+            1 => drop(door.told(DoorWord::Made(link), now)),
+            2 => drop(door.told(DoorWord::Revoked(link), now)),
+            3 => drop(door.revoke(Some(&link.name()))),
+            4 => door.refuse(&asker),
+            5 => drop(door.answer(&asker)),
+            _ => {
+                let proof = link.link(NETWORK, HANDLE, asked).proof(&asker);
+                let taken = door.ask((NETWORK, HANDLE, asked), asker, &proof, now.to_millis());
+                assert!(taken.is_err() || door.links().any(|kept| kept.name() == link.name()));
+            }
+        }
+        let requests = door.requests();
+        for (place, request) in requests.iter().enumerate() {
+            assert!(door.links().any(|link| link.name() == request.link));
+            assert!(requests[..place].iter().all(|other| other.asker != request.asker));
+        }
+        assert_eq!(Door::from_bytes(&door.to_bytes().unwrap()), Ok(door.clone()));
     }
 }
 
@@ -208,7 +262,9 @@ pub fn child(data: &[u8]) {
     if cut.is_empty() {
         cut.push(&[]);
     }
-    let parts = (0..).zip(cut).map(|(at, part)| KEYS.wrap(part, EXPIRY, &mut Fixed(&[5, at])));
+    let parts = (0..)
+        .zip(cut)
+        .map(|(at, part)| KEYS.wrap(part, EXPIRY, &mut Fixed(&[5, at])));
     let Ok(envelopes) = parts.collect::<Result<Vec<_>, _>>() else {
         return;
     };

@@ -18,7 +18,7 @@ mod targets;
 
 use replay::write;
 
-replay::tests!(child, code, content, context, link_message, policy, unwrap);
+replay::tests!(child, code, content, context, door, link_message, note, policy, unwrap);
 
 /// Writes the corpus from the vectors: `cargo test -p tokenim-conversation --test corpus -- --ignored`.
 #[test]
@@ -44,6 +44,7 @@ fn write_corpus() {
         let target = match case["object"].as_str().unwrap() {
             "body" => "content",
             "context" => "context",
+            "note" => "note",
             _ => "link_message",
         };
         let data = bytes(&case["bytes"]);
@@ -68,6 +69,46 @@ fn write_corpus() {
             &format!("refused_{}_{}", case["kind"].as_str().unwrap(), name(case)),
             text.as_bytes(),
         );
+    }
+
+    for case in read(include_str!("vectors/notes.json"))["notes"].as_array().unwrap() {
+        let data = bytes(&case["bytes"]);
+        if data.len() < 1000 {
+            write("note", &name(case), &data);
+        }
+    }
+    let flood: Vec<[u8; 4]> = (0..80).map(|who| [6, who, 20, 0]).collect();
+    let doors = [
+        (
+            "flood",
+            [
+                &[[0, 0, 20, 0], [0, 0, 21, 0]],
+                flood.as_slice(),
+                &[[3, 0, 20, 0], [6, 9, 21, 0]],
+            ]
+            .concat(),
+        ),
+        (
+            "answers",
+            vec![
+                [0, 0, 9, 0],
+                [6, 1, 9, 0],
+                [6, 2, 9, 0],
+                [5, 1, 0, 0],
+                [4, 2, 0, 0],
+                [6, 2, 9, 0],
+                [6, 1, 9, 0],
+            ],
+        ),
+        ("late_word", vec![[2, 0, 9, 0], [1, 0, 9, 0], [6, 1, 9, 0]]),
+        ("expiry", vec![[0, 0, 1, 0], [6, 1, 1, 255], [6, 2, 1, 255]]),
+        (
+            "too_many_links",
+            (0..24).map(|which| [which % 3, 0, which, 0]).collect(),
+        ),
+    ];
+    for (name, steps) in doors {
+        write("door", name, &steps.concat());
     }
 
     for length in [0, 100, 508, 509] {

@@ -1,6 +1,7 @@
 //! The formats of a session: what messages say, the keys of an epoch, entries of the log, roles, codes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod doors;
 mod policy;
 mod properties;
 mod secrets;

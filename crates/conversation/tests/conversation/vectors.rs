@@ -650,13 +650,14 @@ fn refused_objects() {
         more: usize,
     }
     let cases: Vec<Case> = vectors(include_str!("../vectors/refused_objects.json"));
-    assert_eq!(cases.len(), 82);
+    assert_eq!(cases.len(), 104);
     for case in cases {
         let mut data = bytes(&case.bytes);
         data.resize(data.len() + case.more, b'x');
         let error = match &*case.object {
             "body" => Body::decode(&data).unwrap_err(),
             "context" => GroupContext::from_bytes(&data).unwrap_err(),
+            "note" => Note::from_bytes(&data).unwrap_err(),
             _ => LinkMessage::from_bytes(&data).unwrap_err(),
         };
         assert_eq!(name(&error), case.error, "{} {}", case.object, case.name);

@@ -4,7 +4,7 @@ a second implementation of those pages, slow and not constant-time. Needs the pa
 Ed25519.
 
     python3 generate.py NAME     prints NAME.json, for NAME of: bodies, contexts, orders, epochs, wrapped, children,
-                                 policy, links, refused_objects, welcomes
+                                 policy, links, refused_objects, welcomes, notes
 """
 
 import hashlib
@@ -769,13 +769,47 @@ def refused_objects():
     case("link_message", "envelope_key_of_an_unknown_suite", "Malformed", reveal[:34] + varint(0x21) + reveal[35:])
     consent = b"\1\3\2" + some("signature", 64)
     case("link_message", "ask_without_a_number", "Truncated", b"\1\2")
-    case("link_message", "ask_with_a_longer_form_of_a_number", "Malformed", b"\1\2\x82\0")
+    case("link_message", "ask_with_a_longer_form_of_a_number", "NotCanonical", b"\1\2\x82\0")
     case("link_message", "ask_with_a_number_too_large", "Malformed", b"\1\2" + b"\xff" * 9 + b"\2")
     case("link_message", "consent_cut", "Truncated", consent[:-1])
     case("link_message", "consent_with_a_trailing_byte", "TrailingBytes", consent + b"\0")
     case("link_message", "done_with_a_trailing_byte", "TrailingBytes", b"\1\4\0")
     case("link_message", "refused_with_a_trailing_byte", "TrailingBytes", b"\1\5\0")
     case("link_message", "too_long", "TooLong", reveal, 2048)
+
+    ask = b"\1" + varint(3) + HANDLE + some("proof")
+    two = varint(0) + PEOPLE[0]
+    order = [(3, 1, DEVICES[0], ID[0]), (3, 2, DEVICES[0], ID[0])]
+    hello = content(0, text("hi"))
+    both = [said(place, PEOPLE[1], hello) for place in order]
+    good = page(two, both)
+    case("note", "empty", "Truncated", b"")
+    case("note", "unknown_version", "UnknownVersion", b"\2" + ask[1:])
+    case("note", "unknown_number", "Malformed", b"\1" + varint(6) + HANDLE)
+    case("note", "too_long", "TooLong", ask, 62400)
+    case("note", "request_cut", "Truncated", ask[:-1])
+    case("note", "request_with_a_trailing_byte", "TrailingBytes", ask + b"\0")
+    case("note", "page_of_neither_kind", "Malformed", page(varint(2) + PEOPLE[0], both))
+    case("note", "page_without_messages", "Malformed", page(two, []))
+    case("note", "page_out_of_order", "Malformed", page(two, both[::-1]))
+    case("note", "page_with_a_message_twice", "Malformed", page(two, both[:1] * 2))
+    case("note", "page_cut", "Truncated", good[:-1])
+    case("note", "page_with_a_trailing_byte", "TrailingBytes", good + b"\0")
+    many = [said((4, number, DEVICES[0], ID[0]), PEOPLE[1], hello) for number in range(257)]
+    case("note", "too_many_messages_on_a_page", "Malformed", page(two, many))
+    for name, inside in [
+        ("delivered", content(5, sequence([ID[0]]))),
+        ("read", content(6, sequence([ID[0]]))),
+        ("typing", content(8)),
+        ("deletion", content(4, ID[0])),
+    ]:
+        case("note", name + "_on_a_page", "Malformed", page(two, [said(order[0], PEOPLE[1], inside)]))
+    case("note", "name_of_a_page_of_two_lines", "Malformed", page(of_group("a\nb"), both))
+    case("note", "name_of_a_page_too_long", "Malformed", page(of_group("x" * 129), both))
+    case("note", "gone_neither_there_nor_not", "Malformed", page(two, [both[0][:-5] + b"\2" + both[0][-4:]]))
+    door = b"\1" + varint(5) + HANDLE
+    case("note", "unknown_word_about_a_door", "Malformed", door + varint(3) + PEOPLE[0])
+    case("note", "word_about_a_door_cut", "Truncated", door + varint(2) + PEOPLE[0][:-1])
     return out
 
 
@@ -815,6 +849,107 @@ def welcomes():
     return dict(random=random.hex(), filling=some("welcome bytes").hex(), handle=HANDLE.hex(), entry=entry.hex(), expiry=EXPIRY, welcomes=out)
 
 
+# --- notes -----------------------------------------------------------------------------------------------------------
+
+ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def polymod(values):
+    check = 1
+    for value in values:
+        top = check >> 25
+        check = (check & 0x1FFFFFF) << 5 ^ value
+        for bit, factor in enumerate([0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3]):
+            if top >> bit & 1:
+                check ^= factor
+    return check
+
+
+def five_bits(data):
+    bits = "".join(f"{byte:08b}" for byte in data)
+    bits += "0" * (-len(bits) % 5)
+    return [int(bits[at:at + 5], 2) for at in range(0, len(bits), 5)]
+
+
+def bech32(prefix, values, constant=0x2BC830A3):
+    expanded = [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix]
+    check = polymod(expanded + values + [0] * 6) ^ constant
+    values = values + [check >> 5 * (5 - at) & 31 for at in range(6)]
+    return prefix + "1" + "".join(ALPHABET[value] for value in values)
+
+
+def name_of(identity):
+    return bech32("tim", five_bits(identity))
+
+
+def said(order, author, inside, sent=1_800_000_000_123, gone=None):
+    epoch, clock, device, id = order
+    place = varint(epoch) + varint(clock) + device + id
+    return place + author + varint(sent) + option(None if gone is None else varint(gone)) + inside
+
+
+def page(of, messages):
+    return b"\1" + varint(4) + of + sequence(messages)
+
+
+def of_group(name):
+    return varint(1) + HANDLE + text(name)
+
+
+DEVICES = sorted(some("device %d" % number) for number in (0, 1))
+
+
+def notes():
+    """The notes of numbers 3 to 5."""
+    secret, asker = some("invite secret"), some("asker 0")
+    proof = derive(secret, "tokenim/invite-proof/v1", NETWORK + HANDLE + some("asked") + asker)
+    kept = dict(secret=secret.hex(), expires=1_800_000_600)
+    link = secret + varint(1_800_000_600)
+    orders = [(0, 1, DEVICES[0], ID[0]), (0, 1, DEVICES[1], ID[0]), (2**64 - 1, 0, DEVICES[0], ID[1])]
+    insides = [
+        ({"Text": "Good morning"}, content(0, text("Good morning"))),
+        ({"Reaction": dict(to=ID[0].hex(), emoji="👍🏽")}, content(2, ID[0], option(text("👍🏽")))),
+        ({"Edit": dict(of=ID[0].hex(), text="Good evening")}, content(3, ID[0], text("Good evening"))),
+    ]
+    gone = [None, 0, 2**64 - 1]
+    values = [
+        dict(
+            order=dict(epoch=order[0], clock=order[1], device=order[2].hex(), id=order[3].hex()),
+            author=name_of(PEOPLE[1]),
+            sent=1_800_000_000_123,
+            gone=at,
+            content=value,
+        )
+        for order, (value, _), at in zip(orders, insides, gone)
+    ]
+    written = [said(order, PEOPLE[1], inside, gone=at) for order, (_, inside), at in zip(orders, insides, gone)]
+    longest = content(0, text("ä" * 30720))
+    alone = dict(values[0], content={"Text": "ä" * 30720})
+    door = b"\1" + varint(5) + HANDLE
+    cases = [
+        ("request", {"Ask": dict(handle=HANDLE.hex(), proof=list(proof))}, b"\1" + varint(3) + HANDLE + proof),
+        ("page_of_two", {"Page": dict(of={"Direct": name_of(PEOPLE[0])}, messages=values)}, page(varint(0) + PEOPLE[0], written)),
+        (
+            "page_of_a_group",
+            {"Page": dict(of={"Group": [HANDLE.hex(), "Reading circle"]}, messages=values[:1])},
+            page(of_group("Reading circle"), written[:1]),
+        ),
+        (
+            "longest_message_on_a_page",
+            {"Page": dict(of={"Group": [HANDLE.hex(), "ß" * 64]}, messages=[alone])},
+            page(of_group("ß" * 64), [said(orders[0], PEOPLE[1], longest)]),
+        ),
+        ("link_made", {"Door": [HANDLE.hex(), {"Made": kept}]}, door + varint(0) + link),
+        ("link_revoked", {"Door": [HANDLE.hex(), {"Revoked": kept}]}, door + varint(1) + link),
+        ("refused", {"Door": [HANDLE.hex(), {"Refused": name_of(PEOPLE[2])}]}, door + varint(2) + PEOPLE[2]),
+    ]
+    return dict(
+        secret=secret.hex(),
+        name=digest("tokenim/invite-name/v1", secret).hex(),
+        notes=[dict(name=name, value=value, bytes=bytes_.hex()) for name, value, bytes_ in cases],
+    )
+
+
 # --- printing --------------------------------------------------------------------------------------------------------
 
 NAMES = dict(
@@ -828,6 +963,7 @@ NAMES = dict(
     links=links,
     refused_objects=refused_objects,
     welcomes=welcomes,
+    notes=notes,
 )
 
 if __name__ == "__main__":
