@@ -18,12 +18,12 @@ use tokenim_wire::{
 
 use crate::{
     content::{Body, Content},
-    history::Page,
+    history::{Page, Said},
     host::EffectId,
     order::{Clock, OrderKey},
     policy::Role,
     secret::Secret32 as Secret,
-    shown::{Action, ConversationId, Mark, Standing},
+    shown::{Action, ConversationId, Mark, Message, Standing},
     welcome::StoredWelcome,
 };
 
@@ -139,6 +139,8 @@ pub struct Session {
     pub liveness: Liveness,
     /// Of those who are being looked up for it, one.
     pub waits_for: Option<IdentityId>,
+    /// When it was last looked at what a commit may do.
+    pub planned: UnixMillis,
     pub checked: UnixMillis,
     /// How often this device has asked to be re-added, and when it does so next.
     pub asked: u8,
@@ -196,6 +198,43 @@ pub struct MessageRow {
     pub given: Option<DeviceId>,
 }
 row!(MessageRow, "session message", MESSAGE_BODY_BYTES_MAX + 4096);
+
+impl MessageRow {
+    /// A row of the table as people see it.
+    #[must_use]
+    pub fn shown(key: &[u8], value: &[u8]) -> Option<Message> {
+        let order = OrderKey::from_bytes(key.get(32..)?)?;
+        let row = Self::from_bytes(value).ok()?;
+        Some(Message {
+            order,
+            id: order.id,
+            author: row.author,
+            device: order.device,
+            sent: row.sent,
+            received: row.received,
+            given: row.given,
+            content: row.content,
+            mark: row.mark,
+            marks: row.marks.into_inner(),
+            stored: row.stored,
+        })
+    }
+
+    /// As it is handed over: not if it was erased, has disappeared, is too old or has no place yet.
+    #[must_use]
+    pub fn said(&self, order: OrderKey, since: Option<UnixMillis>, now: UnixMillis) -> Option<Said> {
+        let gone = self.gone.is_some_and(|gone| gone <= now);
+        let old = since.is_some_and(|since| self.sent < since);
+        let left_out = gone || old || self.mark == Some(Mark::Queued);
+        Some(Said {
+            order,
+            author: self.author,
+            sent: self.sent,
+            gone: self.gone,
+            content: self.content.clone().filter(|_| !left_out)?,
+        })
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seen {
@@ -286,6 +325,7 @@ row!(Joining, "session request to join", 128);
 /// History that is handed over, from the newest message of each conversation to its oldest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Giving {
+    pub asked: UnixMillis,
     pub since: Option<UnixMillis>,
     /// The conversation that is next, or the first after it, and its first message that was handed over.
     pub at: ConversationId,
@@ -300,6 +340,7 @@ row!(Giving, "session history", 256);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageRow {
     pub device: DeviceId,
+    pub at: UnixMillis,
     pub page: Page,
 }
 row!(PageRow, "session page", MESSAGE_BODY_BYTES_MAX + 64);

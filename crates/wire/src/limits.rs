@@ -163,8 +163,10 @@ pub const ATTACHMENT_NAME_BYTES_MAX: usize = 255;
 pub const ATTACHMENT_TYPE_BYTES_MAX: usize = 127;
 /// Bytes of the name of a group.
 pub const GROUP_NAME_BYTES_MAX: usize = 128;
-/// Members of a group that have another role than that of a plain member.
+/// Members of a group that have another role than that of a plain member, those who are leaving included.
 pub const GROUP_ROLES_MAX: usize = 64;
+/// Of them, those who are given one: the rest is kept for members who leave.
+pub const GROUP_ROLES_GIVEN_MAX: usize = 48;
 /// Bytes of the encoded context of a session.
 pub const GROUP_CONTEXT_BYTES_MAX: usize = 3 * KIB;
 /// Seconds after which messages may disappear at most: 365 days.

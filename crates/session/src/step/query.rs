@@ -2,7 +2,7 @@
 
 use super::{
     ConversationId, Effect, EffectId, Info, MailboxWatch, Member, Message, Standing, StepError, Table, View, Watches,
-    machine::{AWAITED, commit_parts, keys_of, past_keys},
+    machine::{AWAITED, PACKAGES_MS, commit_parts, keys_of, past_keys},
     record::{AwaitedWelcome, Conversation, Due, MessageRow, Meta, Past, Queued, Roster, Session, Work},
     tx::{Step, Tx, key},
 };
@@ -70,7 +70,9 @@ pub(crate) fn info<V: View>(tx: &Tx<'_, V>, id: ConversationId) -> Step<Option<I
         .object(Table::Session, handle.as_bytes())?
         .ok_or(StepError::Damaged(Table::Session))?;
     info.epoch = session.epoch;
-    info.standing = session.standing;
+    if !row.joining || !matches!(session.standing, Standing::Removed | Standing::Stranded) {
+        info.standing = session.standing;
+    }
     if let Some(roster) = tx.object::<Roster>(Table::Roster, handle.as_bytes())? {
         info.suite = Some(roster.suite);
         info.authenticator = roster.authenticator;
@@ -113,7 +115,7 @@ pub fn messages<V: View>(
     let from = from.map_or_else(Vec::new, |from| key(&[id.as_bytes(), &from.to_bytes()]));
     tx.scan(Table::Message, id.as_bytes(), &from, limit)?
         .into_iter()
-        .map(|(key, value)| message(&key, &value).ok_or(StepError::Damaged(Table::Message)))
+        .map(|(key, value)| MessageRow::shown(&key, &value).ok_or(StepError::Damaged(Table::Message)))
         .collect()
 }
 
@@ -133,7 +135,7 @@ pub fn newest<V: View>(
     let rows = rows.map_err(StepError::Store)?.into_iter();
     let mut found: Vec<Message> = rows
         .take_while(|(key, _)| key.starts_with(id.as_bytes()))
-        .map(|(key, value)| message(&key, &value).ok_or(StepError::Damaged(Table::Message)))
+        .map(|(key, value)| MessageRow::shown(&key, &value).ok_or(StepError::Damaged(Table::Message)))
         .collect::<Result<_, _>>()?;
     found.reverse();
     Ok(found)
@@ -183,24 +185,6 @@ fn door<V: View>(tx: &Tx<'_, V>, id: ConversationId, now: UnixMillis) -> Step<Do
 /// The store's, or a damaged value.
 pub fn receipts<V: View>(view: &V) -> Result<bool, StepError<V::Error>> {
     Ok(Tx::new(view).object::<Meta>(Table::Meta, b"meta")?.is_none_or(|meta| meta.receipts))
-}
-
-fn message(key: &[u8], value: &[u8]) -> Option<Message> {
-    let order = OrderKey::from_bytes(key.get(32..)?)?;
-    let row = <MessageRow as tokenim_wire::Object>::from_bytes(value).ok()?;
-    Some(Message {
-        order,
-        id: order.id,
-        author: row.author,
-        device: order.device,
-        sent: row.sent,
-        received: row.received,
-        given: row.given,
-        content: row.content,
-        mark: row.mark,
-        marks: row.marks.into_inner(),
-        stored: row.stored,
-    })
 }
 
 /// Up to `limit` effects that are due, the oldest first. Each stays due until it is answered.
@@ -324,8 +308,11 @@ pub fn wake<V: View>(view: &V) -> Result<Option<UnixMillis>, StepError<V::Error>
     for (_, session) in sessions(&tx)? {
         let may_commit = session.standing == Standing::Active && session.node.is_some() && session.closing.is_none();
         for wish in &session.wishes {
-            if wish.fetching.is_none() && session.pending.is_none() && may_commit {
-                earliest(wish.not_before);
+            // What was due when a commit was planned last waits for an answer, which comes by itself.
+            let waits = if wish.fetching.is_some() { PACKAGES_MS } else { 0 };
+            let due = wish.not_before.saturating_add(waits);
+            if due > session.planned && session.pending.is_none() && may_commit {
+                earliest(due);
             }
         }
         if session.standing == Standing::Behind {

@@ -8,12 +8,15 @@ use crate::{
     SessionSuite,
     mls::{Commit, Proposed, read_key_package},
 };
-use alloc::{boxed::Box, collections::BTreeSet};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeSet, VecDeque},
+};
 use tokenim_conversation::{
     child::{self, Parent},
     epoch::WrapError,
     note::Note,
-    policy::{self, Kind, MemberDevice, Role},
+    policy::{self, ContextError, Kind, MemberDevice, Role},
 };
 use tokenim_envelope::SealedEnvelope;
 use tokenim_mailbox::{
@@ -23,13 +26,13 @@ use tokenim_mailbox::{
 use tokenim_wire::{
     BoundedString, BoundedVec, Height,
     limits::{
-        GROUP_CHILDREN_MAX, SESSION_COMMIT_ADDS_MAX, SESSION_COMMIT_ADDS_POST_QUANTUM_MAX, SESSION_LEAVES_MAX,
+        GROUP_CHILDREN_MAX, GROUP_ROLES_GIVEN_MAX, SESSION_COMMIT_ADDS_MAX, SESSION_COMMIT_ADDS_POST_QUANTUM_MAX, SESSION_LEAVES_MAX,
         SESSION_LEAVES_POST_QUANTUM_MAX, SESSION_LOOKUPS_MAX,
     },
 };
 
 /// How long a commit waits for key packages that are being fetched, so that one commit adds all; in milliseconds.
-const PACKAGES_MS: u64 = 3_000;
+pub(crate) const PACKAGES_MS: u64 = 3_000;
 /// First pause before a key package, or somebody without devices, is asked for again, in milliseconds; it doubles each time.
 pub(super) const PACKAGE_PAUSE_MS: u64 = 10_000;
 /// How often a device is asked for a key package.
@@ -101,17 +104,20 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 }
                 Task::Remove(identity)
             }
-            Change::Leave => {
-                context
-                    .with_role(&self.owner.identity, Role::Leaving)
-                    .map_err(|_| StepError::NotAllowed)?;
-                Task::Leave
-            }
+            Change::Leave => match context.with_role(&self.owner.identity, Role::Leaving) {
+                // Others who leave are removed first.
+                Ok(_) | Err(ContextError::TooManyRoles) => Task::Leave,
+                Err(_) => return Err(StepError::NotAllowed),
+            },
             Change::Rename(name) if is_admin => {
                 context.with_name(&name).map_err(|_| StepError::Content)?;
                 Task::Rename(BoundedString::try_from(name).map_err(|_| StepError::Content)?)
             }
             Change::SetRole(identity, role) if is_admin && own == Role::Owner && role != Role::Leaving => {
+                let new = role != Role::Member && context.named(&identity).is_none();
+                if new && context.roles().len() >= GROUP_ROLES_GIVEN_MAX {
+                    return Err(StepError::Full("roles"));
+                }
                 context.with_role(&identity, role).map_err(|_| StepError::NotAllowed)?;
                 Task::SetRole(identity, role)
             }
@@ -137,6 +143,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if !open || !room || session.wishes.is_empty() {
             return Ok(());
         }
+        session.planned = self.now;
         let roster = self.roster(handle)?;
         self.prepare(handle, session, &roster)?;
         let now = self.now;
@@ -192,7 +199,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let adds = |wish: &&Wish| matches!(wish.task, Task::Add { .. });
         let mut held = session.wishes.iter().filter(adds).filter(held).count();
         let mut kept: Vec<Wish> = Vec::new();
-        for mut wish in core::mem::take(&mut session.wishes) {
+        let mut open = VecDeque::from(core::mem::take(&mut session.wishes).into_inner());
+        while let Some(mut wish) = open.pop_front() {
             let come_true = match &wish.task {
                 Task::Invite(_) if wish.not_before > self.now || looking >= SESSION_LOOKUPS_MAX => false,
                 Task::Invite(identity) => match self.devices_of(identity)? {
@@ -219,8 +227,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                                 package: None,
                                 replace: false,
                             };
-                            if !kept.iter().any(|other| other.task == task) {
-                                kept.push(Wish {
+                            if !kept.iter().chain(&open).any(|other| other.task == task) {
+                                open.push_back(Wish {
                                     task,
                                     not_before: self.now,
                                     tries: 0,
@@ -339,7 +347,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 Task::Rename(name) => context = plan.context.with_name(name).ok(),
                 Task::SetRole(identity, role) => context = plan.context.with_role(identity, *role).ok(),
                 Task::Disappear(seconds) => context = plan.context.with_disappear_after(*seconds).ok(),
-                Task::Leave => context = plan.context.with_role(&self.owner.identity, Role::Leaving).ok(),
+                Task::Leave => match plan.context.with_role(&self.owner.identity, Role::Leaving) {
+                    Err(ContextError::TooManyRoles) => continue,
+                    changed => context = changed.ok(),
+                },
                 Task::Refresh => {}
                 Task::Invite(_) | Task::Add { package: None, .. } => continue,
             }

@@ -222,8 +222,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.tx.delete(Table::Joining, handle.as_bytes());
         let id = ConversationId::group(handle);
         let empty = self.tx.scan(Table::Message, id.as_bytes(), &[], 1)?.is_empty();
-        if empty && self.conversation(&id)?.is_some_and(|row| row.current.is_none()) {
-            self.tx.delete(Table::Conversation, id.as_bytes());
+        match self.conversation(&id)? {
+            Some(row) if empty && row.current.is_none() => self.tx.delete(Table::Conversation, id.as_bytes()),
+            Some(row) => self.save_conversation(&id, &Conversation { joining: false, ..row })?,
+            None => {}
         }
         self.event(Event::Conversation(id));
         Ok(())

@@ -86,11 +86,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Ok(());
         }
         // Which suite the session has, the invitation does not say: the answer to the wrong one is a refusal.
-        let all = crate::SessionSuite::ALL;
-        let suite = all
-            .get(usize::from(row.asked).checked_rem(all.len()).unwrap_or(0))
-            .copied()
-            .unwrap_or(crate::SessionSuite::PostQuantum);
+        let mut suites = crate::SessionSuite::ALL.into_iter().rev().cycle();
+        let suite = suites.nth(usize::from(row.asked)).unwrap_or(crate::SessionSuite::PostQuantum);
         let package = self.package_for_request(suite)?;
         let note = Note::Readd(Readd {
             handle: *handle,

@@ -2,9 +2,8 @@
 
 use super::{
     super::{
-        Mark,
         note::Note,
-        record::{Giving, MessageRow, PageRow, Seen},
+        record::{Giving, MessageRow, PageRow, Peer, Seen},
     },
     *,
 };
@@ -19,13 +18,30 @@ use tokenim_wire::{
 };
 
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
+    /// Whether a device is a live one of the owner's; `None` until that is known. One that is not known at all is none only
+    /// by what was looked up since then: it may be younger.
+    fn is_own(&mut self, device: &DeviceId, then: UnixMillis) -> Step<Option<bool>, V> {
+        let own = self.owner.identity;
+        let Some(devices) = self.devices_of(&own)? else {
+            return Ok(None);
+        };
+        let live = devices.contains(device);
+        let kept = self.peer(&own)?;
+        let revoked = |peer: &Peer| peer.state.as_ref().is_some_and(|state| state.device(device).is_some());
+        if live || kept.is_some_and(|peer| revoked(&peer) || peer.checked > then) {
+            return Ok(Some(live));
+        }
+        self.look_up(own)?;
+        Ok(None)
+    }
+
     pub(super) fn give_history(&mut self, device: DeviceId, since: Option<UnixMillis>) -> Step<(), V> {
-        let devices = self.devices_of(&self.owner.identity.clone())?;
-        if device == self.own_device() || devices.is_some_and(|devices| !devices.contains(&device)) {
+        if device == self.own_device() || self.is_own(&device, self.now)? == Some(false) {
             return Err(StepError::NotAllowed);
         }
         let before: Option<Giving> = self.tx.object(Table::Giving, device.as_bytes())?;
         let giving = Giving {
+            asked: self.now,
             since,
             at: ConversationId::from_bytes([0; 32]),
             before: None,
@@ -42,11 +58,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let Some(mut giving) = self.tx.object::<Giving>(Table::Giving, device.as_bytes())? else {
             return Ok(());
         };
-        let Some(devices) = self.devices_of(&own)? else {
-            return Ok(());
-        };
-        if !devices.contains(&device) {
-            (giving.left, giving.open) = (0, 0);
+        match self.is_own(&device, giving.asked)? {
+            None => return Ok(()),
+            Some(true) => {}
+            Some(false) => (giving.left, giving.open) = (0, 0),
         }
         while giving.left > 0 && usize::from(giving.open) < HISTORY_PAGES_IN_FLIGHT_MAX {
             let Some(page) = self.next_page(&mut giving)? else {
@@ -120,7 +135,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 let order = row.get(32..).and_then(OrderKey::from_bytes);
                 let order = order.ok_or(StepError::Damaged(Table::Message))?;
                 let said = MessageRow::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Message))?;
-                passed.push((order, self.said(order, &said, giving.since)));
+                passed.push((order, said.said(order, giving.since, self.now)));
             }
             let Some((lowest, _)) = passed.last().cloned() else {
                 return Ok(None);
@@ -150,23 +165,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         })
     }
 
-    /// A message as it is handed over: not one that was erased, has disappeared, is too old or has no place yet.
-    fn said(&self, order: OrderKey, row: &MessageRow, since: Option<UnixMillis>) -> Option<Said> {
-        let gone = row.gone.is_some_and(|gone| gone <= self.now);
-        let old = since.is_some_and(|since| row.sent < since);
-        let content = row
-            .content
-            .clone()
-            .filter(|_| !gone && !old && row.mark != Some(Mark::Queued))?;
-        Some(Said {
-            order,
-            author: row.author,
-            sent: row.sent,
-            gone: row.gone,
-            content,
-        })
-    }
-
     /// A page from another device: taken only from a live one of the owner's, in the time after this device was made.
     pub(super) fn page(&mut self, sender: IdentityId, device: DeviceId, page: Page) -> Step<(), V> {
         let own = self.owner.identity;
@@ -180,30 +178,28 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if self.meta.pages >= HISTORY_PAGES_MAX {
             return Err(StepError::of(Why::Full, sender));
         }
-        let devices = self.devices_of(&own)?;
+        let at = self.now;
+        let own = self.is_own(&device, at)?;
         self.meta.pages = self.meta.pages.saturating_add(1);
-        match devices {
-            Some(devices) if devices.contains(&device) => self.take_page(device, &page),
-            Some(_) => Err(StepError::of(Why::Revoked, sender)),
+        match own {
+            Some(true) => self.take_page(device, &page),
+            Some(false) => Err(StepError::of(Why::Revoked, sender)),
             None => {
                 let number = self.number().to_be_bytes();
-                self.tx.put_object(Table::Page, &number, &PageRow { device, page })
+                self.tx.put_object(Table::Page, &number, &PageRow { device, at, page })
             }
         }
     }
 
     /// The owner's devices may be known now: goes on with what waits for that.
     pub(super) fn go_on_with_history(&mut self) -> Step<(), V> {
-        let own = self.owner.identity;
-        let pages: Vec<(_, PageRow)> = self.tx.objects(Table::Page, &[])?;
-        if !pages.is_empty()
-            && let Some(devices) = self.devices_of(&own)?
-        {
-            for (row, PageRow { device, page }) in pages {
+        for (row, PageRow { device, at, page }) in self.tx.objects(Table::Page, &[])? {
+            let own = self.is_own(&device, at)?;
+            if own.is_some() {
                 self.tx.delete(Table::Page, &row);
-                if devices.contains(&device) {
-                    self.take_page(device, &page)?;
-                }
+            }
+            if own == Some(true) {
+                self.take_page(device, &page)?;
             }
         }
         for (row, _) in self.tx.scan(Table::Giving, &[], &[], usize::MAX >> 1)? {

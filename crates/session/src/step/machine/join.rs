@@ -288,7 +288,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 author: Some(sender),
             }));
         }
-        self.invitation(sender, device, handle)
+        self.invitation(sender, device, handle)?;
+        // What was announced has come and does not open: there is nothing more to wait for.
+        let row: Option<Invitation> = self.tx.object(Table::Invitation, handle.as_bytes())?;
+        if row.is_some_and(|row| row.asked == 0) {
+            self.ask_about_invitation(&handle)?;
+        }
+        Ok(())
     }
 
     /// Somebody can't follow: it is removed and added again, if this device may do so.

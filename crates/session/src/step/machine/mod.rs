@@ -40,7 +40,7 @@ mod start;
 mod stock;
 mod tick;
 
-pub(crate) use join::AWAITED;
+pub(crate) use self::{commit::PACKAGES_MS, join::AWAITED};
 
 /// Seconds by which what is stored expires earlier than nodes would allow, so that clocks need not agree.
 const EXPIRY_MARGIN_SECONDS: u64 = 60 * 60;

@@ -117,6 +117,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             pending: None,
             liveness: Liveness::Unknown,
             waits_for: None,
+            planned: UnixMillis::ZERO,
             checked: UnixMillis::ZERO,
             asked: 0,
             ask_next: UnixMillis::ZERO,
