@@ -14,13 +14,19 @@ use tokenim_client::{Client, ClientError, IdentityId, MessageId};
 use tokenim_wire::limits::SESSION_TEXT_BYTES_MAX;
 
 use crate::args::DeviceArgs;
+use crate::chat::timer::{self, Timer};
 use crate::chat::{self, feed};
 use crate::error::{CliError, NETWORK, USAGE};
 use crate::output::{self, count, line, remark, utc};
 use crate::{progress, receipt};
 
+mod links;
+mod read;
+
 /// How often it is looked whether something has taken effect, if nothing is told.
 const LOOK: Duration = Duration::from_millis(250);
+/// Messages among which one that was just written is looked for.
+const NEWEST: usize = 512;
 /// How long what is due besides is given, once the change itself has taken effect.
 const REST: Duration = Duration::from_secs(10);
 
@@ -55,6 +61,14 @@ enum NewRole {
     Admin,
     /// Writes and reads.
     Member,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    /// Others are told.
+    On,
+    /// Nobody is told.
+    Off,
 }
 
 impl From<NewRole> for Role {
@@ -153,6 +167,31 @@ All devices of those you invite are let in. The suite stays as it is for as long
         #[command(flatten)]
         common: Common,
     },
+    /// Let messages disappear some time after they were written, or stay.
+    #[command(after_help = "\
+Examples:
+  tokenim group disappear 'the five' 7d
+  tokenim group disappear tim1… off
+
+It holds for what is written from then on, on the devices of all members that follow the rules. In a group, admins and owners
+set it; of two people, either.")]
+    Disappear {
+        #[command(flatten)]
+        which: Which,
+        /// off, or a number with s, m, h, d or w: at most 52w.
+        #[arg(value_name = "TIME")]
+        after: Timer,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Show or set whether others are told what this device has received and read, and when you type: in all conversations.
+    Receipts {
+        /// Without it, only show.
+        #[arg(value_enum)]
+        set: Option<Switch>,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Give a member another role.
     Role {
         #[command(flatten)]
@@ -195,6 +234,8 @@ With --json, one object for each message. All members see the messages in the sa
         #[arg(long, value_name = "N", default_value_t = 100)]
         last: usize,
     },
+    #[command(flatten)]
+    Links(links::LinkCommand),
 }
 
 pub(crate) async fn run(args: &GroupArgs) -> Result<(), CliError> {
@@ -240,6 +281,14 @@ pub(crate) async fn run(args: &GroupArgs) -> Result<(), CliError> {
             })
             .await
         }
+        GroupCommand::Disappear { which, after, common } => {
+            let after = after.0;
+            change(which, common, Change::Disappear(after), |info, _| {
+                info.disappear_after == after
+            })
+            .await
+        }
+        GroupCommand::Receipts { set, common } => receipts(*set, common).await,
         GroupCommand::Role { named, role } => {
             let (whom, role) = (named.identity, Role::from(*role));
             let given = |info: &Info, _: &IdentityId| {
@@ -256,7 +305,8 @@ pub(crate) async fn run(args: &GroupArgs) -> Result<(), CliError> {
             proof,
             common,
         } => send(which, text.as_deref(), *answer, *proof, common).await,
-        GroupCommand::Read { one, last } => read(one, *last).await,
+        GroupCommand::Read { one, last } => read::read(one, *last).await,
+        GroupCommand::Links(command) => links::run(command).await,
     }
 }
 
@@ -404,6 +454,7 @@ fn described(chat: &Chat, info: &Info) -> Result<Value, CliError> {
         "members": members,
         "waiting": feed::waiting(chat, info.conversation)?,
         "disappear_after_s": info.disappear_after,
+        "requests": links::asking_json(chat, info)?,
         "action": info.action.map(crate::chat::advice),
     }))
 }
@@ -434,7 +485,7 @@ fn sentences(chat: &Chat, info: &Info) -> Result<Vec<String>, CliError> {
         said.push(format!("waiting   {}", count(waiting, "message")));
     }
     if let Some(seconds) = info.disappear_after {
-        said.push(format!("messages  disappear after {seconds} s"));
+        said.push(format!("messages  disappear after {}", timer::words(seconds)));
     }
     for member in &info.members {
         let who = if member.identity == chat.client().identity() {
@@ -451,6 +502,7 @@ fn sentences(chat: &Chat, info: &Info) -> Result<Vec<String>, CliError> {
             count(member.devices.len(), "device"),
         ));
     }
+    said.extend(links::asking(chat, info)?);
     if let Some(action) = info.action {
         said.push(format!("to do     {}", crate::chat::advice(action)));
     }
@@ -543,6 +595,25 @@ async fn change(
     finish(work, conversation, through? && settled).await
 }
 
+async fn receipts(set: Option<Switch>, common: &Common) -> Result<(), CliError> {
+    common.device.check()?;
+    let client = common.device.open()?;
+    let chat = client.chat()?;
+    if let Some(set) = set {
+        chat.set_receipts(set == Switch::On).await?;
+    }
+    let receipts = chat.receipts()?;
+    client.close().await;
+    if common.json {
+        return output::json(&json!({ "receipts": receipts }));
+    }
+    line(if receipts {
+        "Others are told what this device has received and read, and when you type."
+    } else {
+        "Nobody is told what this device has received or read, or when you type."
+    })
+}
+
 fn text(given: Option<&str>) -> Result<content::MessageText, CliError> {
     let text = match given {
         Some(text) => text.to_owned(),
@@ -596,7 +667,7 @@ async fn send(
     let mut order: Option<OrderKey> = None;
     let stored = work
         .until(|chat| {
-            let sent = chat.newest(conversation, usize::MAX)?.0;
+            let sent = chat.newest(conversation, NEWEST)?.0;
             let sent = sent.iter().rev().find(|one| Some(one.id) == message);
             order = sent.map(|sent| sent.order);
             Ok(sent.is_some_and(|sent| sent.mark >= Some(Mark::Stored)))
@@ -647,86 +718,4 @@ async fn send(
         ));
     }
     Ok(())
-}
-
-async fn read(one: &One, last: usize) -> Result<(), CliError> {
-    let work = Work::begin(&one.common)?;
-    let waiting = progress::spinner("reading from the nodes");
-    let settled = work.chat.settle(work.patience()).await;
-    waiting.finish_and_clear();
-    let info = work.find(&one.which)?;
-    let (messages, _) = work.chat.newest(info.conversation, last)?;
-    let folded = feed::fold(&messages);
-    for message in &folded {
-        if one.common.json {
-            output::json(&message_json(&work.client, message))?;
-            continue;
-        }
-        let author = if message.author == work.client.identity() {
-            "you".to_owned()
-        } else {
-            message.author.to_string()
-        };
-        let mark = message
-            .mark
-            .map(|mark| format!("  {}", mark_name(mark)))
-            .unwrap_or_default();
-        let edited = if message.edited { "  edited" } else { "" };
-        line(format!(
-            "{}  {author}  message {}{mark}{edited}",
-            utc(message.sent.get()),
-            message.id
-        ))?;
-        if let Some(answered) = message.answers {
-            line(format!("  (answers {answered})"))?;
-        }
-        for text in message.body.as_str().lines() {
-            line(format!("  {text}"))?;
-        }
-        for (author, reaction) in &message.reactions {
-            line(format!("  {} from {}", reaction.as_str(), output::short(author)))?;
-        }
-    }
-    if let Some(newest) = folded
-        .iter()
-        .rev()
-        .find(|message| message.author != work.client.identity())
-    {
-        work.chat.mark_read(info.conversation, newest.order).await?;
-        work.chat.settle(REST).await;
-    }
-    if !settled {
-        remark("Possibly incomplete: not all nodes that keep it have answered yet.");
-    }
-    work.end().await
-}
-
-const fn mark_name(mark: Mark) -> &'static str {
-    match mark {
-        Mark::Queued => "queued",
-        Mark::Stored => "stored",
-        Mark::Delivered => "delivered",
-        Mark::Read => "read",
-    }
-}
-
-fn message_json(client: &Client, message: &feed::Folded) -> Value {
-    let reactions: Vec<_> = message
-        .reactions
-        .iter()
-        .map(|(author, reaction)| json!({ "from": author.to_string(), "reaction": reaction.as_str() }))
-        .collect();
-    json!({
-        "message": message.id.to_string(),
-        "epoch": message.order.epoch,
-        "from": message.author.to_string(),
-        "own": message.author == client.identity(),
-        "device": message.order.device.to_string(),
-        "sent_ms": message.sent.get(),
-        "text": message.body.as_str(),
-        "answers": message.answers.map(|answers| answers.to_string()),
-        "edited": message.edited,
-        "reactions": reactions,
-        "mark": message.mark.map(mark_name),
-    })
 }
