@@ -20,7 +20,7 @@ use tokenim_mailbox::{
     ContactKeys, ContactStock, HeadBody, Incarnation, KeyPackage, LogPosition, MailboxTag, Misconduct, PostageBits,
     PublishRequest, QuorumReceipt, ReadRequest, SignedContactKeys, SignedHead, SignedPosition, StorageReceipt,
     StorageReceiptBody, WriteRequest, find_postage,
-    group::{AuthorBox, GroupChild, GroupNode, GroupUpdate, LedgerPlace, RecordedChild, SignedGroupChild},
+    group::{AuthorBox, CommitParts, GroupChild, GroupNode, GroupUpdate, LedgerPlace, RecordedChild, SignedGroupChild},
     mmr::{self, Accumulator},
     swarm,
 };
@@ -273,6 +273,21 @@ fn write_corpus() {
         commitment: [0; 32].into(),
         ..group_child.clone()
     };
+    let second = QuorumReceipt {
+        envelope: [7; 32].into(),
+        ..quorum.clone()
+    };
+    let in_parts = GroupChild {
+        envelopes: CommitParts::new(vec![quorum.envelope, second.envelope]).unwrap(),
+        ..group_child.clone()
+    };
+    let key = EpochSigningKey::from_seed([205; 32]);
+    let receipts = vec![quorum.clone(), second];
+    let mut in_parts = SignedGroupChild::sign(&targets::NETWORK, &key, in_parts, receipts).unwrap();
+    let whole = GroupUpdate::Child(Box::new(in_parts.clone()));
+    in_parts.receipts = vec![quorum.clone()].try_into().unwrap();
+    write("group", "child_in_parts", &added(0, &whole));
+    write("group", "receipt_missing", &added(0, &GroupUpdate::Child(Box::new(in_parts))));
     write("group", "start", &added(0, &start));
     write("group", "child", &added(0, &good));
     write("group", "child_of_a_full_entry", &added(8, &good));

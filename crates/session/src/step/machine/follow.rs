@@ -28,8 +28,8 @@ struct Next {
 
 /// What this device makes of an entry.
 enum Judgement {
-    /// Something has to be fetched before.
-    Open,
+    /// Something has to be fetched before, or somebody be looked up.
+    Open(Option<IdentityId>),
     /// It is skipped.
     Skip(Garbage),
     /// This device can't follow it, though others may.
@@ -154,12 +154,18 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let Some(node) = session.node.clone() else {
             return Ok(false);
         };
-        if node.children.len() <= usize::from(session.judged) || !self.has_room_for_past(handle)? {
+        if node.children.len() <= usize::from(session.judged)
+            || self.waits(session)?
+            || !self.has_room_for_past(handle)?
+        {
             return Ok(false);
         }
         for recorded in node.children.iter().skip(usize::from(session.judged)) {
             match self.judge(handle, session, recorded)? {
-                Judgement::Open => return Ok(false),
+                Judgement::Open(one) => {
+                    session.waits_for = one;
+                    return Ok(false);
+                }
                 Judgement::Lost => {
                     self.fall_behind(handle, session)?;
                     return Ok(false);
@@ -220,12 +226,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             let after = GroupContext::from_bytes(next.context()).ok();
             let permitted = self.permitted(&group, &before, after.as_ref(), group.own(), &added, &removed, recorded)?;
             return Ok(match permitted {
-                None => Judgement::Open,
-                Some(Err(forbidden)) => Judgement::Skip(Garbage {
+                Err(one) => Judgement::Open(Some(one)),
+                Ok(Err(forbidden)) => Judgement::Skip(Garbage {
                     author: Some(group.own()),
                     why: Flaw::Forbidden(forbidden),
                 }),
-                Some(Ok(())) => Judgement::Go(alloc::boxed::Box::new(Next {
+                Ok(Ok(())) => Judgement::Go(alloc::boxed::Box::new(Next {
                     group: Some(next),
                     added,
                     removed,
@@ -258,7 +264,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 .to_seconds()
                 .saturating_add(ENVELOPE_LIFETIME_SECONDS_MAX);
             let gone = kept_until < self.now.to_seconds();
-            return Ok(if gone { Judgement::Lost } else { Judgement::Open });
+            return Ok(if gone { Judgement::Lost } else { Judgement::Open(None) });
         };
         let commit = match child::open_commit(&parent, child, author, &parts) {
             Ok(Ok(commit)) => commit,
@@ -274,8 +280,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let applied = match applied {
             None => None,
             Some(applied) => match self.weigh(handle, &group, &before, applied, recorded)? {
-                None => return Ok(Judgement::Open),
-                weighed => weighed,
+                Err(one) => return Ok(Judgement::Open(Some(one))),
+                Ok(weighed) => Some(weighed),
             },
         };
         Ok(match child::judge(child, author, applied) {
@@ -284,7 +290,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         })
     }
 
-    /// What applying a commit gave, with the rights of its author; `None` while an identity has to be looked up.
+    /// What applying a commit gave, with the rights of its author; or who has to be looked up before.
     fn weigh(
         &mut self,
         handle: &GroupHandle,
@@ -292,7 +298,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         before: &GroupContext,
         applied: Applied,
         recorded: &RecordedChild,
-    ) -> Step<Option<AppliedCommit<Next>>, V> {
+    ) -> Step<Result<AppliedCommit<Next>, IdentityId>, V> {
         let pairs = |leaves: &[Leaf]| -> Vec<_> { leaves.iter().map(|leaf| (leaf.identity, leaf.device)).collect() };
         let (added, removed) = (pairs(&applied.added), pairs(&applied.removed));
         let after = match &applied.next {
@@ -300,23 +306,16 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             // Whoever is removed can't see the new context, and need not judge it.
             None => Some(before.clone()),
         };
-        let Some(permitted) = self.permitted(
-            group,
-            before,
-            after.as_ref(),
-            applied.author,
-            &added,
-            &removed,
-            recorded,
-        )?
-        else {
-            return Ok(None);
+        let author = applied.author;
+        let permitted = match self.permitted(group, before, after.as_ref(), author, &added, &removed, recorded)? {
+            Ok(permitted) => permitted,
+            Err(one) => return Ok(Err(one)),
         };
         let next = match &applied.next {
             Some(next) => Some(self.derive(handle, next)?.verifying_key()),
             None => None,
         };
-        Ok(Some(AppliedCommit {
+        Ok(Ok(AppliedCommit {
             author: applied.author,
             permitted,
             next,
@@ -329,8 +328,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }))
     }
 
-    /// Whether the author may do this, at the height of the entry, so that all compute alike; `None` while an identity has
-    /// to be looked up.
+    /// Whether the author may do this, at the height of the entry, so that all compute alike; or one of
+    /// those who have to be looked up before.
     #[expect(clippy::too_many_arguments, reason = "what a commit does")]
     fn permitted(
         &mut self,
@@ -341,9 +340,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         added: &[(IdentityId, DeviceId)],
         removed: &[(IdentityId, DeviceId)],
         recorded: &RecordedChild,
-    ) -> Step<Option<Result<(), Forbidden>>, V> {
+    ) -> Step<Result<Result<(), Forbidden>, IdentityId>, V> {
         let Some(after) = after else {
-            return Ok(Some(Err(Forbidden::Context)));
+            return Ok(Ok(Err(Forbidden::Context)));
         };
         let device = |(identity, device): &(IdentityId, DeviceId)| MemberDevice {
             identity: *identity,
@@ -351,7 +350,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         };
         let leaves = group.leaves();
         let Some(author) = leaves.iter().find(|leaf| leaf.index == author) else {
-            return Ok(Some(Err(Forbidden::AuthorRevoked)));
+            return Ok(Ok(Err(Forbidden::AuthorRevoked)));
         };
         let author = device(&(author.identity, author.device));
         let members: Vec<_> = leaves
@@ -380,13 +379,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             }
         });
         let missing = missing.into_inner();
-        if missing.is_empty() {
-            return Ok(Some(permitted));
-        }
+        let Some(last) = missing.last().copied() else {
+            return Ok(Ok(permitted));
+        };
         for identity in missing {
             self.look_up(identity)?;
         }
-        Ok(None)
+        Ok(Err(last))
     }
 
     /// Goes on to the next epoch.

@@ -102,6 +102,15 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(())
     }
 
+    /// Whether somebody is being looked up for a session without whom nothing can be said. Else, of many, each answer would
+    /// be followed by a look at all.
+    pub(super) fn waits(&self, session: &Session) -> Step<bool, V> {
+        Ok(match &session.waits_for {
+            Some(one) => self.peer(one)?.is_some_and(|peer| peer.looking.is_some()),
+            None => false,
+        })
+    }
+
     /// When an identity was looked up last.
     pub(super) fn checked(&self, identity: &IdentityId) -> Step<Option<UnixMillis>, V> {
         Ok(self

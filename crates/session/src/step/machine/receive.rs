@@ -239,10 +239,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if session.closing.is_some() || session.standing != Standing::Active {
             return Ok(());
         }
-        // Of many members, each answer would else be followed by a look at all.
-        if let (Liveness::Unknown, Some(one)) = (session.liveness, session.waits_for)
-            && self.peer(&one)?.is_some_and(|peer| peer.looking.is_some())
-        {
+        if session.liveness == Liveness::Unknown && self.waits(session)? {
             return Ok(());
         }
         let roster = self.roster(handle)?;
