@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Id(IdArgs),
     /// Whom you know: let in, keep out, verify.
     Contact(ContactArgs),
-    /// Your devices: list, add, revoke.
+    /// Your devices: list, link, add, revoke.
     Device(DevicesArgs),
     /// Write with people and groups, on a screen.
     Chat(ChatArgs),

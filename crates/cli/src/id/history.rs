@@ -28,7 +28,11 @@ pub(crate) async fn run(args: &HistoryArgs) -> Result<(), CliError> {
             "proved": true,
         }));
     }
-    line(format!("{identity}, {} records, each proved:", history.entries().len()))?;
+    let count = match history.entries() {
+        [_] => String::from("one record, proved"),
+        entries => format!("{} records, each proved", entries.len()),
+    };
+    line(format!("{identity}, {count}:"))?;
     for entry in history.entries() {
         line(format!(
             "{:>5}  {}  height {:<8} {}  by {}",
