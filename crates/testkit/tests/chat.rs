@@ -7,6 +7,9 @@
     clippy::indexing_slicing
 )]
 
+#[path = "chat/joining.rs"]
+mod joining;
+
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
