@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     EngineConfig, EngineError, PeerLink, Status,
     directory::Directory,
-    erased::Erased,
+    erased::{Boxed, Erased},
     link::Channel,
     network::Network,
     status::StatusCells,
@@ -55,8 +55,17 @@ pub async fn start<A: Application>(
     launch(config, Erased::new(application), link).await
 }
 
-/// [`start`], for any application alike.
-async fn launch(config: EngineConfig, application: Erased, link: PeerLink) -> Result<EngineHandle, EngineError> {
+/// [`start`], for any application alike. Boxed, because what is awaited unboxed is compiled with who awaits it.
+#[inline(never)]
+fn launch(
+    config: EngineConfig,
+    application: Erased,
+    link: PeerLink,
+) -> Boxed<'static, Result<EngineHandle, EngineError>> {
+    Box::pin(launched(config, application, link))
+}
+
+async fn launched(config: EngineConfig, application: Erased, link: PeerLink) -> Result<EngineHandle, EngineError> {
     config.check()?;
     let setup = Setup::new(&config)?;
     let directory = Directory::open(&config)?;

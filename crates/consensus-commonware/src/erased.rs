@@ -6,7 +6,8 @@ use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 use tokenim_consensus::{Application, Block, BlockDigest, Certificate, Misbehaviour, Verdict};
 use tokenim_wire::{Epoch, Height};
 
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A future whose type is hidden.
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 type Done<'a> = Boxed<'a, Result<(), ErasedError>>;
 
 /// [`Application`] with boxed futures.

@@ -115,6 +115,16 @@ fn heights(disks: &[Arc<Mutex<Disk>>]) -> Vec<usize> {
     disks.iter().map(|disk| disk.lock().unwrap().blocks.len()).collect()
 }
 
+/// How many blocks a node committed that were proposed after the trouble had ended.
+fn blocks_after(trouble: Duration, disk: &Mutex<Disk>) -> usize {
+    let ended = u64::try_from(trouble.as_millis()).unwrap();
+    let disk = disk.lock().unwrap();
+    disk.blocks
+        .iter()
+        .filter(|block| block.header.time.get() > ended)
+        .count()
+}
+
 /// A scenario of a seed: trouble for a while, then quiet for long enough to recover.
 fn troubled(seed: u64) -> (Scenario, Duration) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -196,16 +206,9 @@ fn seeds_of_trouble() {
         let (scenario, trouble) = troubled(seed);
         let (outcome, disks) = run(&scenario);
         check(&scenario, &outcome, &disks);
-        // Every node commits blocks again that were proposed after the trouble had ended.
-        let ended = u64::try_from(trouble.as_millis()).unwrap();
         let mut slowest = usize::MAX;
         for (node, disk) in disks.iter().enumerate() {
-            let disk = disk.lock().unwrap();
-            let after = disk
-                .blocks
-                .iter()
-                .filter(|block| block.header.time.get() > ended)
-                .count();
+            let after = blocks_after(trouble, disk);
             assert!(
                 after >= 20,
                 "seed {seed}: node {node} committed {after} blocks in 20 s of quiet"
@@ -339,18 +342,12 @@ fn a_validator_that_votes_twice_forks_nobody_and_is_named() {
         for (node, chain) in chains.iter().enumerate() {
             assert!(longest.starts_with(chain), "seed {seed}: node {node} has another chain");
         }
-        let ended = u64::try_from(trouble.as_millis()).unwrap();
         for node in honest {
-            let disk = disks[node].lock().unwrap();
-            for evidence in &disk.evidence {
+            for evidence in &disks[node].lock().unwrap().evidence {
                 assert_eq!(evidence.verify(&NETWORK, &validators), Ok(key), "seed {seed}");
                 named += 1;
             }
-            let after = disk
-                .blocks
-                .iter()
-                .filter(|block| block.header.time.get() > ended)
-                .count();
+            let after = blocks_after(trouble, &disks[node]);
             assert!(
                 after >= 10,
                 "seed {seed}: node {node} committed {after} blocks in 20 s of quiet"
