@@ -236,7 +236,12 @@ impl World {
             &mut self.rng,
             input,
         );
-        device.work.steps.entry(what).or_default().add(processor().saturating_sub(begin));
+        device
+            .work
+            .steps
+            .entry(what)
+            .or_default()
+            .add(processor().saturating_sub(begin));
         match stepped {
             Ok(outcome) => {
                 device.work.written += device.store.apply(&outcome.batch);
@@ -281,7 +286,10 @@ impl World {
             GroupUpdate::Child(signed) => {
                 let parts = &signed.child.envelopes;
                 let stored = &self.mailboxes[&signed.child.tag];
-                let bytes = stored.iter().filter(|(id, _)| parts.contains(id)).map(|(_, bytes)| bytes.len());
+                let bytes = stored
+                    .iter()
+                    .filter(|(id, _)| parts.contains(id))
+                    .map(|(_, bytes)| bytes.len());
                 let bytes: usize = bytes.sum();
                 self.wire.commits += 1;
                 self.wire.commit_parts += parts.len() as u64;
@@ -328,7 +336,10 @@ impl World {
                 assert_eq!(suite, SessionSuite::Classical);
                 let now = UnixMillis::new(self.now).to_seconds();
                 let classical = |package: &KeyPackage| {
-                    tokenim_session::mls::read_key_package(&NETWORK, package, now).unwrap().suite == suite
+                    tokenim_session::mls::read_key_package(&NETWORK, package, now)
+                        .unwrap()
+                        .suite
+                        == suite
                 };
                 let live = self.live.iter().find(|kept| kept.owner.device_id() == device);
                 let package = match live {
@@ -356,7 +367,12 @@ impl World {
         loop {
             let begin = processor();
             let due: Vec<(EffectId, Effect)> = step::due(&self.live[at].store, 64).unwrap();
-            self.live[at].work.steps.entry("due").or_default().add(processor().saturating_sub(begin));
+            self.live[at]
+                .work
+                .steps
+                .entry("due")
+                .or_default()
+                .add(processor().saturating_sub(begin));
             if due.is_empty() {
                 return;
             }
@@ -443,7 +459,10 @@ impl World {
         for _ in 0..ROUNDS_MAX {
             self.round();
             let seen = |at: &usize| self.info(*at, talk).map_or(0, |info| info.members.len());
-            let quiet = self.live.iter().all(|device| step::due(&device.store, 1).unwrap().is_empty());
+            let quiet = self
+                .live
+                .iter()
+                .all(|device| step::due(&device.store, 1).unwrap().is_empty());
             if quiet && devices.iter().all(|at| seen(at) == members) {
                 return;
             }
@@ -474,7 +493,9 @@ impl World {
         } = self.wire;
         println!("\n{title}");
         println!("  commits {commits}, in {commit_parts} parts: {commit} B; on the ledger {updates} B");
-        println!("  Welcomes in {welcome_parts} parts: {welcome} B; notes {notes}: {notes_bytes} B; key packages {packages} B");
+        println!(
+            "  Welcomes in {welcome_parts} parts: {welcome} B; notes {notes}: {notes_bytes} B; key packages {packages} B"
+        );
         println!("  looked up {lookups}; messages {message} B");
         for (device, name) in self.live.iter().zip(names) {
             let work = &device.work;
@@ -506,7 +527,9 @@ fn memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = |name: &str| {
         let found = status.lines().find(|line| line.starts_with(name));
-        found.map(|line| line[name.len()..].trim().to_owned()).unwrap_or_default()
+        found
+            .map(|line| line[name.len()..].trim().to_owned())
+            .unwrap_or_default()
     };
     format!("resident {}, at most {}", line("VmRSS:"), line("VmHWM:"))
 }
@@ -516,7 +539,12 @@ fn main() {
     let tried = arguments.iter().any(|argument| argument == "--test");
     let members = arguments.iter().find_map(|argument| argument.parse().ok());
     let members: usize = members.unwrap_or(if tried { 70 } else { 1000 });
-    let names = ["who makes it", "who is in the first batch", "who is in the last one", "who is added"];
+    let names = [
+        "who makes it",
+        "who is in the first batch",
+        "who is in the last one",
+        "who is added",
+    ];
     let mut world = World::new();
     let [maker, first, last, added] = [0, 1, members - 1, members].map(|number| world.awake(number));
     let asleep: Vec<IdentityId> = (2..members - 1).map(|number| world.sleeper(number)).collect();
@@ -579,7 +607,13 @@ fn main() {
     for _ in 0..20 {
         world.round();
     }
-    assert!(world.live.iter().enumerate().all(|(at, _)| world.info(at, talk).unwrap().epoch > epoch));
+    assert!(
+        world
+            .live
+            .iter()
+            .enumerate()
+            .all(|(at, _)| world.info(at, talk).unwrap().epoch > epoch)
+    );
     world.report("keys of a member renewed", &names);
 
     for (device, name) in world.live.iter().zip(names) {

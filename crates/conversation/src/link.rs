@@ -652,7 +652,11 @@ impl LinkApproval {
         in_time(&self.code, now)?;
         let statement = consent_to(&self.identity, ask, &self.keys);
         let key = &self.keys.signing;
-        if consent.seq != ask.seq || key.verify_strict(&self.code.network, &statement, &consent.signature).is_err() {
+        if consent.seq != ask.seq
+            || key
+                .verify_strict(&self.code.network, &statement, &consent.signature)
+                .is_err()
+        {
             return Err(LinkError::Consent);
         }
         Ok(consent.signature)

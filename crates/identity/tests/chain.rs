@@ -14,8 +14,8 @@ mod common;
 use common::{NETWORK, WINDOW, device, envelope, identity, place, root, shares};
 use tokenim_identity::{
     Authorization, DeviceConsent, DeviceEntry, DeviceSigningKey, EnvelopeKey, Genesis, HistoryEntry, HistoryError,
-    IdentityId, IdentityState, Operation, Pending, PendingOperation, Place, Rank, Record, RecordError, RecordSigner, RecoveryProof, Signature, SignedRecord, Standing,
-    SuiteId, replay,
+    IdentityId, IdentityState, Operation, Pending, PendingOperation, Place, Rank, Record, RecordError, RecordSigner,
+    RecoveryProof, Signature, SignedRecord, Standing, SuiteId, replay,
 };
 use tokenim_wire::{BoundedVec, Digest, Height, NetworkId, Object, UnixMillis, limits};
 
@@ -165,7 +165,11 @@ fn a_device_elsewhere_agrees_to_one_identity_place_and_set_of_keys() {
     let refused = [
         consent(&|_| (), &other, &device.signing),
         consent(&|_| (), &NETWORK, &common::device(2).signing),
-        consent(&|c| c.identity = IdentityId::from_bytes([1; 32]), &NETWORK, &device.signing),
+        consent(
+            &|c| c.identity = IdentityId::from_bytes([1; 32]),
+            &NETWORK,
+            &device.signing,
+        ),
         consent(&|c| c.seq += 1, &NETWORK, &device.signing),
         consent(&|c| c.keys.envelope = envelope(2), &NETWORK, &device.signing),
         consent(&|c| c.keys.inbox_nonce[0] ^= 1, &NETWORK, &device.signing),

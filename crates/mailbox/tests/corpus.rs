@@ -287,7 +287,11 @@ fn write_corpus() {
     let whole = GroupUpdate::Child(Box::new(in_parts.clone()));
     in_parts.receipts = vec![quorum.clone()].try_into().unwrap();
     write("group", "child_in_parts", &added(0, &whole));
-    write("group", "receipt_missing", &added(0, &GroupUpdate::Child(Box::new(in_parts))));
+    write(
+        "group",
+        "receipt_missing",
+        &added(0, &GroupUpdate::Child(Box::new(in_parts))),
+    );
     write("group", "start", &added(0, &start));
     write("group", "child", &added(0, &good));
     write("group", "child_of_a_full_entry", &added(8, &good));

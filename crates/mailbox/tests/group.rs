@@ -9,8 +9,8 @@ use tokenim_mailbox::{
     Incarnation, LogPosition, MailboxTag, Member, NodeSet, PlacementId, QuorumReceipt, StorageReceipt,
     StorageReceiptBody,
     group::{
-        AuthorBox, CommitParts, CommitPartsError, CommitTag, GroupChild, GroupEntryId, GroupError, GroupHandle, GroupNode, GroupStart, GroupUpdate,
-        LedgerPlace, RecordedChild, SignedGroupChild,
+        AuthorBox, CommitParts, CommitPartsError, CommitTag, GroupChild, GroupEntryId, GroupError, GroupHandle,
+        GroupNode, GroupStart, GroupUpdate, LedgerPlace, RecordedChild, SignedGroupChild,
     },
 };
 use tokenim_wire::{

@@ -82,7 +82,10 @@ fn a_device_is_linked_without_the_words_on_it() {
             assert!(chat.settle(PATIENCE).await);
         }
         let between = chats[0].start(bert.client.identity()).await.unwrap();
-        chats[0].send(between, Content::text("good morning").unwrap()).await.unwrap();
+        chats[0]
+            .send(between, Content::text("good morning").unwrap())
+            .await
+            .unwrap();
         reads(&bert.client, between, "good morning").await;
 
         let folder = dir.join("phone");
@@ -181,7 +184,10 @@ async fn what_is_no_code_is_answered_by_nobody(anna: &Owner, mallory: &Owner, co
     let mut old = code.clone();
     old.expires = UnixSeconds::new(1_700_000_000);
     let refused = link::respond(&anna.client, &old, &anna.words).await;
-    assert!(matches!(refused, Err(ClientError::Link(LinkError::Expired))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ClientError::Link(LinkError::Expired))),
+        "{refused:?}"
+    );
     let mut eternal = code.clone();
     eternal.expires = UnixSeconds::new(u64::MAX);
     let refused = link::respond(&anna.client, &eternal, &anna.words).await;
@@ -192,7 +198,10 @@ async fn what_is_no_code_is_answered_by_nobody(anna: &Owner, mallory: &Owner, co
     let mut elsewhere = code.clone();
     elsewhere.network = tokenim_wire::NetworkId::from_bytes([1; 32]);
     let refused = link::respond(&anna.client, &elsewhere, &anna.words).await;
-    assert!(matches!(refused, Err(ClientError::Link(LinkError::Network))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ClientError::Link(LinkError::Network))),
+        "{refused:?}"
+    );
     let refused = link::respond(&anna.client, code, &mallory.words).await;
     assert!(matches!(refused, Err(ClientError::OtherWords(_))), "{refused:?}");
     let changed = code.to_string().replacen("TIM:LINK", "TIM:INVITE", 1);

@@ -296,7 +296,14 @@ impl Client {
         let row = (REGISTRATION, registration.to_bytes()?);
         let store = Self::lay_out(folder, &network, &state.id, &secrets.device_id(), keystore, row)?;
         let device = secrets.device_id();
-        Ok(Self::assemble(folder, store, network.into(), state.id, device, Some(keys)))
+        Ok(Self::assemble(
+            folder,
+            store,
+            network.into(),
+            state.id,
+            device,
+            Some(keys),
+        ))
     }
 
     /// Makes the folder of a device, with one more row.
@@ -340,7 +347,14 @@ impl Client {
         }
         let keys = Keys::open(passphrase, &head.keystore, |what| damaged(folder, what))?;
         let (network, identity) = (head.network.into(), head.identity);
-        Ok(Self::assemble(folder, head.store, network, identity, head.device, Some(keys)))
+        Ok(Self::assemble(
+            folder,
+            head.store,
+            network,
+            identity,
+            head.device,
+            Some(keys),
+        ))
     }
 
     /// Keeps that the device is on the ledger: from now on the folder is as any other.

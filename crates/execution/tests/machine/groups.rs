@@ -214,7 +214,8 @@ fn an_outsider_adds_nothing() {
     );
     // Nor is one of another network taken.
     let elsewhere = digest("elsewhere", 0).into();
-    let foreign = SignedGroupChild::sign(&elsewhere, &epoch_key(1, 0), signed.child, signed.receipts.into_inner()).unwrap();
+    let foreign =
+        SignedGroupChild::sign(&elsewhere, &epoch_key(1, 0), signed.child, signed.receipts.into_inner()).unwrap();
     assert_eq!(
         rejection(&mut chain, GroupUpdate::Child(Box::new(foreign))),
         Rejection::GroupSignature
@@ -287,12 +288,30 @@ fn a_commit_in_parts_needs_a_receipt_of_each() {
         session.follow_in_parts(&chain.net, handle.root(), which, change)
     };
     let refused = [
-        (parts(&[1, 2, 3], |receipts| receipts.truncate(2)), Rejection::GroupReceiptForeign),
-        (parts(&[1, 2, 3], |receipts| receipts.swap(1, 2)), Rejection::GroupReceiptForeign),
-        (parts(&[1, 2, 3], |receipts| receipts[2] = receipts[1].clone()), Rejection::GroupReceiptForeign),
-        (parts(&[1, 2], |receipts| receipts.push(receipts[0].clone())), Rejection::GroupReceiptForeign),
-        (parts(&[1, 2, 3], |receipts| receipts[2].expiry = UnixSeconds::ZERO), Rejection::GroupKeptTooShortly),
-        (parts(&[1, 2, 3], |receipts| receipts[2].set_epoch = SetEpoch::new(9)), Rejection::GroupReceiptSetEpoch),
+        (
+            parts(&[1, 2, 3], |receipts| receipts.truncate(2)),
+            Rejection::GroupReceiptForeign,
+        ),
+        (
+            parts(&[1, 2, 3], |receipts| receipts.swap(1, 2)),
+            Rejection::GroupReceiptForeign,
+        ),
+        (
+            parts(&[1, 2, 3], |receipts| receipts[2] = receipts[1].clone()),
+            Rejection::GroupReceiptForeign,
+        ),
+        (
+            parts(&[1, 2], |receipts| receipts.push(receipts[0].clone())),
+            Rejection::GroupReceiptForeign,
+        ),
+        (
+            parts(&[1, 2, 3], |receipts| receipts[2].expiry = UnixSeconds::ZERO),
+            Rejection::GroupKeptTooShortly,
+        ),
+        (
+            parts(&[1, 2, 3], |receipts| receipts[2].set_epoch = SetEpoch::new(9)),
+            Rejection::GroupReceiptSetEpoch,
+        ),
         (
             parts(&[1, 2, 3], |receipts| {
                 receipts[2].issuers = receipts[2].issuers[..2].to_vec().try_into().unwrap();

@@ -317,7 +317,9 @@ impl Session {
     pub fn follow_by(&self, net: &Net, parent: GroupEntryId, commit: u64, signer: u64) -> GroupUpdate {
         let (child, receipt) = self.child(net, parent, commit);
         let key = epoch_key(self.number, signer);
-        GroupUpdate::Child(Box::new(SignedGroupChild::sign(&net.id, &key, child, vec![receipt]).unwrap()))
+        GroupUpdate::Child(Box::new(
+            SignedGroupChild::sign(&net.id, &key, child, vec![receipt]).unwrap(),
+        ))
     }
 
     /// A child of the root entry with a commit in these parts, and what becomes of its receipts after it was signed.
@@ -331,7 +333,10 @@ impl Session {
         let first = parts[0];
         let (mut child, _) = self.child(net, parent, first);
         let number = |part: &u64| self.number * 100 + 10 + part;
-        let mut receipts: Vec<_> = parts.iter().map(|part| net.receipt_of(&net.set, child.tag, number(part))).collect();
+        let mut receipts: Vec<_> = parts
+            .iter()
+            .map(|part| net.receipt_of(&net.set, child.tag, number(part)))
+            .collect();
         child.envelopes = CommitParts::new(receipts.iter().map(|receipt| receipt.envelope).collect()).unwrap();
         child.commitment = digest("commitment in parts", parts.len() as u64).to_bytes().into();
         let key = epoch_key(self.number, 0);

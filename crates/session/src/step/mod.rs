@@ -27,8 +27,8 @@ mod record;
 mod tx;
 
 pub use face::{
-    Action, Answer, Change, ConversationId, Effect, EffectId, Event, Info, Input, MailboxWatch, Mark, Member, Message, Outcome,
-    Refusal, Standing, Watches, Why,
+    Action, Answer, Change, ConversationId, Effect, EffectId, Event, Info, Input, MailboxWatch, Mark, Member, Message,
+    Outcome, Refusal, Standing, Watches, Why,
 };
 pub use query::{conversation, conversations, due, links, messages, newest, receipts, requests, wake, watches};
 pub use tokenim_conversation::{

@@ -58,7 +58,11 @@ pub(crate) fn info<V: View>(tx: &Tx<'_, V>, id: ConversationId) -> Step<Option<I
         epoch: 0,
         authenticator: [0; 32],
         disappear_after: None,
-        standing: if row.joining { Standing::Joining } else { Standing::Removed },
+        standing: if row.joining {
+            Standing::Joining
+        } else {
+            Standing::Removed
+        },
         queued,
         read: row.read,
         action: row.action,
@@ -184,7 +188,9 @@ fn door<V: View>(tx: &Tx<'_, V>, id: ConversationId, now: UnixMillis) -> Step<Do
 /// # Errors
 /// The store's, or a damaged value.
 pub fn receipts<V: View>(view: &V) -> Result<bool, StepError<V::Error>> {
-    Ok(Tx::new(view).object::<Meta>(Table::Meta, b"meta")?.is_none_or(|meta| meta.receipts))
+    Ok(Tx::new(view)
+        .object::<Meta>(Table::Meta, b"meta")?
+        .is_none_or(|meta| meta.receipts))
 }
 
 /// Up to `limit` effects that are due, the oldest first. Each stays due until it is answered.

@@ -171,7 +171,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     self.event(Event::Message(*id, order));
                 }
                 for (row_key, row) in self.tx.objects::<MessageRow>(Table::Message, id.as_bytes())? {
-                    if row.author == *author && matches!(&row.content, Some(Content::Edit { of: edited, .. }) if edited == of) {
+                    if row.author == *author
+                        && matches!(&row.content, Some(Content::Edit { of: edited, .. }) if edited == of)
+                    {
                         self.tx.delete(Table::Message, &row_key);
                     }
                 }

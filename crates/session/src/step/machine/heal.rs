@@ -1,9 +1,6 @@
 //! A device that can't follow asks to be removed and added again.
 
-use super::{
-    super::record::Invitation,
-    *,
-};
+use super::{super::record::Invitation, *};
 use tokenim_conversation::{
     note::{Note, Readd},
     policy::{Kind, Role},
@@ -87,7 +84,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         // Which suite the session has, the invitation does not say: the answer to the wrong one is a refusal.
         let mut suites = crate::SessionSuite::ALL.into_iter().rev().cycle();
-        let suite = suites.nth(usize::from(row.asked)).unwrap_or(crate::SessionSuite::PostQuantum);
+        let suite = suites
+            .nth(usize::from(row.asked))
+            .unwrap_or(crate::SessionSuite::PostQuantum);
         let package = self.package_for_request(suite)?;
         let note = Note::Readd(Readd {
             handle: *handle,

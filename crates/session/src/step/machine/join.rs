@@ -154,9 +154,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Ok(());
         }
         let parts: Vec<_> = here.into_iter().map(|(_, part)| part).collect();
-        let welcome = stored
-            .open(&parts)
-            .map_err(|_| StepError::of(Why::Malformed, by.0))?;
+        let welcome = stored.open(&parts).map_err(|_| StepError::of(Why::Malformed, by.0))?;
         self.drop_welcome(tag)?;
         self.join(by, handle, entry, &welcome)
     }

@@ -21,9 +21,7 @@ use tokenim_conversation::{
 };
 use tokenim_identity::{DeviceId, IdentityId};
 use tokenim_mailbox::group::{GroupChild, GroupEntryId, GroupHandle};
-use tokenim_wire::{
-    BoundedBytes, BoundedVec, Object, UnixMillis, UnixSeconds, limits::ENVELOPE_LIFETIME_SECONDS_MAX,
-};
+use tokenim_wire::{BoundedBytes, BoundedVec, Object, UnixMillis, UnixSeconds, limits::ENVELOPE_LIFETIME_SECONDS_MAX};
 use zeroize::Zeroizing;
 
 mod commit;
@@ -276,7 +274,11 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
     /// Has an envelope put into a mailbox.
     fn put(&mut self, access: &MailboxAccess, envelope: &[u8], purpose: Purpose) -> Step<EffectId, V> {
         let bytes = BoundedBytes::try_from(envelope).map_err(|_| StepError::Full("bytes of an envelope"))?;
-        let work = Work::Put(access.descriptor, Secret::from_bytes(*access.write.expose_seed()), bytes);
+        let work = Work::Put(
+            access.descriptor,
+            Secret::from_bytes(*access.write.expose_seed()),
+            bytes,
+        );
         self.effect(work, purpose)
     }
 

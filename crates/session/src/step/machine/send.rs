@@ -188,7 +188,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             let bytes =
                 BoundedBytes::try_from(envelope.as_bytes()).map_err(|_| StepError::Full("bytes of a message"))?;
             self.effect(
-                Work::Put(access.descriptor, Secret::from_bytes(*access.write.expose_seed()), bytes),
+                Work::Put(
+                    access.descriptor,
+                    Secret::from_bytes(*access.write.expose_seed()),
+                    bytes,
+                ),
                 Purpose::Message {
                     handle,
                     epoch: session.epoch,
