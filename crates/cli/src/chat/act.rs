@@ -104,6 +104,7 @@ impl Showing {
         let chat = self.feed.chat.clone();
         match command {
             Command::Quit => {}
+            Command::Redraw => self.redraw = true,
             Command::Load(conversation, newly) => {
                 if newly {
                     self.feed.opened(conversation)?;

@@ -526,10 +526,20 @@ fn notes(message: &Folded) -> Shown {
         }
     }
     let edited = message.edited.then(|| "edited".to_owned());
+    let given = message
+        .given
+        .then(|| "handed over by another device of yours".to_owned());
     let reactions = counted
         .into_iter()
         .map(|(reaction, count)| format!("{reaction} {count}"));
-    Shown::line(&edited.into_iter().chain(reactions).collect::<Vec<_>>().join(" · "))
+    Shown::line(
+        &given
+            .into_iter()
+            .chain(edited)
+            .chain(reactions)
+            .collect::<Vec<_>>()
+            .join(" · "),
+    )
 }
 
 #[cfg(test)]

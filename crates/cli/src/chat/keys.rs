@@ -11,7 +11,7 @@ use super::timer::Timer;
 use super::view;
 
 /// Every key with what it does, as the help shows it.
-pub(super) const HELP: [(&str, &str); 32] = [
+pub(super) const HELP: [(&str, &str); 33] = [
     ("Everywhere", ""),
     ("Tab", "from the list to the text to the messages, and round"),
     ("Alt-Up, Alt-Down", "the conversation above or below"),
@@ -23,6 +23,7 @@ pub(super) const HELP: [(&str, &str); 32] = [
     ("F5, Ctrl-D", "everything about the selected message"),
     ("F6, Ctrl-T", "whether others see what you read and that you type"),
     ("F1", "this help"),
+    ("Ctrl-L", "draw the screen anew"),
     ("Ctrl-C, Ctrl-Q", "leave; what waits is sent the next time"),
     ("Writing", ""),
     ("Enter", "send"),
@@ -62,6 +63,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Command> {
     match (control, key.code) {
         (true, KeyCode::Char('n')) => ask(model, Ask::Start),
         (true, KeyCode::Char('g')) => ask(model, Ask::Group),
+        (true, KeyCode::Char('l')) => return vec![Command::Redraw],
         (true, KeyCode::Char('o')) | (false, KeyCode::F(2)) => members(model),
         (true, KeyCode::Char('s')) | (false, KeyCode::F(3)) => return safety(model),
         (true, KeyCode::Char('p')) | (false, KeyCode::F(4)) => return proof(model),

@@ -78,6 +78,7 @@ pub(crate) async fn run(args: &ChatArgs) -> Result<(), CliError> {
             conversations: true,
             messages: true,
         },
+        redraw: false,
     };
     let shown = tokio::select! {
         shown = showing.run(&mut screen, events, answered) => shown,
@@ -121,6 +122,8 @@ struct Showing {
     /// When the others were told last that the owner is typing.
     typed: Option<Instant>,
     stale: Stale,
+    /// Whether everything is to be drawn anew.
+    redraw: bool,
 }
 
 impl Showing {
@@ -139,6 +142,9 @@ impl Showing {
             let now = size(screen)?;
             if now != self.model.size {
                 self.apply(Msg::Resize(now))?;
+            }
+            if core::mem::take(&mut self.redraw) {
+                screen.terminal().clear().map_err(|error| broken(&error))?;
             }
             screen
                 .terminal()

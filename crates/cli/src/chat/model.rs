@@ -77,7 +77,7 @@ impl Conversation {
     /// What to know and to do about where one stands, if there is anything.
     pub(super) fn advice(&self) -> Option<&str> {
         if self.kind == Kind::Inbox {
-            return Some("sent to you outside of conversations; R on one begins a conversation with its sender");
+            return Some("sent outside of conversations; R writes to the sender");
         }
         if let Some(todo) = &self.todo {
             return Some(todo);
@@ -251,6 +251,8 @@ pub(super) enum Msg {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     Quit,
+    /// Draw everything anew, whatever the terminal has made of it.
+    Redraw,
     /// Show so many messages of a conversation; whether it is newly opened.
     Load(ConversationId, bool),
     /// Tell the others that it was read up to here.

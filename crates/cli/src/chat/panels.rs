@@ -154,8 +154,7 @@ fn members(model: &Model, chosen: usize) -> Vec<String> {
     all.push(String::new());
     all.push(match one.kind {
         Kind::Group => {
-            "I let somebody in · R put out · O role · S safety number · N name · T timer · K renew keys · L leave"
-                .to_owned()
+            "I let in · R put out · O role · S safety number\nN name · T timer · K renew keys · L leave".to_owned()
         }
         _ => "S safety number · T timer · K renew keys · L leave".to_owned(),
     });

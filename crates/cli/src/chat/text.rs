@@ -86,17 +86,16 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<Range<usize>> {
         let space = cluster == " ";
         // A space may stand beyond the edge, where it is not seen.
         if used.saturating_add(wide) > columns && !space && start < at {
-            match after_space.take() {
-                Some((place, columns_before)) => {
-                    lines.push(start..place);
-                    start = place;
-                    used = used.saturating_sub(columns_before);
-                }
-                None => {
-                    lines.push(start..at);
-                    start = at;
-                    used = 0;
-                }
+            if let Some((place, columns_before)) = after_space.take() {
+                lines.push(start..place);
+                start = place;
+                used = used.saturating_sub(columns_before);
+            }
+            // A word that is longer than a line.
+            if used.saturating_add(wide) > columns && start < at {
+                lines.push(start..at);
+                start = at;
+                used = 0;
             }
         }
         used = used.saturating_add(wide);
@@ -159,6 +158,7 @@ mod tests {
         assert_eq!(lines("abcdefgh", 3), ["abc", "def", "gh"]);
         assert_eq!(lines("ab cdefghij", 4), ["ab ", "cdef", "ghij"]);
         assert_eq!(lines("世界世界", 5), ["世界", "世界"]);
+        assert_eq!(lines(" שלום世", 5), [" ", "שלום", "世"]);
         assert_eq!(lines("a\n\nb\n", 5), ["a", "", "b", ""]);
         assert_eq!(lines("", 5), [""]);
         assert_eq!(lines("世", 1), ["世"]);

@@ -30,7 +30,7 @@ impl FromStr for Timer {
         }
         let letter = text.chars().next_back().ok_or_else(wrong)?;
         let (.., unit) = UNITS.iter().find(|(of, ..)| *of == letter).ok_or_else(wrong)?;
-        let number = text.trim_end_matches(letter).trim_end();
+        let number = text.strip_suffix(letter).unwrap_or_default().trim_end();
         let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*unit));
         seconds

@@ -6,7 +6,7 @@ use crate::network::{Nodes, Person};
 use crate::terminal::Terminal;
 use crate::{done, json, refused, run, tokenim};
 
-fn group(person: &Person, args: &[&str]) -> Value {
+pub(crate) fn group(person: &Person, args: &[&str]) -> Value {
     let output = tokenim(["group"])
         .args(args)
         .args(["--json", "--dir", &person.dir])
@@ -78,7 +78,73 @@ fn groups_are_made_changed_written_to_and_read() {
     assert_eq!(members(&removed), 2);
     assert_eq!(group(&cleo, &["list"])["standing"], "removed");
 
+    by_a_link(&anna, &bert, &cleo);
     on_the_screen(&anna, &bert);
+    on_two_screens(&anna, &bert);
+}
+
+/// Somebody who was put out asks to be let in again, and two others are told what is wrong with their links.
+fn by_a_link(anna: &Person, bert: &Person, cleo: &Person) {
+    // It has another name since she looked last.
+    group(anna, &["list"]);
+    let made = group(anna, &["link", "the trip", "--days", "1"]);
+    let link = made["link"].as_str().unwrap();
+    assert!(link.starts_with("TIM:INVITE:1:") && link.len() == 293, "{made}");
+    let listed = group(anna, &["links", "the trip"]);
+    assert_eq!((&listed["link"], &listed["name"]), (&made["link"], &made["name"]));
+    let shown = done(run(["group", "links", "the trip", "--dir", &anna.dir]));
+    assert!(
+        shown.contains(link) && shown.starts_with(&made["name"].as_str().unwrap()[..8]),
+        "{shown}"
+    );
+    // A code for a device is not taken for a link, nor is a damaged one.
+    let device = run(["group", "join", "TIM:LINK:1:00", "--dir", &cleo.dir]);
+    assert!(refused(&device, 2).contains("links a device"));
+    assert!(refused(&run(["group", "join", &link[..290], "--dir", &cleo.dir]), 2).contains("damaged"));
+    refused(
+        &run(["group", "link", "the trip", "--days", "1", "--dir", &cleo.dir]),
+        1,
+    );
+
+    // The link comes over standard input as well.
+    let mut asking = tokenim(["group", "join", "--json", "--dir", &cleo.dir])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut asking.stdin.take().unwrap(), format!("{link}\n").as_bytes()).unwrap();
+    let asked = json(&done(asking.wait_with_output().unwrap()));
+    assert_eq!(asked["standing"], "joining");
+    let request = group(anna, &["requests", "the trip"]);
+    assert_eq!(
+        (&request["identity"], &request["link"]),
+        (&cleo.identity.as_str().into(), &made["name"])
+    );
+    let shown = done(run(["group", "show", "the trip", "--dir", &anna.dir]));
+    assert!(shown.contains(&format!("asks      {}", cleo.identity)), "{shown}");
+    // Another admin was not asked.
+    let none = run(["group", "admit", "the trip", &cleo.identity, "--dir", &bert.dir]);
+    assert!(refused(&none, 1).contains("asks"));
+    let admitted = group(anna, &["admit", "the trip", &cleo.identity]);
+    assert_eq!(
+        (members(&admitted), &admitted["requests"]),
+        (3, &Value::Array(Vec::new()))
+    );
+    assert_eq!(group(cleo, &["list"])["standing"], "active");
+
+    // Refused, and by all links that are gone.
+    assert_eq!(members(&group(anna, &["remove", "the trip", &cleo.identity])), 2);
+    group(cleo, &["list"]);
+    group(cleo, &["join", link]);
+    group(anna, &["requests", "the trip"]);
+    assert_eq!(group(anna, &["refuse", "the trip", "--all"])["left"], 0);
+    let none = run(["group", "admit", "the trip", &cleo.identity, "--dir", &anna.dir]);
+    assert!(refused(&none, 1).contains("asks"));
+    let name = &made["name"].as_str().unwrap()[..8];
+    let revoked = group(anna, &["unlink", "the trip", name]);
+    assert_eq!((&revoked["revoked"], &revoked["left"]), (&1.into(), &0.into()));
+    refused(&run(["group", "unlink", "the trip", name, "--dir", &anna.dir]), 2);
 }
 
 fn on_the_screen(anna: &Person, bert: &Person) {
@@ -121,6 +187,57 @@ fn on_the_screen(anna: &Person, bert: &Person) {
     screen.press("\u{11}");
     assert_eq!(screen.ended().code(), Some(0));
     assert_eq!(texts(anna, &bert.identity), ["only for you"]);
+}
+
+fn on_two_screens(anna: &Person, bert: &Person) {
+    let mut ours = Terminal::run(["chat", "--dir", &anna.dir]);
+    let mut theirs = Terminal::run(["chat", "--dir", &bert.dir]);
+    ours.shows("only for you");
+    theirs.shows("only for you");
+    ours.press("\r");
+    ours.press("a first draft");
+    theirs.shows("is typing");
+    ours.press("\r");
+    theirs.shows("a first draft");
+    // Another text in its place, a reaction to it, and then it is gone.
+    ours.press("\u{1b}[A");
+    ours.press("e");
+    ours.shows("instead of: a first draft");
+    ours.press(" mended\r");
+    theirs.shows("a first draft mended");
+    theirs.shows("edited");
+    theirs.press("\t\t+1");
+    ours.shows("👍 1");
+    ours.press("\u{1b}[A");
+    ours.press("dy");
+    theirs.shows("(taken back)");
+    assert!(!theirs.screen().contains("mended"));
+    // What holds for the conversation.
+    ours.press("\u{f}");
+    ours.shows("Messages stay.");
+    ours.press("t1d\r");
+    theirs.shows("gone after 1 day");
+    theirs.press("\u{14}");
+    theirs.shows("receipts off");
+    // What comes outside of it is not missed, here or later.
+    anna.send(bert, "outside");
+    theirs.shows("sent you something");
+    theirs.shows("Other messages");
+    anna.send(bert, "outside, too");
+    theirs.shows("2 unread elsewhere");
+    ours.press("\u{3}");
+    assert_eq!(ours.ended().code(), Some(0));
+    theirs.press("\u{3}");
+    assert_eq!(theirs.ended().code(), Some(0));
+    let inbox = || done(run(["inbox", "--dir", &bert.dir]));
+    let text = inbox();
+    assert!(text.contains("outside") && text.contains("outside, too"), "{text}");
+    assert_eq!(inbox(), "");
+    let receipts = |set: &[&str]| group(bert, &[&["receipts"], set].concat())["receipts"].clone();
+    assert_eq!(receipts(&[]), false);
+    assert_eq!(receipts(&["on"]), true);
+    let stays = group(anna, &["disappear", &bert.identity, "off"]);
+    assert_eq!(stays["disappear_after_s"], Value::Null);
 }
 
 #[test]
