@@ -173,7 +173,15 @@ pub fn inputs(data: &[u8]) {
                     keys,
                 };
                 let sign = |message: &[u8]| Ok::<Signature, Infallible>(group.sign_author(message));
-                let Ok(child) = child::build(&parent, &commit, next, stored.id(), group.own(), sign, &mut random);
+                let Ok(child) = child::build(
+                    &parent,
+                    &commit,
+                    next,
+                    stored.id().into(),
+                    group.own(),
+                    sign,
+                    &mut random,
+                );
                 last = Some((child.tag, stored.into_bytes()));
                 let place = LedgerPlace {
                     height: at,
@@ -316,9 +324,19 @@ impl View for Damaged<'_> {
         }
         Ok(rows)
     }
+
+    fn scan_back(&self, table: Table, below: &[u8], limit: usize) -> Result<Vec<Row>, Infallible> {
+        let mut rows = self.store.scan_back(table, below, limit)?;
+        for (key, value) in &mut rows {
+            if table == self.table && *key == self.key {
+                value.clone_from(&self.value);
+            }
+        }
+        Ok(rows)
+    }
 }
 
-const TABLES: [Table; 19] = [
+const TABLES: [Table; 23] = [
     Table::Meta,
     Table::Conversation,
     Table::Session,
@@ -338,6 +356,10 @@ const TABLES: [Table; 19] = [
     Table::Part,
     Table::Queue,
     Table::Expiry,
+    Table::Door,
+    Table::Joining,
+    Table::Giving,
+    Table::Page,
 ];
 
 /// A table (1), a row (1), a place (2) and what is changed there (1); then bytes in place of the value from there on, if any.

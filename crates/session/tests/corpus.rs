@@ -101,7 +101,7 @@ fn write_corpus() {
         &[input(10, &[3]), input(9, &[0, 6]), input(9, &[0, 4]), input(9, &[1, 3])],
     );
     both("slept", &[input(0, &[255]), follow.concat(), send]);
-    for table in 0..19 {
+    for table in 0..23 {
         write("rows", &format!("table_{table}_changed"), &[table, 0, 0, 5, 1]);
         write("rows", &format!("table_{table}_cut"), &[table, 0, 0, 2, 0, 1]);
     }

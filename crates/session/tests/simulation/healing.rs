@@ -5,7 +5,7 @@ use crate::world::{
     store::MemoryStore,
     villain::{Mischief, do_mischief},
 };
-use tokenim_session::step::{Action, Change, Event, Standing, Table};
+use tokenim_session::step::{Action, Change, Event, Standing, Table, Why};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -423,4 +423,27 @@ fn nothing_waits_for_somebody_who_has_left() {
         texts.sort();
         assert_eq!(texts, ["before", "too late"], "{}", world.devices[at].name);
     }
+}
+
+#[test]
+fn a_device_that_is_newer_than_what_is_known_of_its_owner_is_heard() {
+    let mut world = World::new(62, 3, 1);
+    // C looks B up, which has one device then, and is shown nothing more.
+    let talk = world.start(2, 1);
+    world.say(2, talk, "hello");
+    world.settle();
+    let new = world.add_device(1, 1);
+    world.pass(1_000);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    world.say(new, group, "from a new device");
+    world.settle();
+    world.assert_together(&[0, 1, 2, new], group);
+    assert_eq!(world.texts(2, group), ["from a new device"]);
+    assert!(
+        world.devices[2]
+            .refusals
+            .iter()
+            .all(|refusal| refusal.why != Why::Revoked)
+    );
 }

@@ -252,6 +252,12 @@ fn one_seed() {
 }
 
 #[test]
+fn an_old_answer_that_does_not_show_the_own_device_loses_no_wish() {
+    run(3566);
+    run(2284);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_log() {
     for seed in [3, 1_000_003] {
         assert_eq!(run(seed), run(seed));

@@ -26,8 +26,8 @@ use tokenim_mailbox::{
 use tokenim_wire::{
     BoundedString, BoundedVec, Height,
     limits::{
-        GROUP_CHILDREN_MAX, GROUP_ROLES_GIVEN_MAX, SESSION_COMMIT_ADDS_MAX, SESSION_COMMIT_ADDS_POST_QUANTUM_MAX, SESSION_LEAVES_MAX,
-        SESSION_LEAVES_POST_QUANTUM_MAX, SESSION_LOOKUPS_MAX,
+        GROUP_CHILDREN_MAX, GROUP_ROLES_GIVEN_MAX, SESSION_COMMIT_ADDS_MAX, SESSION_COMMIT_ADDS_POST_QUANTUM_MAX,
+        SESSION_LEAVES_MAX, SESSION_LEAVES_POST_QUANTUM_MAX, SESSION_LOOKUPS_MAX,
     },
 };
 
@@ -166,6 +166,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if ready.is_empty() || (fetching && only_adds && ready.len() < most) {
             return Ok(());
         }
+        // An old answer may not show this device yet: nothing is given up because of it.
+        let (own, identity) = (self.own_device(), self.owner.identity);
+        if !self
+            .devices_of(&identity)?
+            .is_some_and(|devices| devices.contains(&own))
+        {
+            return Ok(());
+        }
         let group = self.group(handle)?.clone();
         loop {
             let plan = self.assemble(&group, &roster, session, &ready, most)?;
@@ -217,9 +225,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                         given_up
                     }
                     Some(devices) => {
-                        let missing = devices.into_iter().filter(|device| {
-                            *device != self.own_device() && !present.contains(&(*identity, *device))
-                        });
+                        let missing = devices
+                            .into_iter()
+                            .filter(|device| *device != self.own_device() && !present.contains(&(*identity, *device)));
                         for device in missing {
                             let task = Task::Add {
                                 identity: *identity,
@@ -329,7 +337,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     package: Some(package),
                     replace,
                 } => {
-                    if add.len() >= most.min(room) {
+                    // A device may be wished for twice: with its package, and before one was fetched.
+                    let twice = add.iter().any(|(of, which, _)| (of, which) == (identity, device));
+                    if twice || add.len() >= most.min(room) {
                         continue;
                     }
                     if *replace {
@@ -402,6 +412,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             Ok(commit) => commit,
             // A key package that MLS refuses, although it decodes: nothing else here comes from outside.
             Err(error) if why(&error).is_some() => {
+                if plan.add.len() > 1 {
+                    // Nobody stays outside because of another one's package.
+                    return Err(StepError::Full("changes in one commit"));
+                }
                 for (identity, device, _) in &plan.add {
                     drop_add(session, identity, device)?;
                 }
@@ -475,7 +489,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let access = self.keys(handle)?.commit_mailbox(&pending.child.commitment);
         let parts = commit_parts(&self.tx, handle, &pending.child)?.ok_or(StepError::Damaged(Table::Commit))?;
         pending.stage = Stage::Storing;
-        pending.receipts = BoundedVec::try_from_iter(parts.iter().map(|_| None)).map_err(|_| StepError::Full("parts"))?;
+        pending.receipts =
+            BoundedVec::try_from_iter(parts.iter().map(|_| None)).map_err(|_| StepError::Full("parts"))?;
         pending.effects = BoundedVec::empty();
         for part in parts {
             let effect = self.put(&access, &part, Purpose::Commit(*handle))?;
