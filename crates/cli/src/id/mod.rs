@@ -57,7 +57,10 @@ pub(crate) async fn run(args: &IdArgs) -> Result<(), CliError> {
 }
 
 /// The network of a folder that holds no identity yet.
-pub(crate) fn network_for(folder: &Path, network: Option<&std::path::PathBuf>) -> Result<tokenim_client::NetworkConfig, CliError> {
+pub(crate) fn network_for(
+    folder: &Path,
+    network: Option<&std::path::PathBuf>,
+) -> Result<tokenim_client::NetworkConfig, CliError> {
     let config = status::network(&NetworkArgs {
         network: network.cloned(),
         folder: FolderArgs {
