@@ -17,7 +17,7 @@ use crate::args::DeviceArgs;
 use crate::chat::timer::{self, Timer};
 use crate::chat::{self, feed};
 use crate::error::{CliError, NETWORK, USAGE};
-use crate::output::{self, count, line, remark, utc};
+use crate::output::{self, count, line, remark};
 use crate::{progress, receipt};
 
 mod links;
