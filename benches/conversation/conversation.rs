@@ -87,7 +87,7 @@ fn judgement(criterion: &mut Criterion) -> Outcome<()> {
     let envelope = keys.wrap(&commit, EXPIRY, &mut rng)?;
     let next = keys.verifying_key();
     let sign = |_: &[u8]| Ok::<_, Infallible>(Signature::from_bytes([1; 64]));
-    let Ok(made) = child::build(&parent, &commit, next, envelope.id(), 1, sign, &mut rng);
+    let Ok(made) = child::build(&parent, &commit, next, envelope.id().into(), 1, sign, &mut rng);
     criterion.bench_function("conversation/child_check", |bencher| {
         bencher.iter(|| {
             let applied = |_: &[u8]| {
@@ -98,7 +98,7 @@ fn judgement(criterion: &mut Criterion) -> Outcome<()> {
                     state: (),
                 })
             };
-            child::check(&parent, black_box(&made), envelope.as_bytes(), |_, _, _| true, applied)
+            child::check(&parent, black_box(&made), &[envelope.as_bytes()], |_, _, _| true, applied)
         });
     });
     Ok(())

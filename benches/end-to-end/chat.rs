@@ -221,7 +221,7 @@ async fn envelope(from: &Client, to: &Client, inbox: &mut Follow, number: usize)
 }
 
 async fn message(from: &Person, to: &Person, between: ConversationId, number: usize) -> (Duration, Duration) {
-    let text = Content::text(&body(number)).unwrap();
+    let text = Content::text(body(number)).unwrap();
     let began = Instant::now();
     let id = from.chat.send(between, text).await.unwrap().unwrap();
     let arrives = async {

@@ -1,5 +1,7 @@
 //! Groups and conversations of two, by commands and on the screen.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::network::{Nodes, Person};
@@ -168,10 +170,10 @@ fn on_the_screen(anna: &Person, bert: &Person) {
     // The proof, the members, and back.
     screen.press("\u{10}");
     screen.shows("was accepted");
-    screen.press("\u{1b}");
+    screen.escape_from("was accepted");
     screen.press("\u{f}");
     screen.shows(&bert.identity);
-    screen.press("\u{1b}");
+    screen.escape_from(&bert.identity);
     screen.press("\u{3}");
     assert_eq!(screen.ended().code(), Some(0));
 
@@ -194,8 +196,19 @@ fn on_two_screens(anna: &Person, bert: &Person) {
     let mut theirs = Terminal::run(["chat", "--dir", &bert.dir]);
     ours.shows("only for you");
     theirs.shows("only for you");
+    ours.shows("connected");
+    theirs.shows("connected");
     ours.press("\r");
     ours.press("a first draft");
+    // A hint that can't go out at once is not sent: the next one is.
+    for _ in 0..60 {
+        if theirs.screen().contains("is typing") {
+            break;
+        }
+        ours.press("x");
+        std::thread::sleep(Duration::from_secs(1));
+        ours.press("\u{7f}");
+    }
     theirs.shows("is typing");
     ours.press("\r");
     theirs.shows("a first draft");

@@ -70,20 +70,36 @@ impl Terminal {
 
     /// Waits until a text is on the screen.
     pub(crate) fn shows(&self, text: &str) {
+        self.wait_until(|screen| screen.contains(text), &format!("{text} is not on the screen"));
+    }
+
+    /// Presses Escape, and waits until a text is gone by it: what is pressed at once after it would be one key with it.
+    pub(crate) fn escape_from(&mut self, text: &str) {
+        self.press("\u{1b}");
+        self.wait_until(|screen| !screen.contains(text), &format!("{text} stays on the screen"));
+    }
+
+    fn wait_until(&self, is_so: impl Fn(&str) -> bool, otherwise: &str) {
         let started = Instant::now();
-        while !self.screen().contains(text) {
-            assert!(
-                started.elapsed() < PATIENCE,
-                "{text} is not on the screen:\n{}",
-                self.screen()
-            );
+        while !is_so(&self.screen()) {
+            assert!(started.elapsed() < PATIENCE, "{otherwise}:\n{}", self.screen());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
     /// Waits for the end, and whether the terminal is as it was: its input by lines, its own screen, a cursor.
     pub(crate) fn ended(mut self) -> ExitStatus {
-        let status = self.child.wait().unwrap();
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if started.elapsed() >= PATIENCE {
+                self.child.kill().unwrap();
+                panic!("it does not end:\n{}", self.screen());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
         std::thread::sleep(Duration::from_millis(200));
         let modes = tcgetattr(&self.line).unwrap();
         assert!(modes.local_modes.contains(rustix::termios::LocalModes::ICANON));

@@ -16,6 +16,7 @@ type Sender = simulated::Sender<PublicKey, Context>;
 type Receiver = simulated::Receiver<PublicKey>;
 
 /// Sends for a whole node or for half a liar.
+#[expect(clippy::large_enum_variant, reason = "a few for each simulated node")]
 #[derive(Clone)]
 pub(super) enum End<H> {
     Whole(Sender),

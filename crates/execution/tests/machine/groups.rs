@@ -415,7 +415,7 @@ fn group_updates_have_a_part_of_the_quota_of_their_sponsor() {
     let heavy = session(0).follow_in_parts(&chain.net, session(0).start.handle().root(), &heavy, |_| {});
     let heavy = chain.transaction(heavy);
     let room = most - 8;
-    let with_it = |starts_before: usize| [&starts[..starts_before], &[heavy.clone()]].concat();
+    let with_it = |starts_before: usize| [&starts[..starts_before], std::slice::from_ref(&heavy)].concat();
     assert_eq!(chain.propose(with_it(room)).included.len(), room + 1);
     assert_eq!(chain.propose(with_it(room + 1)).included.len(), room + 1);
     assert_eq!(

@@ -242,7 +242,7 @@ fn crash_everywhere(device: usize) {
             };
             for number in from + 1..=to {
                 tried += 1;
-                if tried % stride != 0 {
+                if !tried.is_multiple_of(stride) {
                     continue;
                 }
                 let mut other = before.clone();
