@@ -246,7 +246,7 @@ class Follow(Transaction):
         self.handle, self.parent, self.signer, self.after = handle, parent, Key("epoch", signer), Key("epoch", number + 1)
         self.stored = ledger.Receipt(number)
         self.child = handle + parent + some("commitment", number) + self.after.public
-        self.child += blob(some("author", number) * 3) + self.stored.tag + self.stored.envelope
+        self.child += blob(some("author", number) * 3) + self.stored.tag + ledger.sequence([self.stored.envelope])
         self.receipt = ledger.Receipt(number if receipt is None else receipt)
         for name, value in changes.items():
             setattr(self.receipt, name, value)
@@ -256,7 +256,7 @@ class Follow(Transaction):
 
     def body(self):
         signature = self.signer.sign(NETWORK, "tokenim/group-child/v1", self.child)
-        return varint(4) + varint(1) + self.child + signature + self.receipt.encode()
+        return varint(4) + varint(1) + self.child + signature + ledger.sequence([self.receipt.encode()])
 
     def apply(self, machine, height, time, leaves):
         parent = machine.groups.get((self.handle, self.parent))

@@ -340,9 +340,9 @@ def group_child(handle, parent, key, number):
     """The body that adds an entry, and the entry's id."""
     receipt = Receipt(number)
     child = handle + parent + some("commitment", number) + Key("epoch", number + 1).public
-    child += blob(some("author", number) * 3) + receipt.tag + receipt.envelope
+    child += blob(some("author", number) * 3) + receipt.tag + sequence([receipt.envelope])
     signature = key.sign(NETWORK, "tokenim/group-child/v1", child)
-    return varint(4) + varint(1) + child + signature + receipt.encode(), H("tokenim/group-entry/v1", child)
+    return varint(4) + varint(1) + child + signature + sequence([receipt.encode()]), H("tokenim/group-entry/v1", child)
 
 
 def bodies():
