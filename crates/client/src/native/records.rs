@@ -229,17 +229,24 @@ impl Network {
         let identity = update.record.record.identity;
         let request = Request::SubmitIdentity(Box::new(update));
         let started = tokio::time::Instant::now();
-        let mut submitted = self.submit(&request, Response::into_submitted).await?;
+        let mut submitted = Vec::new();
         loop {
+            if submitted.is_empty() {
+                match self.submit(&request, Response::into_submitted).await {
+                    Ok(sent) => submitted = sent,
+                    // A gateway refuses what is there already.
+                    Err(error @ ClientError::Refused { .. }) => return self.found_or(&identity, here, error).await,
+                    Err(error) => return Err(error),
+                }
+            }
             tokio::time::sleep(LOOK_PAUSE).await;
             let found = self.lookup(&identity, STATE_AGE).await?;
             if here(&found) {
                 return Ok(found);
             }
             if let Some(error) = self.rejection(&submitted).await {
-                // A record that was applied under another sponsor's name shows in the next look-up.
-                let found = self.lookup(&identity, STATE_AGE).await?;
-                return if here(&found) { Ok(found) } else { Err(error) };
+                // It may have been applied under another sponsor's name.
+                return self.found_or(&identity, here, error).await;
             }
             if started.elapsed() > FINAL_TIMEOUT {
                 return Err(ClientError::NotProgressing {
@@ -248,9 +255,20 @@ impl Network {
             }
             let height = found.height;
             if submitted.iter().all(|(_, sent)| sent.valid_until < height) {
-                submitted = self.submit(&request, Response::into_submitted).await?;
+                submitted.clear();
             }
         }
+    }
+
+    /// The identity if a look-up satisfies `here`, else the error.
+    async fn found_or(
+        &self,
+        identity: &IdentityId,
+        here: impl Fn(&LookedUp) -> bool,
+        error: ClientError,
+    ) -> Result<LookedUp, ClientError> {
+        let found = self.lookup(identity, STATE_AGE).await?;
+        if here(&found) { Ok(found) } else { Err(error) }
     }
 
     /// f+1: of so many nodes at least one is honest.
@@ -283,7 +301,8 @@ impl Network {
                         stalled |= error.code == ErrorCode::NOT_PROGRESSING;
                         let ours = matches!(error.code.blame(), Blame::Input | Blame::Caller)
                             && error.code != ErrorCode::NOT_IN_SWARM;
-                        if ours && refusals >= wanted {
+                        // What one of them took may be on the ledger before the next one is asked, and is refused there.
+                        if ours && refusals >= wanted && sent.is_empty() {
                             return Err(ClientError::Refused {
                                 node: member.key,
                                 error,
