@@ -98,7 +98,13 @@ fn judgement(criterion: &mut Criterion) -> Outcome<()> {
                     state: (),
                 })
             };
-            child::check(&parent, black_box(&made), &[envelope.as_bytes()], |_, _, _| true, applied)
+            child::check(
+                &parent,
+                black_box(&made),
+                &[envelope.as_bytes()],
+                |_, _, _| true,
+                applied,
+            )
         });
     });
     Ok(())
