@@ -244,21 +244,9 @@ impl Client {
         wait_ms: u32,
     ) -> Result<Result<Vec<EnvelopeCopy>, Trouble>, ClientError> {
         let (inbox, key) = (self.inbox()?, &self.keys()?.secrets.inbox);
-        let read = self.read_page_of(&inbox, key, node, walk, wait_ms).await?;
-        Ok(read.map(|(copies, _)| copies))
-    }
-
-    /// Asks a node for the next page of a walk through a mailbox, and checks it; with the height that the node had seen.
-    pub(crate) async fn read_page_of(
-        &self,
-        mailbox: &Descriptor,
-        key: &MailboxSigningKey,
-        node: &NodeKey,
-        walk: &mut LogWalk,
-        wait_ms: u32,
-    ) -> Result<Result<(Vec<EnvelopeCopy>, Height), Trouble>, ClientError> {
         let network = &self.shared.network;
-        network.read_page_of(mailbox, key, node, walk, wait_ms).await
+        let read = network.read_page_of(&inbox, key, node, walk, wait_ms).await?;
+        Ok(read.map(|(copies, _)| copies))
     }
 
     /// Keeps how far a node's log is read; gives what it lists that nobody gave.

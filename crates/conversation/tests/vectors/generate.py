@@ -11,11 +11,18 @@ import hashlib
 import hmac
 import itertools
 import json
+import os
 import sys
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../identity/tests/vectors"))
+sys.dont_write_bytecode = True
+
+# The text of an identity.
+from generate import name_of  # noqa: E402
 
 # --- wire ------------------------------------------------------------------------------------------------------------
 
@@ -850,37 +857,6 @@ def welcomes():
 
 
 # --- notes -----------------------------------------------------------------------------------------------------------
-
-ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-
-
-def polymod(values):
-    check = 1
-    for value in values:
-        top = check >> 25
-        check = (check & 0x1FFFFFF) << 5 ^ value
-        for bit, factor in enumerate([0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3]):
-            if top >> bit & 1:
-                check ^= factor
-    return check
-
-
-def five_bits(data):
-    bits = "".join(f"{byte:08b}" for byte in data)
-    bits += "0" * (-len(bits) % 5)
-    return [int(bits[at:at + 5], 2) for at in range(0, len(bits), 5)]
-
-
-def bech32(prefix, values, constant=0x2BC830A3):
-    expanded = [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix]
-    check = polymod(expanded + values + [0] * 6) ^ constant
-    values = values + [check >> 5 * (5 - at) & 31 for at in range(6)]
-    return prefix + "1" + "".join(ALPHABET[value] for value in values)
-
-
-def name_of(identity):
-    return bech32("tim", five_bits(identity))
-
 
 def said(order, author, inside, sent=1_800_000_000_123, gone=None):
     epoch, clock, device, id = order

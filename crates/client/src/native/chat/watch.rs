@@ -285,7 +285,8 @@ impl Reading<'_> {
                     tokio::time::sleep(POLL_PAUSE).await;
                 }
             }
-            let read = client
+            let network = &client.shared.network;
+            let read = network
                 .read_page_of(descriptor, &self.watch.read_key, &node, &mut walk, wait_ms)
                 .await?;
             drop(permit);
