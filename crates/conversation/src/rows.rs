@@ -11,7 +11,7 @@ use tokenim_mailbox::{
 use tokenim_wire::{
     BoundedString, BoundedVec, EnvelopeId, Height, Object, UnixMillis, UnixSeconds,
     limits::{
-        GROUP_COMMIT_PARTS_MAX, GROUP_NAME_BYTES_MAX, IDENTITY_STATE_BYTES_MAX, MESSAGE_BODY_BYTES_MAX,
+        DEVICES_PER_IDENTITY_MAX, GROUP_COMMIT_PARTS_MAX, GROUP_NAME_BYTES_MAX, MESSAGE_BODY_BYTES_MAX,
         SESSION_IN_FLIGHT_MAX, SESSION_LEAVES_MAX, SESSION_MARKS_MAX, SESSION_RECEIPT_MEMBERS_MAX, SESSION_WISHES_MAX,
     },
 };
@@ -274,14 +274,65 @@ pub enum Purpose {
     History(DeviceId),
 }
 
+/// What a session has to know of an identity that is on the ledger. Its keys, each of which costs as much to check as a
+/// signature, are not needed for it, and there may be a thousand identities.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    pub deactivated: Option<Height>,
+    /// Its devices, when each was added, and when revoked.
+    pub devices: BoundedVec<(DeviceId, Height, Option<Height>), DEVICES_PER_IDENTITY_MAX>,
+}
+
+impl Known {
+    #[must_use]
+    pub fn of(state: &IdentityState) -> Self {
+        let devices = state.devices.iter();
+        let devices = devices.map(|entry| (entry.keys.device_id(), entry.added, entry.revoked));
+        Self {
+            deactivated: state.deactivated(),
+            devices: BoundedVec::try_from_iter(devices).unwrap_or_default(),
+        }
+    }
+
+    fn device(&self, id: &DeviceId) -> Option<(Height, Option<Height>)> {
+        let found = self.devices.iter().find(|(device, ..)| device == id);
+        found.map(|(_, added, revoked)| (*added, *revoked))
+    }
+
+    /// Whether a device is or was one of its.
+    #[must_use]
+    pub fn has(&self, id: &DeviceId) -> bool {
+        self.device(id).is_some()
+    }
+
+    /// The devices that are not revoked.
+    pub fn live(&self) -> impl Iterator<Item = DeviceId> {
+        let live = self.devices.iter().filter(|(.., revoked)| revoked.is_none());
+        live.map(|(device, ..)| *device)
+    }
+
+    /// Whether a device was live at a height.
+    #[must_use]
+    pub fn was_live(&self, id: &DeviceId, height: Height) -> bool {
+        self.was_not_revoked(id, height) && self.device(id).is_some_and(|(added, _)| added <= height)
+    }
+
+    /// Whether a device is or was one of its, and was not revoked at a height.
+    #[must_use]
+    pub fn was_not_revoked(&self, id: &DeviceId, height: Height) -> bool {
+        let after = |at: Option<Height>| at.is_none_or(|at| height < at);
+        after(self.deactivated) && self.device(id).is_some_and(|(_, revoked)| after(revoked))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
-    pub state: Option<IdentityState>,
+    pub state: Option<Known>,
     pub height: Height,
     pub checked: UnixMillis,
     pub looking: Option<EffectId>,
 }
-row!(Peer, "session peer", IDENTITY_STATE_BYTES_MAX + 128);
+row!(Peer, "session peer", 64 * DEVICES_PER_IDENTITY_MAX + 128);
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingRow {

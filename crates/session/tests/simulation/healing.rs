@@ -5,7 +5,7 @@ use crate::world::{
     store::MemoryStore,
     villain::{Mischief, do_mischief},
 };
-use tokenim_session::step::{Action, Change, Event, Standing, Table, Why};
+use tokenim_session::step::{Action, Batch, Change, Event, Standing, Table, View, Why, Write};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -172,6 +172,73 @@ fn a_lost_welcome_is_asked_for() {
     world.say(1, talk, "here");
     world.settle();
     assert!(world.texts(0, talk).contains(&"here".to_string()));
+}
+
+#[test]
+fn who_is_added_anew_twice_with_one_key_package_asks_once_more() {
+    let mut world = World::new(28, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    let copy = world.devices[2].store.clone();
+    world.change(2, group, Change::Refresh);
+    world.settle();
+    // It asks both others; one hears of it only when the other one has added it anew.
+    world.restore(2, copy);
+    world.devices[1].online = false;
+    let before = world.devices[1].inbox.letters.len();
+    world.settle();
+    world.sleep(65_000);
+    world.settle();
+    world.assert_together(&[0, 2], group);
+    let late = world.devices[1].inbox.letters.split_off(before);
+    assert!(!late.is_empty());
+    world.devices[1].online = true;
+    world.settle();
+    world.assert_together(&[0, 1, 2], group);
+    let epoch = world.info(0, group).epoch;
+    world.devices[1].inbox.letters.extend(late);
+    world.settle();
+    assert!(world.info(0, group).epoch > epoch);
+    for _ in 0..4 {
+        world.sleep(130_000);
+        world.settle();
+    }
+    world.assert_together(&[0, 1, 2], group);
+    world.say(2, group, "here");
+    world.settle();
+    assert_eq!(world.texts(1, group), ["here"]);
+}
+
+#[test]
+fn who_was_removed_and_is_invited_again_asks_for_a_lost_welcome() {
+    let mut world = World::new(29, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    let somebody = world.people[2];
+    world.change(0, group, Change::Remove(somebody));
+    world.settle();
+    assert_eq!(world.info(2, group).standing, Standing::Removed);
+    // Its key packages open nothing any more.
+    let store = &mut world.devices[2].store;
+    let table = Table::Package;
+    let gone = store.scan(table, &[], 99).unwrap().into_iter();
+    let gone = gone.map(|(key, _)| Write {
+        table,
+        key,
+        value: None,
+    });
+    let gone = Batch::new(gone.collect());
+    store.apply(&gone);
+    world.devices[2].online = false;
+    world.change(0, group, Change::Invite(somebody));
+    world.settle();
+    world.devices[2].online = true;
+    world.settle();
+    for _ in 0..3 {
+        world.sleep(130_000);
+        world.settle();
+    }
+    world.assert_together(&[0, 1, 2], group);
 }
 
 #[test]

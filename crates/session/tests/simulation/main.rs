@@ -24,6 +24,7 @@ mod history;
 mod hostile;
 mod invariants;
 mod parts;
+mod roles;
 mod seeds;
 mod shut_out;
 mod world;

@@ -2,18 +2,25 @@
 
 use crate::world::{
     NETWORK, World,
-    villain::{Inside, expiry, inside, update},
+    nodes::PAGE_BYTES,
+    villain::{Inside, commit_in_parts, inside, update},
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
-use tokenim_conversation::child::{self, Parent};
-use tokenim_identity::Signature;
+use tokenim_identity::DeviceSecrets;
 use tokenim_mailbox::{
     MailboxTag,
-    group::{CommitParts, GroupNode, LedgerPlace, RecordedChild},
+    group::{GroupNode, LedgerPlace, RecordedChild},
 };
-use tokenim_session::step::{self, ConversationId, Event, Input};
-use tokenim_wire::{Height, UnixMillis};
+use tokenim_session::{
+    Owner, SessionSuite,
+    mls::{Proposed, key_package},
+    step::{self, Change, ConversationId, Event, Input, Table},
+};
+use tokenim_wire::{
+    Height, UnixMillis,
+    limits::{GROUP_COMMIT_PARTS_MAX, SESSION_COMMIT_ADDS_POST_QUANTUM_MAX, SESSION_PACKAGE_LIFETIME_SECONDS},
+};
 
 /// A group of three; what the last of them has made: a commit in three parts, which the child names in this order.
 struct Scene {
@@ -34,27 +41,9 @@ fn scene(order: [usize; 3]) -> Scene {
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let now = UnixMillis::new(world.now).to_seconds();
     let made = inside.made(inside.group.commit(&update(), now, &mut rng).unwrap());
-    let cut = made.promised.chunks(made.promised.len().div_ceil(3));
-    let parts: Vec<_> = cut
-        .map(|part| inside.keys.wrap(part, expiry(now), &mut rng).unwrap())
-        .collect();
-    let named = order.map(|part| parts[part].id()).to_vec();
-    let parent = Parent {
-        network: &NETWORK,
-        handle: inside.handle,
-        entry: inside.entry,
-        keys: &inside.keys,
-    };
-    let child = child::build(
-        &parent,
-        &made.promised,
-        made.next.verifying_key(),
-        CommitParts::new(named).unwrap(),
-        inside.group.own(),
-        |message| Ok::<Signature, ()>(inside.group.sign_author(message)),
-        &mut rng,
-    )
-    .unwrap();
+    let parts = inside.cut(&made, made.stored.len().div_ceil(3), now, &mut rng);
+    let named = order.map(|part| parts[part].clone());
+    let child = inside.child_in_parts(&made, &named, &mut rng);
     let height = Height::new(world.ledger.height);
     let place = LedgerPlace {
         height,
@@ -163,4 +152,91 @@ fn parts_in_another_order_are_skipped_by_all_and_their_author_named() {
     }
     scene.world.assert_together(&[0, 1], scene.talk);
     assert_eq!(scene.epoch(0), before);
+}
+
+fn post_quantum(world: &mut World, members: &[usize]) -> ConversationId {
+    let members = members.iter().map(|person| world.people[*person]).collect();
+    let name = "a group".into();
+    let suite = Some(SessionSuite::PostQuantum);
+    world.tell(0, Input::CreateGroup { name, members, suite });
+    let talk = world.infos(0)[0].conversation;
+    world.settle();
+    talk
+}
+
+/// How many envelopes the largest commit on the ledger is in.
+fn most_parts(world: &World, at: usize, talk: ConversationId) -> usize {
+    let handle = world.info(at, talk).handle.unwrap();
+    let mut most = 0;
+    let mut entry = handle.root();
+    while let Some((node, _)) = world.ledger.node(handle, entry, u64::MAX) {
+        let Some(first) = node.children.as_slice().first() else {
+            break;
+        };
+        most = most.max(first.child.envelopes.len());
+        entry = first.child.id().unwrap();
+    }
+    most
+}
+
+#[test]
+fn a_commit_that_does_not_fit_into_one_envelope_is_made_and_followed() {
+    let people = SESSION_COMMIT_ADDS_POST_QUANTUM_MAX / 2 + 4;
+    let mut world = World::new(61, people, 2);
+    let talk = post_quantum(&mut world, &[1]);
+    world.assert_together(&[0, 1, 2, 3], talk);
+    let others: Vec<usize> = (4..2 * people).collect();
+    for person in 2..people {
+        let somebody = world.people[person];
+        world.change(0, talk, Change::Invite(somebody));
+    }
+    // The parts come to the nodes one by one, and one node is never heard of by who makes them.
+    world.devices[0].cut[1] = true;
+    world.settle();
+    world.settle();
+    assert!(most_parts(&world, 0, talk) > 1);
+    world.assert_together(&(0..2 * people).collect::<Vec<_>>(), talk);
+    world.say(others[0], talk, "here");
+    world.settle();
+    assert_eq!(world.texts(3, talk), ["here"]);
+    assert_eq!(world.devices[0].store.rows(Table::Commit), 0);
+}
+
+#[test]
+fn a_commit_larger_than_what_a_node_gives_at_once_is_read_to_its_end() {
+    let mut world = World::new(62, 3, 1);
+    world.nodes.page = PAGE_BYTES / 2;
+    let talk = post_quantum(&mut world, &[1, 2]);
+    let now = UnixMillis::new(world.now).to_seconds();
+    let mut rng = ChaCha8Rng::seed_from_u64(10);
+    let mut add = Vec::new();
+    for number in 0..3 {
+        let identity = world.ledger.add_identity(100 + number);
+        for _ in 0..58 {
+            let secrets = DeviceSecrets::generate(&mut rng);
+            world.ledger.add_device(identity, &secrets);
+            let owner = Owner {
+                network: NETWORK,
+                identity,
+                device: secrets.signing.clone(),
+            };
+            let lifetime = SESSION_PACKAGE_LIFETIME_SECONDS;
+            let made = key_package(&owner, SessionSuite::PostQuantum, now, lifetime, &mut rng);
+            add.push(made.unwrap().package);
+        }
+    }
+    world.pass(1_000);
+    let proposed = Proposed { add, ..update() };
+    commit_in_parts(&mut world, 0, talk, &proposed, (GROUP_COMMIT_PARTS_MAX, true)).unwrap();
+    let before = world.info(1, talk).epoch;
+    for _ in 0..10 {
+        world.settle();
+        world.sleep(65_000);
+    }
+    assert!(world.nodes.largest() > world.nodes.page);
+    assert!(world.info(1, talk).epoch > before);
+    assert_eq!(world.info(1, talk).members.len(), 6);
+    // Who made it has no record of it, and is added anew, by a commit that is large as well.
+    world.assert_together(&[0, 1, 2], talk);
+    assert!(most_parts(&world, 1, talk) == GROUP_COMMIT_PARTS_MAX);
 }

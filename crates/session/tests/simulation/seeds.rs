@@ -5,15 +5,17 @@ use crate::{
     shut_out::shut_out,
     world::{
         NOBODY, World, below, chance,
-        nodes::NODES,
+        nodes::{NODES, PAGE_BYTES},
         text,
         villain::{self, FalseReceipt, Mischief, do_mischief},
     },
 };
-use std::collections::BTreeMap;
-use tokenim_conversation::Role;
+use std::collections::{BTreeMap, BTreeSet};
+use tokenim_conversation::{Role, link::InviteLink};
+use tokenim_identity::IdentityId;
 use tokenim_mailbox::group::GroupEntryId;
-use tokenim_session::step::{Change, ConversationId, Input, Standing};
+use tokenim_session::step::{self, Change, ConversationId, Input, Standing, StepError};
+use tokenim_wire::UnixMillis;
 
 const PEOPLE: usize = 5;
 const DEVICES: usize = 2;
@@ -22,6 +24,10 @@ const VILLAIN: usize = PEOPLE * DEVICES - 1;
 const ROUNDS: usize = 45;
 /// How often at most the villain adds to an entry what is none, so that there is room for others.
 const MISCHIEF_MAX: usize = 3;
+/// How many kinds of things people do.
+const ALL: usize = 37;
+/// The first ones: without links, history handed over, and commits in parts.
+const FEW: usize = 30;
 
 struct Life {
     world: World,
@@ -29,10 +35,17 @@ struct Life {
     mischief: BTreeMap<GroupEntryId, usize>,
     /// How often the villain may still make commits that some can't follow.
     shut_out: usize,
+    doings: usize,
+    /// Links into the group.
+    links: Vec<InviteLink>,
 }
 
 /// One life. Gives the log of everything that happened.
 fn run(seed: u64) -> Vec<String> {
+    run_with(seed, ALL)
+}
+
+fn run_with(seed: u64, doings: usize) -> Vec<String> {
     let mut world = World::new(seed, PEOPLE, DEVICES);
     world.malicious.insert(world.devices[VILLAIN].id);
     let liar = below(&mut world.rng, NODES);
@@ -47,13 +60,21 @@ fn run(seed: u64) -> Vec<String> {
     world.faults.stale = below(rng, 50) as u64;
     world.faults.stale_heights = 4 + 36 * below(rng, 2) as u64;
     let shut_out = if chance(rng, 30) { 2 } else { 0 };
-    let members: Vec<usize> = (1..PEOPLE).collect();
+    let mut members: Vec<usize> = (1..PEOPLE).collect();
+    if doings > FEW {
+        // Somebody is not in the group yet, and the nodes give little at a time.
+        let outside = below(rng, 2 * PEOPLE);
+        members.retain(|person| *person != outside);
+        world.nodes.page = [PAGE_BYTES, 4_096][below(rng, 2)];
+    }
     let talks = vec![world.group(0, &members)];
     let mut life = Life {
         world,
         talks,
         mischief: BTreeMap::new(),
         shut_out,
+        doings,
+        links: Vec::new(),
     };
     for round in 0..ROUNDS {
         if round > 4 {
@@ -92,13 +113,12 @@ impl Life {
         let person = below(&mut world.rng, PEOPLE);
         let someone = world.people[person];
         let can = |world: &mut World, change| {
-            // Refused, if the owner may not; lost, if the device crashes.
-            let _ = world.step(at, Input::Change { conversation, change });
+            attempt(world, at, Input::Change { conversation, change });
         };
-        match below(&mut world.rng, 30) {
+        match below(&mut world.rng, self.doings) {
             0..9 if known => {
                 let content = text(&format!("{round} {}", world.devices[at].name));
-                let _ = world.step(at, Input::Send { conversation, content });
+                attempt(world, at, Input::Send { conversation, content });
             }
             9..12 if known => can(world, Change::Refresh),
             12 if known => can(world, Change::Rename(format!("name {round}"))),
@@ -112,7 +132,7 @@ impl Life {
             17 | 18 if at != VILLAIN => {
                 let own = world.devices[at].owner.identity;
                 if someone != own {
-                    let _ = world.step(at, Input::StartDirect { with: someone });
+                    attempt(world, at, Input::StartDirect { with: someone });
                     let id = ConversationId::between(&own, &someone);
                     if !self.talks.contains(&id) {
                         self.talks.push(id);
@@ -140,7 +160,7 @@ impl Life {
             23 if known => {
                 if let Some(last) = world.messages(at, conversation).last() {
                     let up_to = last.order;
-                    let _ = world.step(at, Input::MarkRead { conversation, up_to });
+                    attempt(world, at, Input::MarkRead { conversation, up_to });
                 }
             }
             24..28 => self.misbehave(conversation),
@@ -152,8 +172,89 @@ impl Life {
                     self.tell_all(person);
                 }
             }
+            30 | 31 => self.ask(at),
+            32 | 33 => self.answer(),
+            34 | 35 => self.hand_over(at),
+            36 => {
+                let how = (1 + below(&mut world.rng, 6), chance(&mut world.rng, 70));
+                villain::commit_in_parts(world, VILLAIN, self.talks[0], &villain::update(), how);
+            }
             _ => {}
         }
+    }
+
+    /// Somebody who is not in the group asks to be let in, or the first link into it is made, or one is revoked.
+    fn ask(&mut self, at: usize) {
+        let (world, group) = (&mut self.world, self.talks[0]);
+        let lifetime_seconds = 600;
+        let link = match self.links.len() {
+            0 => None,
+            count => Some(self.links[below(&mut world.rng, count)].clone()),
+        };
+        let inside: BTreeSet<IdentityId> = (0..world.devices.len())
+            .flat_map(|at| world.infos(at))
+            .filter(|info| info.conversation == group && info.standing == Standing::Active)
+            .flat_map(|info| info.members.into_iter().map(|member| member.identity))
+            .collect();
+        let outside: Vec<usize> = (0..world.devices.len())
+            .filter(|at| !inside.contains(&world.devices[*at].owner.identity))
+            .collect();
+        match link {
+            Some(link) if !outside.is_empty() => {
+                let asks = outside[below(&mut world.rng, outside.len())];
+                attempt(world, asks, Input::AskToJoin { link });
+            }
+            Some(_) if chance(&mut world.rng, 20) => {
+                let (conversation, link) = (group, None);
+                attempt(world, at, Input::RevokeLink { conversation, link });
+            }
+            _ => {
+                let conversation = group;
+                let make = Input::MakeLink {
+                    conversation,
+                    lifetime_seconds,
+                };
+                attempt(world, at, make);
+                let (device, now) = (&world.devices[at], UnixMillis::new(world.now));
+                let made = step::links(&device.store, &device.owner, group, now).unwrap();
+                self.links.extend(made);
+            }
+        }
+    }
+
+    /// Somebody is let in who asks, or is refused.
+    fn answer(&mut self) {
+        let (world, conversation) = (&mut self.world, self.talks[0]);
+        let now = UnixMillis::new(world.now);
+        let asked: Vec<(usize, IdentityId)> = (0..world.devices.len())
+            .flat_map(|at| {
+                let requests = step::requests(&world.devices[at].store, conversation, now).unwrap();
+                requests.into_iter().map(move |request| (at, request.asker))
+            })
+            .collect();
+        if !asked.is_empty() {
+            let (at, identity) = asked[below(&mut world.rng, asked.len())];
+            let admit = chance(&mut world.rng, 80);
+            let answer = Input::AnswerRequest {
+                conversation,
+                identity,
+                admit,
+            };
+            attempt(world, at, answer);
+        }
+    }
+
+    /// The newest other device of the same owner is given what was said.
+    fn hand_over(&mut self, at: usize) {
+        let world = &mut self.world;
+        let own = world.devices[at].owner.identity;
+        let other = (0..world.devices.len())
+            .rev()
+            .find(|other| *other != at && world.devices[*other].owner.identity == own);
+        let device = world.devices[other.unwrap()].id;
+        let lately = UnixMillis::new(world.now - 10_000);
+        let since = chance(&mut world.rng, 30).then_some(lately);
+        attempt(world, at, Input::GiveHistory { device, since });
     }
 
     /// The second device of somebody is lost.
@@ -170,7 +271,7 @@ impl Life {
             let (state, height) = world.ledger.identity(&world.people[person], u64::MAX);
             if world.is_up(at) {
                 let state = Box::new(state.unwrap());
-                let _ = world.step(at, Input::Identity { state, height });
+                attempt(world, at, Input::Identity { state, height });
             }
         }
     }
@@ -211,6 +312,13 @@ impl Life {
     }
 }
 
+/// What an owner tries: refused, if the owner may not; lost, if the device crashes.
+fn attempt(world: &mut World, at: usize, input: Input) {
+    if let Err(error @ (StepError::Damaged(_) | StepError::Session(_) | StepError::Encode(_))) = world.step(at, input) {
+        panic!("{}: {error}", world.devices[at].name);
+    }
+}
+
 fn count(variable: &str, default: u64) -> u64 {
     std::env::var(variable)
         .ok()
@@ -248,13 +356,13 @@ fn odd_seeds_end_together() {
 
 #[test]
 fn one_seed() {
-    run(count("TOKENIM_SEED", 0));
+    run_with(count("TOKENIM_SEED", 0), count("TOKENIM_DOINGS", ALL as u64) as usize);
 }
 
 #[test]
 fn an_old_answer_that_does_not_show_the_own_device_loses_no_wish() {
-    run(3566);
-    run(2284);
+    run_with(3566, FEW);
+    run_with(2284, FEW);
 }
 
 #[test]

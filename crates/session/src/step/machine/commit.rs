@@ -355,7 +355,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     }
                 }
                 Task::Rename(name) => context = plan.context.with_name(name).ok(),
-                Task::SetRole(identity, role) => context = plan.context.with_role(identity, *role).ok(),
+                Task::SetRole(identity, role) => {
+                    // Several may have been wished for at once.
+                    let most = plan.context.roles().len().max(GROUP_ROLES_GIVEN_MAX);
+                    let given = plan.context.with_role(identity, *role).ok();
+                    context = given.filter(|context| context.roles().len() <= most);
+                }
                 Task::Disappear(seconds) => context = plan.context.with_disappear_after(*seconds).ok(),
                 Task::Leave => match plan.context.with_role(&self.owner.identity, Role::Leaving) {
                     Err(ContextError::TooManyRoles) => continue,

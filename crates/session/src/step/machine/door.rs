@@ -3,7 +3,7 @@
 use super::{
     super::{
         note::{Ask, Note},
-        record::Joining,
+        record::{Joining, Known},
     },
     *,
 };
@@ -13,7 +13,6 @@ use tokenim_conversation::{
     policy::{Kind, Role},
     secret::Secret32,
 };
-use tokenim_identity::IdentityState;
 use tokenim_wire::{Height, limits::JOINS_MAX};
 
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
@@ -42,9 +41,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     fn tell_own(&mut self, handle: GroupHandle, word: DoorWord) -> Step<(), V> {
         let own = self.owner.identity;
         let state = self.peer(&own)?.and_then(|peer| peer.state);
-        let devices = state.iter().flat_map(IdentityState::active_devices);
-        let devices = devices.map(|entry| entry.keys.device_id());
-        let devices: Vec<DeviceId> = devices.filter(|device| *device != self.own_device()).collect();
+        let live = state.iter().flat_map(Known::live);
+        let devices: Vec<DeviceId> = live.filter(|device| *device != self.own_device()).collect();
         let note = Note::Door(handle, word);
         for device in devices {
             self.note(own, device, &note)?;

@@ -284,7 +284,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 Ok(weighed) => Some(weighed),
             },
         };
+        let own = (self.owner.identity, self.own_device());
         Ok(match child::judge(child, author, applied) {
+            // It was added anew, perhaps with a key package that an earlier Welcome has used up.
+            Verdict::Valid { state, .. } if state.group.is_none() && state.added.contains(&own) => Judgement::Lost,
             Verdict::Valid { state, .. } => Judgement::Go(alloc::boxed::Box::new(state)),
             Verdict::Garbage(garbage) => Judgement::Skip(garbage),
         })

@@ -27,7 +27,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         };
         let live = devices.contains(device);
         let kept = self.peer(&own)?;
-        let revoked = |peer: &Peer| peer.state.as_ref().is_some_and(|state| state.device(device).is_some());
+        let revoked = |peer: &Peer| peer.state.as_ref().is_some_and(|state| state.has(device));
         if live || kept.is_some_and(|peer| revoked(&peer) || peer.checked > then) {
             return Ok(Some(live));
         }

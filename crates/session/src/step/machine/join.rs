@@ -78,15 +78,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 
     fn invitation(&mut self, sender: IdentityId, device: DeviceId, handle: GroupHandle) -> Step<(), V> {
-        if self.session(&handle)?.is_some() || self.tx.get(Table::Invitation, handle.as_bytes())?.is_some() {
+        let session = self.session(&handle)?;
+        let is_in = session.is_some_and(|session| session.standing != Standing::Removed);
+        if is_in || self.tx.get(Table::Invitation, handle.as_bytes())?.is_some() {
             return Ok(());
         }
         let held = self.tx.scan(Table::Invitation, &[], &[], SESSION_INVITATIONS_MAX)?;
         if held.len() >= SESSION_INVITATIONS_MAX {
-            return Err(StepError::Refused(Refusal {
-                why: Why::Full,
-                author: Some(sender),
-            }));
+            return Err(StepError::of(Why::Full, sender));
         }
         let ask_next = self.later(SESSION_ASK_SECONDS.saturating_mul(1000));
         let row = Invitation {
@@ -277,14 +276,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     /// A Welcome that no key package opens: its sender is asked for another one, if it has not been asked lately.
     fn ask_for_welcome(&mut self, sender: IdentityId, device: DeviceId, handle: GroupHandle) -> Step<(), V> {
-        if self
-            .session(&handle)?
-            .is_some_and(|session| session.standing != Standing::Behind)
-        {
-            return Err(StepError::Refused(Refusal {
-                why: Why::Replayed,
-                author: Some(sender),
-            }));
+        let is_out = |standing| matches!(standing, Standing::Behind | Standing::Removed);
+        if self.session(&handle)?.is_some_and(|session| !is_out(session.standing)) {
+            return Err(StepError::of(Why::Replayed, sender));
         }
         self.invitation(sender, device, handle)?;
         // What was announced has come and does not open: there is nothing more to wait for.
@@ -297,12 +291,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     /// Somebody can't follow: it is removed and added again, if this device may do so.
     fn readd(&mut self, sender: IdentityId, device: DeviceId, request: &Readd) -> Step<(), V> {
-        let blame = |why| {
-            StepError::Refused(Refusal {
-                why,
-                author: Some(sender),
-            })
-        };
+        let blame = |why| StepError::of(why, sender);
         let handle = request.handle;
         let mut session = self.session(&handle)?.ok_or(StepError::from(Why::Unknown))?;
         let roster = self.roster(&handle)?;
@@ -334,7 +323,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let mut replaced = core::mem::take(&mut session.replaced).into_inner();
         replaced.retain(|(_, at)| self.now < at.saturating_add(pause));
         if replaced.iter().any(|(of, _)| *of == device) {
-            return Err(blame(Why::Full));
+            return Err(blame(Why::Replayed));
         }
         let again = |wish: &&Wish| matches!(wish.task, Task::Add { replace: true, .. });
         if session.wishes.iter().filter(again).count() >= SESSION_READDS_MAX {

@@ -1,7 +1,7 @@
 //! What is known of people from the ledger.
 
 use super::{
-    super::record::{Peer, Task},
+    super::record::{Known, Peer, Task},
     commit::PACKAGE_PAUSE_MS,
     receive::JITTER_MS,
     *,
@@ -31,6 +31,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if state.as_ref().is_some_and(|state| state.id != identity) {
             return Err(StepError::from(Why::Malformed));
         }
+        let state = state.as_ref().map(Known::of);
         let kept = self.peer(&identity)?;
         let newer = kept.as_ref().is_none_or(|kept| kept.height <= height);
         if !newer {
@@ -126,28 +127,22 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     /// Whether enough is known to say what became of a device that was there at a height.
     pub(super) fn knows(&self, identity: &IdentityId, device: &DeviceId, height: Height) -> bool {
-        let shown = |peer: Peer| peer.state.is_some_and(|state| state.device(device).is_some());
-        self.knows_at(identity, height) || self.peer(identity).is_ok_and(|peer| peer.is_some_and(shown))
+        self.knows_at(identity, height) || self.known(identity).is_some_and(|known| known.has(device))
     }
 
     /// Whether a device was one of its identity's at a height, as far as is known; at [`Height::MAX`], now.
     pub(super) fn was_live(&self, identity: &IdentityId, device: &DeviceId, height: Height) -> bool {
-        let Ok(Some(Peer { state: Some(state), .. })) = self.peer(identity) else {
-            return false;
-        };
-        state.deactivated().is_none_or(|at| height < at) && state.device_live_at(device, height).is_some()
+        self.known(identity).is_some_and(|known| known.was_live(device, height))
     }
 
     /// Whether a device is one of its identity's, and was not revoked at a height.
     pub(super) fn was_not_revoked(&self, identity: &IdentityId, device: &DeviceId, height: Height) -> bool {
-        let Ok(Some(Peer { state: Some(state), .. })) = self.peer(identity) else {
-            return false;
-        };
-        let after = |at: &Height| height < *at;
-        state.deactivated().as_ref().is_none_or(after)
-            && state
-                .device(device)
-                .is_some_and(|entry| entry.revoked.as_ref().is_none_or(after))
+        self.known(identity)
+            .is_some_and(|known| known.was_not_revoked(device, height))
+    }
+
+    fn known(&self, identity: &IdentityId) -> Option<Known> {
+        self.peer(identity).ok()??.state
     }
 
     /// For how long look-ups of that many members are good for sending, in milliseconds.
@@ -160,8 +155,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// The devices of an identity that are live now; `None` while it has to be looked up.
     pub(super) fn devices_of(&mut self, identity: &IdentityId) -> Step<Option<Vec<DeviceId>>, V> {
         if let Some(peer) = self.peer(identity)?.filter(|peer| peer.checked != UnixMillis::ZERO) {
-            let live = peer.state.iter().flat_map(IdentityState::active_devices);
-            let devices: Vec<_> = live.map(|entry| entry.keys.device_id()).collect();
+            let devices: Vec<_> = peer.state.iter().flat_map(Known::live).collect();
             // That there are none may be an old answer: it is good until the next try only.
             let bound = devices.first().map_or(PACKAGE_PAUSE_MS, |_| self.peer_age(1));
             if self.now < peer.checked.saturating_add(bound) {
@@ -199,8 +193,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             let Some(Peer { state: Some(state), .. }) = self.peer(&identity)? else {
                 continue;
             };
-            for entry in state.active_devices() {
-                let device = entry.keys.device_id();
+            for device in state.live() {
                 let wanted = device != self.own_device()
                     && !devices.contains(&(identity, device))
                     && !session.wishes.iter().any(|wish| {

@@ -15,6 +15,9 @@ pub const NODES: usize = 4;
 /// W, and Q.
 pub const QUORUM: usize = 3;
 
+/// How many bytes of envelopes an answer of a node holds; at least one envelope.
+pub const PAGE_BYTES: usize = 512 * 1024;
+
 /// The bytes of an envelope.
 pub type Bytes = Arc<[u8]>;
 
@@ -51,6 +54,8 @@ pub struct Nodes {
     pub nodes: [Node; NODES],
     /// Whether two of them can't hear each other.
     pub apart: [[bool; NODES]; NODES],
+    /// [`PAGE_BYTES`], or less.
+    pub page: usize,
     set: NodeSet,
     /// How often something was put into a mailbox of any node.
     versions: BTreeMap<MailboxTag, u64>,
@@ -59,7 +64,7 @@ pub struct Nodes {
 /// What a reader got.
 pub struct Answer {
     pub envelopes: Vec<Bytes>,
-    /// Whether Q nodes have answered.
+    /// Whether Q nodes have answered to the end.
     pub complete: bool,
     /// The height at or above which Q of them did, or all if there are fewer.
     pub height: u64,
@@ -86,6 +91,7 @@ impl Nodes {
                 lies: false,
             }),
             apart: Default::default(),
+            page: PAGE_BYTES,
             set: NodeSet::new(SetEpoch::new(1), members).unwrap(),
             versions: BTreeMap::new(),
         }
@@ -198,10 +204,11 @@ impl Nodes {
                 merged.insert(id, bytes);
             }
         };
-        let mut heights = Vec::new();
+        let (mut heights, mut ends) = (Vec::new(), Vec::new());
         for at in reached {
             let node = &self.nodes[*at];
             heights.push(node.height);
+            let mut room = self.page;
             let kept = node.boxes.get(&tag).map(Vec::as_slice).unwrap_or_default();
             if node.lies {
                 // It has what it took before it lied, and what it hears of the others.
@@ -216,24 +223,36 @@ impl Nodes {
                     add(Bytes::from(vec![0xee; 40]));
                 }
             } else {
-                for (id, bytes) in kept {
-                    if !known(id) {
-                        add(bytes.clone());
+                for (_, bytes) in kept.iter().filter(|(id, _)| !known(id)) {
+                    if room == 0 {
+                        break;
                     }
+                    room = room.saturating_sub(bytes.len());
+                    add(bytes.clone());
                 }
+            }
+            if room > 0 {
+                ends.push(node.height);
             }
         }
         let mut envelopes: Vec<Bytes> = merged.into_values().collect();
         for last in (1..envelopes.len()).rev() {
             envelopes.swap(last, below(rng, last + 1));
         }
-        heights.sort_unstable_by(|one, other| other.cmp(one));
-        let quorum = heights.get(QUORUM - 1).copied();
+        ends.sort_unstable_by(|one, other| other.cmp(one));
+        let quorum = ends.get(QUORUM - 1).copied();
         Answer {
             envelopes,
             complete: quorum.is_some(),
-            height: quorum.or(heights.last().copied()).unwrap_or_default(),
+            height: quorum.or(heights.into_iter().min()).unwrap_or_default(),
         }
+    }
+
+    /// The bytes in the largest mailbox.
+    pub fn largest(&self) -> usize {
+        let boxes = self.nodes.iter().flat_map(|node| node.boxes.values());
+        let sizes = boxes.map(|kept| kept.iter().map(|(_, bytes)| bytes.len()).sum());
+        sizes.max().unwrap_or_default()
     }
 
     /// Nodes that hear each other take over what they lack.

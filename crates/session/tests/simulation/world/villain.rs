@@ -8,11 +8,11 @@ use tokenim_conversation::{
     child::{self, Parent},
     content::{Content, ExtensionBody, ExtensionName},
 };
-use tokenim_envelope::MessageId;
+use tokenim_envelope::{MessageId, SealedEnvelope};
 use tokenim_identity::{EpochSigningKey, IdentityId, Signature};
 use tokenim_mailbox::{
     QuorumReceipt,
-    group::{AuthorBox, GroupChild, GroupEntryId, GroupHandle, GroupUpdate, SignedGroupChild},
+    group::{AuthorBox, CommitParts, GroupChild, GroupEntryId, GroupHandle, GroupUpdate, SignedGroupChild},
 };
 use tokenim_mls::{Group, Proposed};
 use tokenim_session::step::{self, ConversationId, Table, View};
@@ -166,6 +166,22 @@ impl Inside {
         child::build(&self.parent(), commit, next, envelope.into(), leaf, sign, rng).unwrap()
     }
 
+    /// The child of a commit that lies in these envelopes, and these.
+    pub fn child_in_parts(&self, made: &Made, parts: &[SealedEnvelope], rng: &mut ChaCha8Rng) -> GroupChild {
+        let sign = |message: &[u8]| Ok::<Signature, ()>(self.group.sign_author(message));
+        let named = CommitParts::new(parts.iter().map(SealedEnvelope::id).collect()).unwrap();
+        let (next, own) = (made.next.verifying_key(), self.group.own());
+        child::build(&self.parent(), &made.promised, next, named, own, sign, rng).unwrap()
+    }
+
+    /// A commit cut into parts of this length.
+    pub fn cut(&self, made: &Made, length: usize, now: UnixSeconds, rng: &mut ChaCha8Rng) -> Vec<SealedEnvelope> {
+        let parts = made.stored.chunks(length);
+        parts
+            .map(|part| self.keys.wrap(part, expiry(now), rng).unwrap())
+            .collect()
+    }
+
     pub fn submit(&self, world: &mut World, child: GroupChild, receipts: Vec<QuorumReceipt>) -> GroupEntryId {
         let id = child.id().unwrap();
         let signature = self.keys.signing_key().sign(&NETWORK, &child).unwrap();
@@ -265,6 +281,30 @@ pub fn do_mischief(world: &mut World, at: usize, conversation: ConversationId, w
     }
     let receipt = world.nodes.put(child.tag, envelope.as_bytes(), expiry(now), &all())?;
     Some(inside.submit(world, child, vec![receipt]))
+}
+
+/// Puts a good commit onto the ledger that lies in several envelopes, which its child names in their order, or not.
+pub fn commit_in_parts(
+    world: &mut World,
+    at: usize,
+    conversation: ConversationId,
+    proposed: &Proposed,
+    (count, in_order): (usize, bool),
+) -> Option<GroupEntryId> {
+    let inside = inside(world, at, conversation)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(world.rng.next_u64());
+    let now = UnixMillis::new(world.now).to_seconds();
+    let made = inside.made(inside.group.commit(proposed, now, &mut rng).unwrap());
+    let mut parts = inside.cut(&made, made.stored.len().div_ceil(count), now, &mut rng);
+    if !in_order {
+        parts.rotate_left(1);
+    }
+    let child = inside.child_in_parts(&made, &parts, &mut rng);
+    let stored = parts
+        .iter()
+        .map(|part| world.nodes.put(child.tag, part.as_bytes(), expiry(now), &all()));
+    let receipts = stored.collect::<Option<_>>()?;
+    Some(inside.submit(world, child, receipts))
 }
 
 /// Submits a child with a receipt that proves nothing: the ledger never takes it.

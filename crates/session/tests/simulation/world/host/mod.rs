@@ -154,6 +154,8 @@ struct Memory {
     shown: BTreeMap<(GroupHandle, GroupEntryId), (usize, u64)>,
     /// What was read of a mailbox, and when.
     read: BTreeMap<MailboxTag, (u64, u64)>,
+    /// What was read of a mailbox that brings one thing only, until it was read to its end.
+    pages: BTreeMap<MailboxTag, BTreeSet<EnvelopeId>>,
     /// Letters that were looked at.
     letters: usize,
     ticked: u64,

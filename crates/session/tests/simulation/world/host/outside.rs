@@ -267,14 +267,24 @@ impl World {
         }
         let (_, answered) = self.reached(at);
         let again = chance(&mut self.rng, self.faults.duplicate);
-        let given = self.devices[at].given.get(&tag).filter(|_| !again && !one_shot);
+        let device = &self.devices[at];
+        let given = if one_shot {
+            device.memory.pages.get(&tag)
+        } else {
+            device.given.get(&tag).filter(|_| !again)
+        };
         let known = |id: &EnvelopeId| given.is_some_and(|given| given.contains(id));
         let answer = self.nodes.read(tag, &answered, known, &mut self.rng);
         if answer.envelopes.is_empty() && !answer.complete {
             return;
         }
+        let memory = &mut self.devices[at].memory;
         if answer.complete {
-            self.devices[at].memory.read.insert(tag, (version, self.now));
+            memory.read.insert(tag, (version, self.now));
+            memory.pages.remove(&tag);
+        } else if one_shot {
+            let ids = answer.envelopes.iter().map(|bytes| EnvelopeId::of(bytes));
+            memory.pages.entry(tag).or_default().extend(ids);
         }
         if one_shot && answer.envelopes.is_empty() {
             return;
