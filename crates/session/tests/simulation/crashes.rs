@@ -3,7 +3,8 @@
 use crate::world::{Crash, Point, World};
 use std::collections::BTreeSet;
 use tokenim_conversation::Role;
-use tokenim_session::step::{Change, ConversationId, Event, Input, Mark, Standing};
+use tokenim_session::step::{self, Change, ConversationId, Event, Input, Mark, Standing};
+use tokenim_wire::UnixMillis;
 
 /// What people do, one after the other; each time all becomes quiet before the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ enum Scene {
     Direct,
     /// B gets a second device, which comes into both.
     NewDevice,
+    /// It is given what was said before.
+    History,
     /// Three change the group at once.
     Changes,
     /// C loses what it did last, and must be re-added.
@@ -24,19 +27,23 @@ enum Scene {
     Revoked,
     /// C is removed, while somebody says something.
     Removed,
+    /// C asks by a link of A's, and is let in.
+    Asked,
     /// B leaves A, who begins anew.
     Left,
 }
 
-const SCENES: [Scene; 9] = [
+const SCENES: [Scene; 11] = [
     Scene::Group,
     Scene::Talk,
     Scene::Direct,
     Scene::NewDevice,
+    Scene::History,
     Scene::Changes,
     Scene::OldCopy,
     Scene::Revoked,
     Scene::Removed,
+    Scene::Asked,
     Scene::Left,
 ];
 
@@ -81,6 +88,10 @@ impl Life {
                 world.pass(1_000);
                 world.show_identity(B, 1);
             }
+            Scene::History => {
+                let device = world.devices[B2].id;
+                world.tell(B, Input::GiveHistory { device, since: None });
+            }
             Scene::Changes => {
                 let group = self.group.unwrap();
                 let somebody = world.people[1];
@@ -117,6 +128,27 @@ impl Life {
                 world.settle();
                 world.change(B, group, Change::Remove(somebody));
                 world.say(A, group, "later");
+            }
+            Scene::Asked => {
+                let conversation = self.group.unwrap();
+                let make = Input::MakeLink {
+                    conversation,
+                    lifetime_seconds: 3_600,
+                };
+                world.tell(A, make);
+                let (device, now) = (&world.devices[A], UnixMillis::new(world.now));
+                let made = step::links(&device.store, &device.owner, conversation, now).unwrap();
+                let link = made[0].clone();
+                world.tell(C, Input::AskToJoin { link });
+                world.settle();
+                let answer = Input::AnswerRequest {
+                    conversation,
+                    identity: world.people[2],
+                    admit: true,
+                };
+                world.tell(A, answer);
+                world.settle();
+                world.assert_together(&[A, B, C], conversation);
             }
             Scene::Left => {
                 let talk = self.direct.unwrap();
