@@ -38,9 +38,15 @@ pub enum RecoveryError {
     /// The record is not one that recovers.
     #[error("a recovery key signs nothing but a recovery")]
     NotARecovery,
-    /// The text is mistyped, or not that of a share.
-    #[error("this is not a recovery share, or it is mistyped")]
-    Text,
+    /// The checksum of a text is wrong: it is mistyped or cut, or none of ours.
+    #[error("the recovery share is mistyped or cut: compare it letter by letter")]
+    Checksum,
+    /// The checksum is right, but the text is another than that of a share.
+    #[error("this is another text than a recovery share: it does not begin with timrecovery1")]
+    Prefix,
+    /// The text is as it was made, but what it holds is no share, or one of a later version.
+    #[error("the recovery share holds what this version can't use")]
+    Content,
     /// It cannot be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -342,15 +348,18 @@ impl RecoveryShare {
     /// Reads what [`RecoveryShare::to_text`] wrote, in lower or upper case, with any white space in and around it.
     ///
     /// # Errors
-    /// [`RecoveryError::Text`].
+    /// [`RecoveryError::Checksum`], [`RecoveryError::Prefix`], [`RecoveryError::Content`], whichever is found first.
     pub fn from_text(text: &str) -> Result<Self, RecoveryError> {
         let length = text.chars().filter(|letter| !letter.is_whitespace()).count();
         if length > 1023 {
-            return Err(RecoveryError::Text);
+            return Err(RecoveryError::Checksum);
         }
         let mut dense = Zeroizing::new(String::with_capacity(length.saturating_mul(4)));
         dense.extend(text.chars().filter(|letter| !letter.is_whitespace()));
-        let checked = CheckedHrpstring::new::<Bech32m>(&dense).map_err(|_| RecoveryError::Text)?;
+        let checked = CheckedHrpstring::new::<Bech32m>(&dense).map_err(|_| RecoveryError::Checksum)?;
+        if checked.hrp() != PREFIX {
+            return Err(RecoveryError::Prefix);
+        }
         let digits = checked.data_part_ascii_no_checksum().len();
         let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
         bytes.extend(checked.byte_iter());
@@ -358,10 +367,10 @@ impl RecoveryShare {
         let unused = digits.saturating_mul(5).saturating_sub(bytes.len().saturating_mul(8));
         let last = checked.fe32_iter().last().map_or(0, |last| last.to_u8());
         let padded = unused < 5 && last.trailing_zeros() >= u32::try_from(unused).unwrap_or(u32::MAX);
-        if checked.hrp() != PREFIX || !padded {
-            return Err(RecoveryError::Text);
+        if !padded {
+            return Err(RecoveryError::Content);
         }
-        Self::from_bytes(&bytes).ok_or(RecoveryError::Text)
+        Self::from_bytes(&bytes).ok_or(RecoveryError::Content)
     }
 
     /// Reads the bytes of a text.

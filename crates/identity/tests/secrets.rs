@@ -11,8 +11,8 @@
 
 mod common;
 
-use common::{NETWORK, device, envelope, name, person, place, rng};
-use serde::Serialize;
+use common::{NETWORK, device, envelope, name, person, place, rng, vectors};
+use serde::{Deserialize, Serialize};
 use std::{fmt, hash::Hash};
 use tokenim_identity::{
     Argon2Cost, DeviceSecrets, DeviceSigningKey, KeyError, Keystore, KeystoreError, KeystoreKind, MailboxSigningKey,
@@ -202,7 +202,10 @@ fn errors_name_no_word_and_no_byte() {
     let mistyped = share().to_text().replacen('q', "p", 1);
     assert_eq!(
         said(RecoveryShare::from_text(&mistyped).unwrap_err()),
-        pair("this is not a recovery share, or it is mistyped", "Text")
+        pair(
+            "the recovery share is mistyped or cut: compare it letter by letter",
+            "Checksum"
+        )
     );
     assert_eq!(
         said(SignatureError),
@@ -267,6 +270,21 @@ fn errors_name_no_word_and_no_byte() {
             "a recovery key signs nothing but a recovery",
             "NotARecovery",
         ),
+        (
+            RecoveryError::Checksum,
+            "the recovery share is mistyped or cut: compare it letter by letter",
+            "Checksum",
+        ),
+        (
+            RecoveryError::Prefix,
+            "this is another text than a recovery share: it does not begin with timrecovery1",
+            "Prefix",
+        ),
+        (
+            RecoveryError::Content,
+            "the recovery share holds what this version can't use",
+            "Content",
+        ),
     ] {
         assert_eq!(said(error), pair(display, debug));
     }
@@ -278,26 +296,30 @@ fn phrases_are_read_as_people_write_them() {
     let words = phrase.expose();
     let spaced = format!("  {}\n", words.replace(' ', " \t\n").to_uppercase());
     assert_eq!(*spaced.parse::<Phrase>().unwrap().expose(), *words);
+}
 
-    let list: Vec<&str> = words.split(' ').collect();
-    assert_eq!(
-        Phrase::parse(&list[..23].join(" ")).unwrap_err(),
-        PhraseError::WordCount { actual: 23 }
-    );
-    assert_eq!(Phrase::parse("").unwrap_err(), PhraseError::WordCount { actual: 0 });
-    // BIP-39 knows shorter phrases. They are none of ours.
-    let twelve = "abandon ".repeat(11) + "about";
-    assert_eq!(
-        Phrase::parse(&twelve).unwrap_err(),
-        PhraseError::WordCount { actual: 12 }
-    );
-    let wrong = [&list[..3], &["tokenim"], &list[4..]].concat().join(" ");
-    assert_eq!(
-        Phrase::parse(&wrong).unwrap_err(),
-        PhraseError::UnknownWord { position: 4 }
-    );
-    let swapped = "zoo ".repeat(24);
-    assert_eq!(Phrase::parse(&swapped).unwrap_err(), PhraseError::Checksum);
+#[test]
+fn phrases_are_refused_as_the_vectors_say() {
+    #[derive(Deserialize)]
+    struct Refused {
+        name: String,
+        text: String,
+        error: String,
+        number: Option<usize>,
+    }
+    let cases: Vec<Refused> = vectors(include_str!("vectors/refused_phrases.json"));
+    for case in &cases {
+        let error = Phrase::parse(&case.text).unwrap_err();
+        let number = match error {
+            PhraseError::WordCount { actual } => Some(actual),
+            PhraseError::UnknownWord { position } => Some(position),
+            _ => None,
+        };
+        assert_eq!((&name(&error), number), (&case.error, case.number), "{}", case.name);
+    }
+    for error in ["WordCount", "UnknownWord", "Checksum"] {
+        assert!(cases.iter().any(|case| case.error == error), "no vector for {error}");
+    }
 }
 
 #[test]

@@ -461,7 +461,7 @@ fn every_record_that_does_not_continue_its_chain_is_refused_for_its_reason() {
 #[derive(Deserialize)]
 struct Recoveries {
     sets: Vec<ShareSet>,
-    refused: Vec<Text>,
+    refused: Vec<RefusedText>,
 }
 
 #[derive(Deserialize)]
@@ -482,9 +482,10 @@ struct ShareOf {
 }
 
 #[derive(Deserialize)]
-struct Text {
+struct RefusedText {
     name: String,
     text: String,
+    error: String,
 }
 
 fn recoveries() -> Recoveries {
@@ -537,11 +538,15 @@ fn recovery_shares_are_made_and_read_as_the_vectors_say() {
     }
     for case in &recoveries.refused {
         assert_eq!(
-            RecoveryShare::from_text(&case.text).err(),
-            Some(RecoveryError::Text),
+            RecoveryShare::from_text(&case.text).err().map(|error| name(&error)),
+            Some(case.error.clone()),
             "{}",
             case.name
         );
+    }
+    for error in [RecoveryError::Checksum, RecoveryError::Prefix, RecoveryError::Content] {
+        let named = recoveries.refused.iter().any(|case| case.error == name(&error));
+        assert!(named, "no vector for {error:?}");
     }
 }
 

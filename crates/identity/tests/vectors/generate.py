@@ -2,7 +2,8 @@
 """Computes the vectors of this folder from docs/spec/identity.md alone: a second implementation of that page, slow and
 not constant-time.
 
-    python3 generate.py NAME     prints NAME.json, for NAME of: keys, verdicts, chain, refused, recovery, names, keystore
+    python3 generate.py NAME     prints NAME.json, for NAME of: keys, verdicts, chain, refused, refused_phrases, recovery,
+    names, keystore
 
 `keystore` needs the package `cryptography` 44 or newer for Argon2id and AES-256-GCM; the rest needs nothing.
 slip10.json, bip39.json and speccheck.json are published elsewhere and name their source.
@@ -700,27 +701,28 @@ def recovery():
     values = packed(2, 1, SHARES[1], SHARES)
     assert len(SHARES) == 3 and 8 * (51 + 96) % 5 == 1, "four bits of padding"
     refused = [
-        ("empty", ""),
-        ("one_letter_wrong", good[:40] + ("q" if good[40] != "q" else "p") + good[41:]),
-        ("two_letters_swapped", good[:20] + good[21] + good[20] + good[22:]),
-        ("last_letter_missing", good[:-1]),
-        ("mixed_case", good[:20].upper() + good[20:]),
-        ("another_prefix", bech32("tim", values)),
-        ("old_checksum", bech32("timrecovery", values, 1)),
-        ("padding_not_zero", bech32("timrecovery", values[:-1] + [values[-1] | 1])),
-        ("a_digit_too_many", bech32("timrecovery", values + [0])),
-        ("five_bits_of_padding", bech32("timrecovery", packed(1, 0, SHARES[0], SHARES[:1]) + [0])),
-        ("unknown_version", text(2, 1, SHARES[1], SHARES, version=2)),
-        ("no_threshold", text(0, 1, SHARES[1], SHARES)),
-        ("threshold_above_the_keys", text(4, 1, SHARES[1], SHARES)),
-        ("place_of_another_key", text(2, 0, SHARES[1], SHARES)),
-        ("place_beyond_the_keys", text(2, 3, SHARES[1], SHARES)),
-        ("leaf_twice", text(2, 1, SHARES[1], [SHARES[1], SHARES[1]])),
-        ("no_leaves", text(1, 0, SHARES[0], [])),
-        ("leaf_cut", bech32("timrecovery", five_bits(b"\1\1\0" + SHARES[0].seed + SHARES[0].salt + SHARES[0].leaf[:31]))),
-        ("seventeen_leaves", text(1, 0, SHARES[0], [Share(number) for number in range(17)])),
-        ("salt_of_another", text(2, 1, type("", (), dict(seed=SHARES[1].seed, salt=bytes(16))), SHARES)),
-        ("a_name", name_of(IDENTITY)),
+        ("empty", "", "Checksum"),
+        ("one_letter_wrong", good[:40] + ("q" if good[40] != "q" else "p") + good[41:], "Checksum"),
+        ("two_letters_swapped", good[:20] + good[21] + good[20] + good[22:], "Checksum"),
+        ("last_letter_missing", good[:-1], "Checksum"),
+        ("mixed_case", good[:20].upper() + good[20:], "Checksum"),
+        ("another_prefix", bech32("tim", values), "Prefix"),
+        ("old_checksum", bech32("timrecovery", values, 1), "Checksum"),
+        ("padding_not_zero", bech32("timrecovery", values[:-1] + [values[-1] | 1]), "Content"),
+        ("a_digit_too_many", bech32("timrecovery", values + [0]), "Content"),
+        ("five_bits_of_padding", bech32("timrecovery", packed(1, 0, SHARES[0], SHARES[:1]) + [0]), "Content"),
+        ("unknown_version", text(2, 1, SHARES[1], SHARES, version=2), "Content"),
+        ("no_threshold", text(0, 1, SHARES[1], SHARES), "Content"),
+        ("threshold_above_the_keys", text(4, 1, SHARES[1], SHARES), "Content"),
+        ("place_of_another_key", text(2, 0, SHARES[1], SHARES), "Content"),
+        ("place_beyond_the_keys", text(2, 3, SHARES[1], SHARES), "Content"),
+        ("leaf_twice", text(2, 1, SHARES[1], [SHARES[1], SHARES[1]]), "Content"),
+        ("no_leaves", text(1, 0, SHARES[0], []), "Content"),
+        ("leaf_cut", bech32("timrecovery", five_bits(b"\1\1\0" + SHARES[0].seed + SHARES[0].salt + SHARES[0].leaf[:31])),
+         "Content"),
+        ("seventeen_leaves", text(1, 0, SHARES[0], [Share(number) for number in range(17)]), "Content"),
+        ("salt_of_another", text(2, 1, type("", (), dict(seed=SHARES[1].seed, salt=bytes(16))), SHARES), "Content"),
+        ("a_name", name_of(IDENTITY), "Prefix"),
     ]
     assert good[20] != good[21]
     return dict(
@@ -729,8 +731,73 @@ def recovery():
                  text=text(threshold, index, s, shares))
             for index, s in enumerate(shares)
         ]) for name, threshold, shares in sets],
-        refused=[dict(name=name, text=text_) for name, text_ in refused],
+        refused=[dict(name=name, text=text_, error=error) for name, text_, error in refused],
     )
+
+
+def refused_phrases():
+    with open(os.path.join(HERE, "bip39.json")) as file:
+        published = json.load(file)
+    # The places of words in the list, as far as the published phrases give them: 24 times 11 bits of entropy and checksum.
+    places = {}
+
+    def checksum(entropy):
+        return bin(1 << 8 | hashlib.sha256(entropy).digest()[0])[3:]
+
+    for case in published["vectors"]:
+        entropy = bytes.fromhex(case["entropy"])
+        bits = "".join(f"{byte:08b}" for byte in entropy) + checksum(entropy)
+        for at, word in enumerate(case["words"].split()):
+            assert places.setdefault(word, bits[11 * at:11 * at + 11]) == bits[11 * at:11 * at + 11]
+
+    def fits(words):
+        bits = "".join(places[word] for word in words)
+        return checksum(int(bits[:256], 2).to_bytes(32, "big")) == bits[256:]
+
+    good = published["vectors"][4]["words"].split()
+    twelve = published["shorter"][0]["words"]
+    assert fits(good) and len(set(good)) > 20
+
+    def with_word(at, word):
+        return good[:at] + [word] + good[at + 1:]
+
+    cases = [(name, " ".join(words), "WordCount", count) for name, words, count in [
+        ("empty", [], 0),
+        ("white_space_only", ["", " ", "\n"], 0),
+        ("one_word", good[:1], 1),
+        ("a_whole_phrase_of_twelve", [twelve], 12),
+        ("last_word_missing", good[:-1], 23),
+        ("two_words_joined", good[:5] + [good[5] + good[6]] + good[7:], 23),
+        ("a_word_too_many", good + ["abandon"], 25),
+        ("a_word_cut_in_two", with_word(0, "ham ster"), 25),
+        ("two_phrases", good + good, 48),
+    ]]
+    cases += [(name, " ".join(words), "UnknownWord", place) for name, words, place in [
+        ("first_word_unknown", with_word(0, "tokenim"), 1),
+        ("last_word_unknown", with_word(23, "tokenim"), 24),
+        ("two_words_unknown", with_word(3, "tokenim")[:20] + ["tokenim"] + good[21:], 4),
+        ("a_letter_missing", with_word(1, "diagrm"), 2),
+        ("four_letters_of_a_word", with_word(1, "diag"), 2),
+        ("comma_after", with_word(1, "diagram,"), 2),
+        ("numbered", with_word(1, "2.diagram"), 2),
+        ("a_word_of_the_french_list", with_word(2, "abaisser"), 3),
+        ("a_letter_with_an_accent", with_word(2, "privat\u00e9"), 3),
+        ("a_letter_of_another_alphabet", with_word(2, "priv\u0430te"), 3),
+        ("full_width_letters", with_word(12, "\uff42\uff4f\uff4f\uff4b"), 13),
+        ("a_letter_of_no_width_within", with_word(12, "bo\u200bok"), 13),
+    ]]
+    wrong_sums = [
+        ("another_last_word", with_word(23, "abandon")),
+        ("another_first_word", with_word(0, "abandon")),
+        ("two_words_exchanged", [good[1], good[0]] + good[2:]),
+        ("the_last_two_exchanged", good[:22] + [good[23], good[22]]),
+        ("in_reverse", good[::-1]),
+        ("one_word_24_times", ["zoo"] * 24),
+        ("halves_of_two_phrases", good[:12] + published["vectors"][5]["words"].split()[12:]),
+    ]
+    assert not any(fits(words) for _, words in wrong_sums)
+    cases += [(name, " ".join(words), "Checksum", None) for name, words in wrong_sums]
+    return [dict(name=name, text=text, error=error, number=number) for name, text, error, number in cases]
 
 
 def keys():
@@ -852,5 +919,6 @@ def keystore():
 
 
 if __name__ == "__main__":
-    made = dict(keys=keys, verdicts=verdicts, chain=chain, refused=refused, recovery=recovery, names=names, keystore=keystore)
+    made = dict(keys=keys, verdicts=verdicts, chain=chain, refused=refused, refused_phrases=refused_phrases,
+                recovery=recovery, names=names, keystore=keystore)
     print(json.dumps(made[sys.argv[1]](), indent=1, ensure_ascii=False))
