@@ -14,6 +14,8 @@ pub mod note;
 pub mod order;
 pub mod policy;
 #[doc(hidden)]
+pub mod query;
+#[doc(hidden)]
 pub mod rows;
 pub mod secret;
 pub mod shown;

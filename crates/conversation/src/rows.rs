@@ -437,6 +437,12 @@ pub const CURRENT: u8 = 0;
 /// The state that the own commit leads to.
 pub const NEXT: u8 = 1;
 
+/// What the rows of Welcomes begin with whose parts are being read.
+pub const AWAITED: &[u8] = &[0];
+
+/// How long a commit waits for key packages that are being fetched, so that one commit adds all; in milliseconds.
+pub const PACKAGES_MS: u64 = 3_000;
+
 /// In the place of a part, the Welcome of the own commit.
 pub const WELCOME: u8 = 0xff;
 

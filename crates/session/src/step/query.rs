@@ -1,18 +1,18 @@
 //! What can be asked without changing anything.
 
 use super::{
-    ConversationId, Effect, EffectId, Info, MailboxWatch, Member, Message, Standing, StepError, Table, View, Watches,
-    machine::{AWAITED, PACKAGES_MS, commit_parts, keys_of, past_keys},
-    record::{AwaitedWelcome, Conversation, Due, MessageRow, Meta, Past, Queued, Roster, Session, Work},
+    ConversationId, Effect, EffectId, Info, Member, Message, Standing, StepError, Table, View, Watches,
+    record::{Conversation, Due, MessageRow, Meta, Queued, Roster, Session, Work},
     tx::{Step, Tx, key},
 };
 use crate::Owner;
 use alloc::{string::String, vec::Vec};
 use tokenim_conversation::{
-    door::{Door, JoinRequest, KeptLink},
+    door::{JoinRequest, KeptLink},
     link::InviteLink,
     order::OrderKey,
     policy::Kind,
+    query,
 };
 use tokenim_envelope::SealedEnvelope;
 use tokenim_identity::{IdentityId, MailboxSigningKey};
@@ -134,15 +134,7 @@ pub fn newest<V: View>(
     before: Option<OrderKey>,
     limit: usize,
 ) -> Result<Vec<Message>, StepError<V::Error>> {
-    let last = before.map_or([u8::MAX; 65].to_vec(), |before| before.to_bytes().to_vec());
-    let rows = view.scan_back(Table::Message, &key(&[id.as_bytes(), &last]), limit);
-    let rows = rows.map_err(StepError::Store)?.into_iter();
-    let mut found: Vec<Message> = rows
-        .take_while(|(key, _)| key.starts_with(id.as_bytes()))
-        .map(|(key, value)| MessageRow::shown(&key, &value).ok_or(StepError::Damaged(Table::Message)))
-        .collect::<Result<_, _>>()?;
-    found.reverse();
-    Ok(found)
+    query::newest(view, id, before, limit)
 }
 
 /// The links into a group that are good, as they are shown.
@@ -157,7 +149,7 @@ pub fn links<V: View>(
 ) -> Result<Vec<InviteLink>, StepError<V::Error>> {
     let handle = GroupHandle::from_bytes(id.to_bytes());
     let shown = |link: &KeptLink| link.link(owner.network, handle, owner.identity);
-    Ok(door(&Tx::new(view), id, now)?.links().map(shown).collect())
+    Ok(query::door(&Tx::new(view), id, now)?.links().map(shown).collect())
 }
 
 /// Those who ask to be let into a group and are not in it, the first first.
@@ -172,15 +164,9 @@ pub fn requests<V: View>(
     let tx = Tx::new(view);
     let roster: Option<Roster> = tx.object(Table::Roster, id.as_bytes())?;
     let is_in = |who: &IdentityId| roster.iter().flat_map(|roster| &roster.leaves).any(|(of, _)| of == who);
-    let door = door(&tx, id, now)?;
+    let door = query::door(&tx, id, now)?;
     let open = door.requests().iter().filter(|request| !is_in(&request.asker));
     Ok(open.copied().collect())
-}
-
-fn door<V: View>(tx: &Tx<'_, V>, id: ConversationId, now: UnixMillis) -> Step<Door, V> {
-    let mut door: Door = tx.object(Table::Door, id.as_bytes())?.unwrap_or_default();
-    door.pass(now.to_seconds());
-    Ok(door)
 }
 
 /// Whether this device sends receipts.
@@ -241,61 +227,7 @@ fn effect(work: Work) -> Option<Effect> {
 /// # Errors
 /// The store's, or a damaged value.
 pub fn watches<V: View>(view: &V) -> Result<Watches, StepError<V::Error>> {
-    let tx = Tx::new(view);
-    let mut watches = Watches::default();
-    for (handle, session) in sessions(&tx)? {
-        if session.root.is_none() {
-            watches.nodes.push((handle, handle.root(), 0));
-        }
-        if matches!(session.standing, Standing::Joining | Standing::Active) {
-            let known = session.node.as_ref().map_or(0, |node| node.children.len());
-            let known = u8::try_from(known).unwrap_or(u8::MAX);
-            if session.root.is_some() || session.entry != handle.root() {
-                watches.nodes.push((handle, session.entry, known));
-            }
-        }
-        let keys = keys_of(&tx, &handle)?;
-        let current = keys.iter().map(|keys| watch(&keys.mailbox(), false));
-        watches.mailboxes.extend(current);
-        for (_, past) in tx.objects::<Past>(Table::Past, handle.as_bytes())? {
-            watches.mailboxes.push(watch(&past_keys(&past)?.mailbox(), false));
-        }
-        let Some(keys) = keys else { continue };
-        let open = session
-            .node
-            .iter()
-            .flat_map(|node| node.children.iter())
-            .skip(usize::from(session.judged));
-        for recorded in open {
-            let child = &recorded.child;
-            let access = keys.commit_mailbox(&child.commitment);
-            let entry = child.id()?;
-            let held = commit_parts(&tx, &handle, child)?;
-            let own = session.pending.as_ref().is_some_and(|pending| pending.entry == entry);
-            if held.is_none() && !own && access.descriptor.tag() == child.tag {
-                watches.mailboxes.push(watch(&access, true));
-            }
-        }
-    }
-    for (_, awaited) in tx.objects::<AwaitedWelcome>(Table::Part, AWAITED)? {
-        watches.mailboxes.push(watch(&awaited.stored.mailbox(), true));
-    }
-    Ok(watches)
-}
-
-fn watch(access: &tokenim_conversation::epoch::MailboxAccess, one_shot: bool) -> MailboxWatch {
-    MailboxWatch {
-        descriptor: access.descriptor,
-        read_key: access.read.clone(),
-        one_shot,
-    }
-}
-
-pub(crate) fn sessions<V: View>(tx: &Tx<'_, V>) -> Step<Vec<(GroupHandle, Session)>, V> {
-    let rows = tx.objects::<Session>(Table::Session, &[])?.into_iter();
-    rows.map(|(handle, session)| Ok((GroupHandle::try_from(handle.as_slice())?, session)))
-        .collect::<Result<_, tokenim_wire::ParseBytesError>>()
-        .map_err(|_| StepError::Damaged(Table::Session))
+    query::watches(view)
 }
 
 /// When the next [`Input::Tick`](super::Input::Tick) has something to do, as far as is known now.
@@ -303,30 +235,10 @@ pub(crate) fn sessions<V: View>(tx: &Tx<'_, V>) -> Step<Vec<(GroupHandle, Sessio
 /// # Errors
 /// The store's, or a damaged value.
 pub fn wake<V: View>(view: &V) -> Result<Option<UnixMillis>, StepError<V::Error>> {
-    let tx = Tx::new(view);
-    let mut wake: Option<UnixMillis> = None;
-    let mut earliest = |time: UnixMillis| wake = Some(wake.map_or(time, |known| known.min(time)));
-    if let Some((first, _)) = tx.scan(Table::Expiry, &[], &[], 1)?.first()
-        && let Some(time) = first.first_chunk::<8>()
-    {
-        earliest(UnixMillis::new(u64::from_be_bytes(*time)));
-    }
-    for (_, session) in sessions(&tx)? {
-        let may_commit = session.standing == Standing::Active && session.node.is_some() && session.closing.is_none();
-        for wish in &session.wishes {
-            // What was due when a commit was planned last waits for an answer, which comes by itself.
-            let waits = if wish.fetching.is_some() { PACKAGES_MS } else { 0 };
-            let due = wish.not_before.saturating_add(waits);
-            if due > session.planned && session.pending.is_none() && may_commit {
-                earliest(due);
-            }
-        }
-        if session.standing == Standing::Behind {
-            earliest(session.ask_next);
-        }
-    }
-    Ok(wake)
+    query::wake(view)
 }
+
+pub(crate) use tokenim_conversation::query::sessions;
 
 pub(crate) fn identities(roster: &Roster) -> Vec<IdentityId> {
     let mut identities: Vec<_> = roster.leaves.iter().map(|(identity, _)| *identity).collect();

@@ -1,7 +1,7 @@
 //! Changing a session: what is wished becomes a commit, is stored, and is put on the ledger.
 
 use super::{
-    super::record::{Pending, Stage, Task, Wish},
+    super::record::{PACKAGES_MS, Pending, Stage, Task, Wish},
     *,
 };
 use crate::{
@@ -31,8 +31,6 @@ use tokenim_wire::{
     },
 };
 
-/// How long a commit waits for key packages that are being fetched, so that one commit adds all; in milliseconds.
-pub(crate) const PACKAGES_MS: u64 = 3_000;
 /// First pause before a key package, or somebody without devices, is asked for again, in milliseconds; it doubles each time.
 pub(super) const PACKAGE_PAUSE_MS: u64 = 10_000;
 /// How often a device is asked for a key package.

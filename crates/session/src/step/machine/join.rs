@@ -1,7 +1,7 @@
 //! What comes from devices beside a session: Welcomes, invitations and requests to be re-added.
 
 use super::{
-    super::record::{AwaitedWelcome, Invitation, PackageRow, Task, Wish},
+    super::record::{AWAITED, AwaitedWelcome, Invitation, PackageRow, Task, Wish},
     *,
 };
 use tokenim_conversation::{
@@ -21,8 +21,6 @@ use tokenim_wire::{
 
 /// How long the parts of a Welcome are waited for, in milliseconds: a day.
 const AWAIT_MS: u64 = 24 * 60 * 60 * 1000;
-/// What the rows of Welcomes begin with whose parts are being read.
-pub(crate) const AWAITED: &[u8] = &[0];
 /// What the rows of their parts begin with.
 const PARTS: &[u8] = &[1];
 

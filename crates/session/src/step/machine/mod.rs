@@ -18,6 +18,7 @@ use rand_core::CryptoRng;
 use tokenim_conversation::{
     epoch::{EpochKeys, MailboxAccess},
     policy::GroupContext,
+    query::{commit_parts, keys_of, past_keys},
 };
 use tokenim_identity::{DeviceId, IdentityId};
 use tokenim_mailbox::group::{GroupChild, GroupEntryId, GroupHandle};
@@ -37,8 +38,6 @@ mod send;
 mod start;
 mod stock;
 mod tick;
-
-pub(crate) use self::{commit::PACKAGES_MS, join::AWAITED};
 
 /// Seconds by which what is stored expires earlier than nodes would allow, so that clocks need not agree.
 const EXPIRY_MARGIN_SECONDS: u64 = 60 * 60;
@@ -350,35 +349,6 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
         rows.map(|(key, past)| Ok((epoch(&key).ok_or(StepError::Damaged(Table::Past))?, past)))
             .collect()
     }
-}
-
-/// The envelopes of the commit of an entry, if all are here.
-pub(crate) fn commit_parts<V: View>(
-    tx: &Tx<'_, V>,
-    handle: &GroupHandle,
-    child: &GroupChild,
-) -> Step<Option<Vec<Vec<u8>>>, V> {
-    let entry = child.id()?;
-    let parts = (0..)
-        .zip(child.envelopes.iter())
-        .map(|(part, _)| tx.get(Table::Commit, &part_key(handle, &entry, part)));
-    parts.collect()
-}
-
-/// The keys of the current epoch of a session.
-pub(crate) fn keys_of<V: View>(tx: &Tx<'_, V>, handle: &GroupHandle) -> Step<Option<EpochKeys>, V> {
-    let Some(bytes) = tx.get(Table::Keys, handle.as_bytes())? else {
-        return Ok(None);
-    };
-    let bytes = Zeroizing::new(bytes);
-    EpochKeys::from_bytes(&bytes)
-        .map(Some)
-        .ok_or(StepError::Damaged(Table::Keys))
-}
-
-/// The keys of an epoch that is over.
-pub(crate) fn past_keys<E>(past: &Past) -> Result<EpochKeys, StepError<E>> {
-    EpochKeys::from_bytes(past.keys.expose()).ok_or(StepError::Damaged(Table::Past))
 }
 
 /// The terms of a group.
