@@ -22,6 +22,14 @@ use tokenim_wire::{
 /// One key package (RFC 9420, section 10), opaque here.
 pub type KeyPackage = BoundedBytes<KEY_PACKAGE_BYTES_MAX>;
 
+/// The number of the cipher suite that a key package is for, as it says itself (RFC 9420, sections 6 and 10: bytes 6 and 7
+/// of the message); none if it is too short to say.
+#[must_use]
+pub fn key_package_suite(package: &[u8]) -> Option<u16> {
+    let (_, suite) = package.first_chunk::<8>()?.split_last_chunk()?;
+    Some(u16::from_be_bytes(*suite))
+}
+
 /// The rotating envelope key of a device and what its inbox asks for, as the device signs it.
 ///
 /// First contact sealed to `envelope` stays closed to whoever takes the device later, from the moment at which the
@@ -163,8 +171,8 @@ impl SignedContactKeys {
     }
 }
 
-/// What a device publishes to the nodes of its inbox: its contact keys, and key packages of which a node hands out one
-/// at a time, chosen at random. The last one is handed out again and again.
+/// What a device publishes to a node of its inbox: its contact keys, and the key packages that this node and no other one
+/// hands out, one at a time, chosen at random; once all of a suite were handed out, again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactStock {
     /// The contact keys.

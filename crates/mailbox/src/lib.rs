@@ -22,6 +22,7 @@ mod receipt;
 pub use capability::{CapabilityError, ReadRequest, WriteAuthority, WriteRequest, check_read, check_write};
 pub use contact::{
     ContactError, ContactKeys, ContactStock, KeyPackage, PublishRequest, SignedContactKeys, check_publish,
+    key_package_suite,
 };
 pub use descriptor::{Descriptor, MailboxTag, NONCE_BYTES, WritePolicy};
 pub use log::{HeadBody, HeadError, Incarnation, LogEntry, LogId, LogPosition, SignedHead};

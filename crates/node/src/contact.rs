@@ -14,15 +14,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokenim_identity::NodeKey;
-use tokenim_mailbox::{ContactStock, KeyPackage, MailboxTag, PostageBits, SignedContactKeys, check_publish};
+use tokenim_mailbox::{
+    ContactStock, KeyPackage, MailboxTag, PostageBits, SignedContactKeys, check_publish, key_package_suite,
+};
 use tokenim_rpc::{ErrorCode, FetchedContact, PublishContact, Published, RpcError};
-use tokenim_storage::{Batch, StateStore, StoreError, Table};
+use tokenim_storage::{Batch, Row, StateStore, StoreError, Table};
 use tokenim_wire::limits::KEY_PACKAGES_MAX;
 use tokenim_wire::{Digest, NetworkId, Object as _, UnixSeconds, decode, encode, encoded_len};
 
 /// Tag → what is known of its stock without reading it.
 const STOCKS: Table = Table::new("node/contact-stocks");
-/// Tag ‖ number, 8 bytes big-endian ‖ place, 1 byte: place 0 → contact keys, places 1 to 32 → key package.
+/// Tag ‖ number, 8 bytes big-endian ‖ place, 1 byte: place 0 → contact keys, places 1 to 32 → [`FRESH`] or
+/// [`GIVEN`], 1 byte ‖ key package.
 const PARTS: Table = Table::new("node/contact-parts");
 
 /// Stocks that one node keeps; what is known of all of them is in memory.
@@ -47,8 +50,10 @@ const EXPIRE_AT_ONCE: usize = 64;
 const SCAN_ROWS: usize = 1024;
 /// Bytes of an encoded [`Entry`].
 const ENTRY_BYTES_MAX: usize = 128;
-/// Times that a fetch begins anew because the stock was replaced meanwhile.
-const FETCH_ATTEMPTS: usize = 3;
+/// What stands before a key package that was not handed out yet.
+const FRESH: u8 = 0;
+/// What stands before a key package that was handed out; it is again when no other one of its suite is left.
+const GIVEN: u8 = 1;
 
 /// What is known of a stock without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +109,7 @@ pub(crate) struct Stocks<S> {
     stocks_max: usize,
     bytes_max: u64,
     index: Mutex<Index>,
-    /// Held by whoever replaces or deletes stocks, around the index.
+    /// Held by whoever replaces, hands out or deletes, around the index.
     writing: Mutex<()>,
 }
 
@@ -141,7 +146,8 @@ impl<S: StateStore> Stocks<S> {
         entry.filter(|entry| entry.expires > now)
     }
 
-    /// Keeps a stock in place of the one before. The same stock again changes nothing.
+    /// Keeps a stock in place of the one before. The same stock again changes nothing; a package that was handed out is known
+    /// as that in the next one.
     fn publish(&self, tag: &MailboxTag, stock: &ContactStock, now: UnixSeconds) -> Result<u64, PublishError> {
         let encoded = |_| PublishError::Store(StoreError::Mismatch);
         let digest = stock.digest().map_err(encoded)?;
@@ -174,7 +180,10 @@ impl<S: StateStore> Stocks<S> {
             before
         };
         let mut batch = Batch::new();
+        let mut given = Vec::new();
         if let Some(before) = before {
+            given = self.packages(tag, before.number)?;
+            given.retain(|(_, row)| row.first() == Some(&GIVEN));
             delete_parts(&mut batch, tag, before.number);
         }
         batch.put(STOCKS, tag.as_bytes().as_slice(), encode(&entry).map_err(encoded)?);
@@ -184,58 +193,77 @@ impl<S: StateStore> Stocks<S> {
             stock.keys.to_bytes().map_err(encoded)?,
         );
         for (place, package) in (1..).zip(&stock.packages) {
-            batch.put(PARTS, part(tag, entry.number, place), package.as_slice());
+            // What was handed out stays that.
+            let is_given = given.iter().any(|(_, row)| row.get(1..) == Some(package.as_slice()));
+            let state = if is_given { GIVEN } else { FRESH };
+            batch.put(
+                PARTS,
+                part(tag, entry.number, place),
+                [&[state], package.as_slice()].concat(),
+            );
         }
         self.store.commit(batch)?;
         lock(&self.index).insert(*tag, entry);
         Ok(entry.number)
     }
 
-    /// The contact keys of a tag and one of its key packages, chosen by `random`, which is not handed out again unless
-    /// it is the last.
-    fn fetch(&self, tag: &MailboxTag, now: UnixSeconds, random: u64) -> Result<Option<FetchedContact>, StoreError> {
+    /// The contact keys of a tag and, if a suite is named, one of its key packages, chosen by `random` among those that were
+    /// not handed out; once all were, among all, which is said.
+    fn fetch(
+        &self,
+        tag: &MailboxTag,
+        suite: Option<u16>,
+        now: UnixSeconds,
+        random: u64,
+    ) -> Result<Option<FetchedContact>, StoreError> {
         let damaged = || StoreError::Damaged {
             detail: "a part of a contact stock".into(),
         };
-        for _ in 0..FETCH_ATTEMPTS {
-            let Some(entry) = self.entry(tag, now) else {
-                return Ok(None);
-            };
-            let start = part(tag, entry.number, 0);
-            let prefix = start.get(..start.len().saturating_sub(1)).unwrap_or_default();
-            let rows = self
-                .store
-                .scan(PARTS, &[], prefix, KEY_PACKAGES_MAX.saturating_add(1), false)?;
-            let mut rows = rows.into_iter();
-            let Some((first, keys)) = rows.next() else {
-                // Replaced since the index was asked.
-                continue;
-            };
-            if first != start {
-                return Err(damaged());
-            }
-            let keys = SignedContactKeys::from_bytes(&keys).map_err(|_| damaged())?;
-            let mut packages: Vec<_> = rows.collect();
-            let count = u64::try_from(packages.len()).unwrap_or(u64::MAX);
-            // Of at most 32 the choice is even enough.
-            let chosen = random
-                .checked_rem(count)
-                .and_then(|chosen| usize::try_from(chosen).ok());
-            let package = match chosen {
-                Some(chosen) => {
-                    let (key, package) = packages.swap_remove(chosen);
-                    if !packages.is_empty() {
-                        let mut batch = Batch::new();
-                        batch.delete(PARTS, key);
-                        self.store.commit(batch)?;
-                    }
-                    Some(KeyPackage::try_from(package).map_err(|_| damaged())?)
-                }
-                None => None,
-            };
-            return Ok(Some(FetchedContact { keys, package }));
+        // From the look to the deletion, so that nobody else gets the same.
+        let _writing = lock(&self.writing);
+        let Some(entry) = self.entry(tag, now) else {
+            return Ok(None);
+        };
+        let start = part(tag, entry.number, 0);
+        let keys = self.store.get(PARTS, &start)?.ok_or_else(damaged)?;
+        let keys = SignedContactKeys::from_bytes(&keys).map_err(|_| damaged())?;
+        let mut fetched = FetchedContact {
+            keys,
+            package: None,
+            reused: false,
+        };
+        let Some(suite) = suite else {
+            return Ok(Some(fetched));
+        };
+        let mut packages = self.packages(tag, entry.number)?;
+        packages.retain(|(_, row)| row.get(1..).and_then(key_package_suite) == Some(suite));
+        if packages.iter().any(|(_, row)| row.first() == Some(&FRESH)) {
+            packages.retain(|(_, row)| row.first() == Some(&FRESH));
         }
-        Err(StoreError::Busy)
+        let count = u64::try_from(packages.len()).unwrap_or(u64::MAX);
+        // Of at most 32 the choice is even enough.
+        let chosen = random
+            .checked_rem(count)
+            .and_then(|chosen| usize::try_from(chosen).ok());
+        if let Some(chosen) = chosen {
+            let (key, row) = packages.swap_remove(chosen);
+            let (state, package) = row.split_first().ok_or_else(damaged)?;
+            fetched.package = Some(KeyPackage::try_from(package).map_err(|_| damaged())?);
+            fetched.reused = *state != FRESH;
+            if !fetched.reused {
+                let mut batch = Batch::new();
+                batch.put(PARTS, key, [&[GIVEN], package].concat());
+                self.store.commit(batch)?;
+            }
+        }
+        Ok(Some(fetched))
+    }
+
+    /// The rows of the key packages of a stock.
+    fn packages(&self, tag: &MailboxTag, number: u64) -> Result<Vec<Row>, StoreError> {
+        let first = part(tag, number, 1);
+        let prefix = first.get(..first.len().saturating_sub(1)).unwrap_or_default();
+        self.store.scan(PARTS, &first, prefix, KEY_PACKAGES_MAX, false)
     }
 
     /// Deletes some of the stocks that have expired; says how many.
@@ -344,14 +372,14 @@ impl<S: StateStore> Contacts<S> {
         .await
     }
 
-    /// Hands out the contact keys of an inbox and a key package.
-    pub(crate) async fn fetch(&self, tag: MailboxTag) -> Result<Option<FetchedContact>, RpcError> {
+    /// Hands out the contact keys of an inbox and, if a suite is named, a key package of it.
+    pub(crate) async fn fetch(&self, tag: MailboxTag, suite: Option<u16>) -> Result<Option<FetchedContact>, RpcError> {
         self.blocking(move |inner| {
             let mut random = [0; 8];
             getrandom::fill(&mut random).map_err(|_| refuse::internal())?;
             let fetched = inner
                 .stocks
-                .fetch(&tag, clock::now_seconds(), u64::from_be_bytes(random));
+                .fetch(&tag, suite, clock::now_seconds(), u64::from_be_bytes(random));
             fetched.map_err(|error| refuse::store(&error))
         })
         .await
@@ -413,7 +441,16 @@ mod tests {
         Stocks::open(store.clone(), 3, 10_000).unwrap()
     }
 
-    /// A stock that expires after a day, with packages of ten bytes each.
+    const SUITE: u16 = 1;
+    const OTHER_SUITE: u16 = 2;
+
+    /// A package of a suite, ten bytes.
+    fn package_of(suite: u16, number: u8) -> KeyPackage {
+        let suite = suite.to_be_bytes();
+        KeyPackage::try_from([0, 1, 0, 5, 0, 1, suite[0], suite[1], number, number].as_slice()).unwrap()
+    }
+
+    /// A stock that expires after a day, with packages of one suite.
     fn stock(number: u64, packages: u8) -> ContactStock {
         let device = DeviceSigningKey::from_seed([1; 32]);
         let keys = ContactKeys {
@@ -426,7 +463,7 @@ mod tests {
             postage: PostageBits::new(u8::try_from(number % 32).unwrap()).unwrap(),
         };
         let keys = SignedContactKeys::sign(&NetworkId::from_bytes([7; 32]), &device, keys).unwrap();
-        let packages = (0..packages).map(|package| KeyPackage::try_from(vec![package; 10]).unwrap());
+        let packages = (0..packages).map(|package| package_of(SUITE, package));
         ContactStock::new(keys, packages.collect()).unwrap()
     }
 
@@ -439,7 +476,7 @@ mod tests {
     fn the_newest_number_wins_and_the_same_stock_changes_nothing() {
         let store = Store::default();
         let stocks = open(&store);
-        assert_eq!(stocks.fetch(&TAG, NOW, 0), Ok(None));
+        assert_eq!(stocks.fetch(&TAG, None, NOW, 0), Ok(None));
         assert_eq!(stocks.publish(&TAG, &stock(5, 4), NOW), Ok(5));
         assert_eq!(rows(&store), 6);
         assert_eq!(stocks.publish(&TAG, &stock(5, 4), NOW), Ok(5));
@@ -449,18 +486,25 @@ mod tests {
         assert_eq!(stocks.publish(&TAG, &stock(6, 1), NOW), Ok(6));
         // Nothing is left of the one before.
         assert_eq!(rows(&store), 3);
-        let fetched = stocks.fetch(&TAG, NOW, 0).unwrap().unwrap();
+        let fetched = stocks.fetch(&TAG, None, NOW, 0).unwrap().unwrap();
         assert_eq!(fetched.keys, stock(6, 1).keys);
         assert_eq!(stocks.entry(&TAG, NOW).unwrap().postage.get(), 6);
     }
 
     #[test]
-    fn each_package_is_handed_out_once_and_the_last_again_and_again() {
+    fn each_package_is_handed_out_once_and_then_all_of_them_again() {
         let store = Store::default();
         let stocks = open(&store);
         stocks.publish(&TAG, &stock(1, 8), NOW).unwrap();
-        let package =
-            |stocks: &Stocks<Store>, random| stocks.fetch(&TAG, NOW, random).unwrap().unwrap().package.unwrap();
+        let fetch = |stocks: &Stocks<Store>, random| {
+            let fetched = stocks.fetch(&TAG, Some(SUITE), NOW, random).unwrap().unwrap();
+            (fetched.package.unwrap(), fetched.reused)
+        };
+        let package = |stocks: &Stocks<Store>, random| {
+            let (package, reused) = fetch(stocks, random);
+            assert!(!reused);
+            package
+        };
         let mut seen = BTreeSet::new();
         for random in [u64::MAX, 3, 17, 0] {
             assert!(seen.insert(package(&stocks, random)));
@@ -471,11 +515,16 @@ mod tests {
         for random in [5, 6, 7] {
             assert!(seen.insert(package(&stocks, random)));
         }
-        let last = package(&stocks, 8);
-        assert!(seen.insert(last.clone()));
+        assert!(seen.insert(package(&stocks, 8)));
         for random in 0..5 {
-            assert_eq!(package(&stocks, random), last);
+            let (package, reused) = fetch(&open(&store), random);
+            assert!(reused && seen.contains(&package));
         }
+        // So it is with the next stock; what is new in it comes first.
+        let stocks = open(&store);
+        stocks.publish(&TAG, &stock(2, 9), NOW).unwrap();
+        assert!(!seen.contains(&package(&stocks, 3)));
+        assert!(fetch(&stocks, 3).1);
         // Random numbers reach all of them.
         let chosen = (0..8).map(|random| {
             let stocks = open(&Store::default());
@@ -484,8 +533,53 @@ mod tests {
         });
         assert_eq!(chosen.collect::<BTreeSet<_>>(), seen);
         // One without packages has keys all the same.
-        stocks.publish(&TAG, &stock(2, 0), NOW).unwrap();
-        assert_eq!(stocks.fetch(&TAG, NOW, 1).unwrap().unwrap().package, None);
+        stocks.publish(&TAG, &stock(3, 0), NOW).unwrap();
+        assert_eq!(stocks.fetch(&TAG, Some(SUITE), NOW, 1).unwrap().unwrap().package, None);
+    }
+
+    #[test]
+    fn keys_alone_use_up_no_package_and_no_suite_those_of_another() {
+        let stocks = open(&Store::default());
+        let mut both = stock(1, 2);
+        both.packages = (0..4)
+            .map(|number| package_of([SUITE, OTHER_SUITE][usize::from(number % 2)], number))
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap();
+        stocks.publish(&TAG, &both, NOW).unwrap();
+        let fetch = |suite| stocks.fetch(&TAG, suite, NOW, 1).unwrap().unwrap();
+        for _ in 0..40 {
+            assert_eq!((fetch(None).package, fetch(None).reused), (None, false));
+        }
+        assert_eq!(fetch(Some(3)).package, None);
+        for suite in [SUITE, OTHER_SUITE] {
+            let fetched = [(); 4].map(|()| fetch(Some(suite)));
+            assert_eq!(
+                [false, false, true, true],
+                fetched.clone().map(|fetched| fetched.reused)
+            );
+            let packages = fetched.map(|fetched| fetched.package.unwrap());
+            assert!(packages.iter().all(|package| key_package_suite(package) == Some(suite)));
+            assert_ne!(packages[0], packages[1]);
+        }
+    }
+
+    #[test]
+    fn two_askers_at_once_get_different_packages() {
+        for _ in 0..20 {
+            let stocks = open(&Store::default());
+            stocks.publish(&TAG, &stock(1, 16), NOW).unwrap();
+            let fetch = |_| {
+                let fetched = stocks.fetch(&TAG, Some(SUITE), NOW, 0).unwrap().unwrap();
+                assert!(!fetched.reused);
+                fetched.package.unwrap()
+            };
+            let seen: Vec<_> = std::thread::scope(|scope| {
+                let askers = [(); 4].map(|()| scope.spawn(|| [0, 1, 2, 3].map(fetch)));
+                askers.into_iter().flat_map(|asker| asker.join().unwrap()).collect()
+            });
+            assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 16);
+        }
     }
 
     #[test]
@@ -495,8 +589,8 @@ mod tests {
         stocks.publish(&TAG, &stock(9, 4), NOW).unwrap();
         let last = NOW.saturating_add(86_399);
         let after = NOW.saturating_add(86_400);
-        assert!(stocks.fetch(&TAG, last, 0).unwrap().is_some());
-        assert_eq!(stocks.fetch(&TAG, after, 0), Ok(None));
+        assert!(stocks.fetch(&TAG, Some(SUITE), last, 0).unwrap().is_some());
+        assert_eq!(stocks.fetch(&TAG, Some(SUITE), after, 0), Ok(None));
         assert_eq!(stocks.entry(&TAG, after), None);
         assert_eq!(stocks.expire(last), Ok(0));
         assert_eq!(stocks.expire(after), Ok(1));
@@ -533,7 +627,7 @@ mod tests {
         let mut batch = Batch::new();
         batch.put(PARTS, part(&TAG, 1, 0), vec![1; 40]);
         store.commit(batch).unwrap();
-        let fetched = open(&store).fetch(&TAG, NOW, 0);
+        let fetched = open(&store).fetch(&TAG, None, NOW, 0);
         assert!(matches!(fetched, Err(StoreError::Damaged { .. })), "{fetched:?}");
         let mut batch = Batch::new();
         batch.put(STOCKS, TAG.as_bytes().as_slice(), vec![1; 40]);

@@ -79,8 +79,8 @@ impl Service {
             Request::PublishContact(publish) => {
                 Response::PublishContact(self.storage()?.publish(caller.client, *publish).await?)
             }
-            Request::FetchContact { tag } => {
-                let fetched = self.storage()?.fetch_contact(caller.client, tag).await?;
+            Request::FetchContact { tag, suite } => {
+                let fetched = self.storage()?.fetch_contact(caller.client, tag, suite).await?;
                 Response::FetchContact(fetched.map(Box::new))
             }
             Request::Node(request) => {

@@ -239,10 +239,11 @@ impl StorageRole {
         &self,
         client: Client,
         tag: MailboxTag,
+        suite: Option<u16>,
     ) -> Result<Option<FetchedContact>, RpcError> {
         let parts = self.parts();
         parts.contacts.take_fetch(client)?;
-        let fetched = parts.contacts.fetch(tag).await?;
+        let fetched = parts.contacts.fetch(tag, suite).await?;
         if fetched.is_none() && !self.keeps(&parts.ledger.node_set(), &tag) {
             return Err(refuse::not_in_swarm());
         }

@@ -433,7 +433,7 @@ async fn an_inbox_takes_postage_and_hands_out_what_its_owner_left() {
     let elsewhere = alice.seal(&network, &state, "to another inbox", 3);
     client.put(0, &carol.inbox(), &elsewhere).await;
 
-    // Each package is handed out once, the last again and again, also after a restart.
+    // Each package is handed out once, and then again what was, also after a restart.
     let mut packages = BTreeSet::new();
     for _ in 0..2 {
         let fetched = client.fetch_contact(0, tag).await.unwrap();
@@ -447,15 +447,28 @@ async fn an_inbox_takes_postage_and_hands_out_what_its_owner_left() {
     node.ready().await.unwrap();
     let client = Client::new(&folders, 5).connected().await;
     let last = client.fetch_contact(0, tag).await.unwrap().package.unwrap();
-    assert!(packages.insert(last.clone()), "one came twice");
+    assert!(packages.insert(last), "one came twice");
     assert!(stock.packages.iter().all(|package| packages.contains(package)));
-    assert_eq!(client.fetch_contact(0, tag).await.unwrap().package, Some(last));
+    let again = client.fetch_contact(0, tag).await.unwrap();
+    assert!(again.reused && packages.contains(&again.package.unwrap()));
+    // The keys alone are there for everybody.
+    let keys_only = Request::FetchContact { tag, suite: None };
+    let keys = client
+        .call(0, &keys_only)
+        .await
+        .into_fetched_contact()
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (keys.keys, keys.package, keys.reused),
+        (stock.keys.clone(), None, false)
+    );
     assert_eq!(refusal(client.call(0, &put(&cheap)).await), ErrorCode::POSTAGE_TOO_LOW);
     client.call(0, &put(&dear)).await.into_put().unwrap();
 
     // A full stock is the largest request; it takes the place of the one before.
     let mut full = bob.stock(&network, 8, 0, 0);
-    let longest = tokenim_mailbox::KeyPackage::try_from(vec![1; 4096]).unwrap();
+    let longest = tokenim_mailbox::KeyPackage::try_from([[0, 1].repeat(4), vec![1; 4088]].concat()).unwrap();
     full.packages = vec![longest.clone(); 32].try_into().unwrap();
     let published = client.publish_request(0, &bob, &full);
     let published = client.call(0, &Request::PublishContact(Box::new(published))).await;
@@ -465,7 +478,7 @@ async fn an_inbox_takes_postage_and_hands_out_what_its_owner_left() {
     client.call(0, &put(&cheap)).await.into_put().unwrap();
 
     // Who fetches without end waits, others are not concerned.
-    let answers = client.burst(0, &Request::FetchContact { tag }, 40).await;
+    let answers = client.burst(0, &keys_only, 40).await;
     let limited = answers
         .into_iter()
         .filter(|answer| matches!(answer, Response::Error(_)));

@@ -65,6 +65,8 @@ pub enum Request {
     FetchContact {
         /// The inbox.
         tag: MailboxTag,
+        /// The cipher suite of which a key package is wanted as well, by its number in MLS.
+        suite: Option<u16>,
     },
     /// The records of an identity with the blocks that applied them, without a proof: the state of a look-up is one. Answer:
     /// [`HistoryPage`](tokenim_ledger::HistoryPage).

@@ -214,8 +214,10 @@ pub struct Published {
 pub struct FetchedContact {
     /// The contact keys; whoever asked checks them against the ledger.
     pub keys: SignedContactKeys,
-    /// One of the key packages; none if the owner has published none. Others may have got the same.
+    /// One of the key packages of the suite; none if none is wanted, or this node has none.
     pub package: Option<KeyPackage>,
+    /// Whether others have got the same one from this node: it has no other of that suite.
+    pub reused: bool,
 }
 
 /// What became of a gossip.

@@ -60,7 +60,7 @@ fn request() -> impl Strategy<Value = Request> {
             let key = tokenim_identity::EpochSigningKey::from_seed(seed).verifying_key();
             Request::SubmitGroup(Box::new(GroupUpdate::Start(GroupStart { nonce, key })))
         }),
-        tag.clone().prop_map(|tag| Request::FetchContact { tag }),
+        (tag.clone(), any::<Option<u16>>()).prop_map(|(tag, suite)| Request::FetchContact { tag, suite }),
         (tag, envelope).prop_map(|(tag, envelope)| Request::Node(NodeRequest::Fetch { tag, envelope })),
     ]
 }

@@ -67,7 +67,7 @@ fn response(message: &Message) -> Response {
 #[test]
 fn messages_are_these() {
     let cases = messages();
-    assert_eq!(cases.len(), 62);
+    assert_eq!(cases.len(), 63);
     for case in cases {
         let data = bytes(&case.bytes, case.zeros);
         let kind = match case.object.as_str() {
@@ -152,7 +152,7 @@ fn refused() {
         error: String,
     }
     let cases: Vec<Case> = vectors(include_str!("vectors/refused.json"));
-    assert_eq!(cases.len(), 42);
+    assert_eq!(cases.len(), 45);
     for case in cases {
         let data = bytes(&case.bytes, case.zeros);
         let error = match case.object.as_str() {

@@ -9,6 +9,8 @@
 
 #[path = "chat/joining.rs"]
 mod joining;
+#[path = "chat/stock.rs"]
+mod stock;
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};

@@ -51,13 +51,17 @@ fn place(number: u64) -> Vec<u8> {
     [b"contact key".as_slice(), &number.to_be_bytes()].concat()
 }
 
+fn open_seed(keys: &Keys, key: &OwnContactKey) -> Option<Zeroizing<[u8; 32]>> {
+    let seed = vault::open(&keys.secrets.vault, &place(key.number()), &key.secret)?;
+    <[u8; 32]>::try_from(seed.as_slice()).ok().map(Zeroizing::new)
+}
+
 /// The secret keys of the kept contact keys, newest first.
 pub(crate) fn open_own(keys: &Keys, kept: &[OwnContactKey]) -> Vec<(u64, Arc<EnvelopeSecretKey>)> {
     kept.iter()
         .rev()
         .filter_map(|key| {
-            let seed = vault::open(&keys.secrets.vault, &place(key.number()), &key.secret)?;
-            let seed = Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).ok()?);
+            let seed = open_seed(keys, key)?;
             let suite = Suite::from_id(key.keys.keys.envelope.suite())?;
             let secret = EnvelopeSecretKey::from_seed(suite, &seed);
             Some((key.number(), Arc::new(secret)))
@@ -79,6 +83,28 @@ impl Client {
         Ok(true)
     }
 
+    /// The postage that this device asks for of whoever writes to its inbox.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn postage(&self) -> Result<PostageBits, ClientError> {
+        self.shared.store.read(contact_key::postage)
+    }
+
+    /// Asks for another postage from now on, and publishes that to the nodes of the inbox, which refuse less once they
+    /// have it. Each bit more doubles the work; less than [`PostageBits::DEFAULT`] counts as that.
+    ///
+    /// # Errors
+    /// Those of [`Client::rotate_contact_key`].
+    pub async fn set_postage(&self, bits: PostageBits) -> Result<(), ClientError> {
+        self.keys()?;
+        self.shared
+            .store
+            .write(move |_| Ok(((), contact_key::set_postage(bits))))
+            .await?;
+        self.rotate_contact_key().await
+    }
+
     /// Makes a new contact key when one is due, and publishes the newest to the nodes of the inbox. What fails is left
     /// for the next time.
     ///
@@ -86,15 +112,21 @@ impl Client {
     /// [`ClientError::Locked`] and those of the local store.
     pub async fn rotate_contact_key(&self) -> Result<(), ClientError> {
         let keys = self.keys()?;
+        // Other nodes may keep the inbox now.
+        let kept = self.shared.store.read(contact_key::packages)?;
+        let packages: Vec<_> = kept.into_iter().map(|(package, _)| package).collect();
+        self.keep_packages(packages.clone()).await?;
         let epoch = self.shared.network.nodes().epoch();
         let due = self
             .shared
             .store
             .read(|view| contact_key::due(view, epoch, now().to_seconds()))?;
         match due {
-            Due::Nothing => return Ok(()),
+            Due::Nothing => {}
             Due::Publish(newest) => self.publish(&newest).await?,
             Due::New(number) => {
+                // What was used meanwhile is not published again.
+                self.keep_packages(self.unused_packages(packages)?).await?;
                 let made = self.make_contact_key(keys, number)?;
                 let kept = made.clone();
                 self.shared
@@ -107,19 +139,33 @@ impl Client {
                 self.publish(&newest.unwrap_or(made)).await?;
             }
         }
-        self.shared
+        let forgotten = self
+            .shared
             .store
-            .write(|view| Ok(((), contact_key::forget(view, now().to_seconds())?)))
-            .await?;
+            .read(|view| contact_key::forget(view, now().to_seconds()))?;
+        if !forgotten.is_empty() {
+            self.shared.store.write(move |_| Ok(((), forgotten))).await?;
+        }
         self.reload_contact_keys()?;
         Ok(())
     }
 
     fn make_contact_key(&self, keys: &Keys, number: u64) -> Result<OwnContactKey, ClientError> {
-        let mut seed = Zeroizing::new([0; 32]);
-        getrandom::fill(seed.as_mut_slice()).map_err(|_| ClientError::Random)?;
-        let secret = EnvelopeSecretKey::from_seed(keys.envelope.suite(), &seed);
         let created = now().to_seconds();
+        // Other packages or another postage are no reason for another secret.
+        let newest = self.shared.store.read(contact_key::own)?.pop();
+        let before = newest
+            .filter(|key| !key.is_rotated(created))
+            .and_then(|key| Some((open_seed(keys, &key)?, key.keys.keys.created)));
+        let (seed, created) = match before {
+            Some(before) => before,
+            None => {
+                let mut seed = Zeroizing::new([0; 32]);
+                getrandom::fill(seed.as_mut_slice()).map_err(|_| ClientError::Random)?;
+                (seed, created)
+            }
+        };
+        let secret = EnvelopeSecretKey::from_seed(keys.envelope.suite(), &seed);
         let stated = ContactKeys {
             identity: self.shared.identity,
             device: self.shared.device,
@@ -127,7 +173,7 @@ impl Client {
             created,
             expires: created.saturating_add(LIFETIME_SECONDS),
             number,
-            postage: PostageBits::DEFAULT,
+            postage: self.postage()?,
         };
         let sealed = vault::seal(&keys.secrets.vault, &place(number), seed.as_slice()).ok_or(ClientError::Random)?;
         Ok(OwnContactKey {
@@ -137,17 +183,29 @@ impl Client {
         })
     }
 
-    /// Keeps the key packages that are published from now on, and has them published.
-    pub(crate) async fn keep_packages(&self, packages: &[KeyPackage]) -> Result<(), ClientError> {
-        let packages = packages.to_vec();
+    /// Keeps the key packages that are published from now on, divided among the nodes that keep the inbox.
+    pub(crate) async fn keep_packages(&self, packages: Vec<KeyPackage>) -> Result<(), ClientError> {
+        let tag = self.inbox()?.tag();
+        let set = self.shared.network.nodes();
+        let nodes: Vec<_> = swarm(&set, &tag).into_iter().map(|member| member.key).collect();
+        let kept = self
+            .shared
+            .store
+            .read(|view| contact_key::keep_packages(view, packages.clone(), &nodes))?;
+        if kept.is_empty() {
+            return Ok(());
+        }
         self.shared
             .store
-            .write(move |view| Ok(((), contact_key::keep_packages(view, packages)?)))
+            .write(move |view| Ok(((), contact_key::keep_packages(view, packages, &nodes)?)))
             .await
     }
 
     /// Whether a write quorum has what is to be published.
-    pub(crate) fn is_published(&self) -> Result<bool, ClientError> {
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub fn is_published(&self) -> Result<bool, ClientError> {
         let epoch = self.shared.network.nodes().epoch();
         let due = self
             .shared
@@ -163,38 +221,36 @@ impl Client {
         let descriptor = self.inbox()?;
         let tag = descriptor.tag();
         let nodes = network.nodes();
-        let packages = self.shared.store.read(contact_key::packages)?;
-        let stock = ContactStock::new(key.keys.clone(), packages)
-            .map_err(|_| ClientError::Store("a contact stock is too long".to_owned()))?;
-        let digest = stock.digest()?;
-        let calls = swarm(&nodes, &tag).into_iter().map(|member| {
-            let stock = stock.clone();
-            async move {
-                let mut nonce = [0; 16];
-                getrandom::fill(&mut nonce).map_err(|_| ClientError::Random)?;
-                let request = PublishRequest {
-                    node: member.key,
-                    tag,
-                    stock: digest,
-                    expiry: now().to_seconds().saturating_add(REQUEST_LIFETIME_SECONDS_MAX / 2),
-                    nonce,
-                };
-                let signature = keys.secrets.inbox.sign(network.id(), &request)?;
-                let request = Request::PublishContact(Box::new(PublishContact {
-                    descriptor,
-                    request,
-                    signature,
-                    stock,
-                }));
-                let answer = network.links.call(&member.key, &request, CALL_TIMEOUT).await;
-                let taken = answer
-                    .map_err(|error| error.to_string())
-                    .and_then(|response| response.into_published().map_err(|error| error.to_string()));
-                if let Err(why) = &taken {
-                    tracing::debug!(node = %member.key, why, "a node does not take the contact key");
-                }
-                Ok::<bool, ClientError>(taken.is_ok_and(|taken| taken.number == key.number()))
+        let packages = &self.shared.store.read(contact_key::packages)?;
+        let calls = swarm(&nodes, &tag).into_iter().map(|member| async move {
+            let part = packages.iter().filter(|(_, node)| *node == member.key);
+            let part = part.map(|(package, _)| package.clone()).collect();
+            let stock = ContactStock::new(key.keys.clone(), part)
+                .map_err(|_| ClientError::Store("a contact stock is too long".to_owned()))?;
+            let mut nonce = [0; 16];
+            getrandom::fill(&mut nonce).map_err(|_| ClientError::Random)?;
+            let request = PublishRequest {
+                node: member.key,
+                tag,
+                stock: stock.digest()?,
+                expiry: now().to_seconds().saturating_add(REQUEST_LIFETIME_SECONDS_MAX / 2),
+                nonce,
+            };
+            let signature = keys.secrets.inbox.sign(network.id(), &request)?;
+            let request = Request::PublishContact(Box::new(PublishContact {
+                descriptor,
+                request,
+                signature,
+                stock,
+            }));
+            let answer = network.links.call(&member.key, &request, CALL_TIMEOUT).await;
+            let taken = answer
+                .map_err(|error| error.to_string())
+                .and_then(|response| response.into_published().map_err(|error| error.to_string()));
+            if let Err(why) = &taken {
+                tracing::debug!(node = %member.key, why, "a node does not take the contact key");
             }
+            Ok::<bool, ClientError>(taken.is_ok_and(|taken| taken.number == key.number()))
         });
         let mut taken = 0_usize;
         for answer in join_all(calls).await {
@@ -241,7 +297,7 @@ impl Client {
         let network = &self.shared.network;
         let tag = Descriptor::inbox(device).tag();
         let nodes = network.nodes();
-        let request = Request::FetchContact { tag };
+        let request = Request::FetchContact { tag, suite: None };
         let mut calls: FuturesUnordered<_> = swarm(&nodes, &tag)
             .into_iter()
             .map(|member| async {

@@ -9,12 +9,8 @@ use tokenim_rpc::limits::WAIT_MILLISECONDS_MAX;
 use tokenim_rpc::{Request, Response};
 
 use super::network::{ASK_TIMEOUT, Answer, CALL_TIMEOUT, HEDGE_AFTER, ROUND_PAUSE};
-use super::records::{FINAL_TIMEOUT, LOOK_PAUSE};
 use super::{ClientError, Network, now};
 use crate::step::Proved;
-
-/// First pause before a look for what was submitted; it doubles each time, up to [`LOOK_PAUSE`].
-const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// An entry of a group log, if it is there, as the ledger proves it.
 type ProvedNode = Proved<Option<GroupNode>>;
@@ -29,47 +25,12 @@ impl Network {
     pub async fn submit_group(&self, update: GroupUpdate) -> Result<(), ClientError> {
         let (handle, entry) = (update.handle(), update.entry()?);
         let request = Request::SubmitGroup(Box::new(update));
-        let started = tokio::time::Instant::now();
-        let mut submitted = match self.submit(&request, Response::into_submitted_group).await {
-            Ok(submitted) => submitted,
-            // A gateway refuses what is there already.
-            Err(error @ ClientError::Refused { .. }) => return self.there_or(&handle, &entry, error).await,
-            Err(error) => return Err(error),
-        };
-        let mut pause = FIRST_LOOK_PAUSE;
-        loop {
-            tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2).min(LOOK_PAUSE);
-            let found = self.group_node(&handle, &entry, 0, Duration::ZERO).await?;
-            if found.value.is_some() {
-                return Ok(());
-            }
-            if let Some(error) = self.rejection(&submitted).await {
-                // It may have been applied under another sponsor's name.
-                return self.there_or(&handle, &entry, error).await;
-            }
-            if started.elapsed() > FINAL_TIMEOUT {
-                return Err(ClientError::NotProgressing {
-                    age_seconds: now().get().saturating_sub(found.time.get()) / 1_000,
-                });
-            }
-            if submitted.iter().all(|(_, sent)| sent.valid_until < found.height) {
-                submitted = self.submit(&request, Response::into_submitted_group).await?;
-            }
-        }
-    }
-
-    /// Nothing if the entry is there, else the error.
-    async fn there_or(
-        &self,
-        handle: &GroupHandle,
-        entry: &GroupEntryId,
-        error: ClientError,
-    ) -> Result<(), ClientError> {
-        match self.group_node(handle, entry, 0, Duration::ZERO).await {
-            Ok(found) if found.value.is_some() => Ok(()),
-            _ => Err(error),
-        }
+        let (handle, entry) = (&handle, &entry);
+        self.submit_until(&request, Response::into_submitted_group, move || {
+            self.group_node(handle, entry, 0, Duration::ZERO)
+        })
+        .await
+        .map(|_| ())
     }
 
     /// What the ledger has at an entry of a group log, or that it has none: proved by the light client, with the height.

@@ -12,12 +12,14 @@ use tokenim_rpc::{AnswerError, Blame, ErrorCode, Request, Response, Submitted, T
 use super::links::CallError;
 use super::network::{ASK_TIMEOUT, CALL_TIMEOUT};
 use super::{Client, ClientError, Network, now};
-use crate::step::{Fault, LookedUp};
+use crate::step::{Fault, LookedUp, Proved};
 
-/// How long a record may take to become final.
-pub(crate) const FINAL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pause between two looks for it.
-pub(crate) const LOOK_PAUSE: Duration = Duration::from_millis(150);
+/// How long what is submitted may take to become final.
+const FINAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// First pause before a look for it; it doubles each time.
+const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// Longest such pause.
+const LOOK_PAUSE: Duration = Duration::from_millis(150);
 /// How old the proof of a state may be on which a record is built.
 const STATE_AGE: Duration = Duration::from_secs(30);
 
@@ -228,47 +230,61 @@ impl Network {
     ) -> Result<LookedUp, ClientError> {
         let identity = update.record.record.identity;
         let request = Request::SubmitIdentity(Box::new(update));
+        let (identity, here) = (&identity, &here);
+        self.submit_until(&request, Response::into_submitted, move || async move {
+            let found = self.lookup(identity, STATE_AGE).await?;
+            let (height, time) = (found.height, found.time);
+            Ok(Proved {
+                value: Some(found).filter(here),
+                height,
+                time,
+            })
+        })
+        .await
+    }
+
+    /// Hands something to gateways until `look` finds it on the ledger. What a gateway refuses or the ledger rejects may be
+    /// there all the same: another gateway got it through. So nothing is believed to have failed before a look.
+    pub(crate) async fn submit_until<T, F: Future<Output = Result<Proved<Option<T>>, ClientError>>>(
+        &self,
+        request: &Request,
+        answer: fn(Response) -> Result<Submitted, AnswerError>,
+        look: impl Fn() -> F,
+    ) -> Result<T, ClientError> {
         let started = tokio::time::Instant::now();
+        let mut pause = FIRST_LOOK_PAUSE;
         let mut submitted = Vec::new();
         loop {
+            let mut failed = None;
             if submitted.is_empty() {
-                match self.submit(&request, Response::into_submitted).await {
+                match self.submit(request, answer).await {
                     Ok(sent) => submitted = sent,
-                    // A gateway refuses what is there already.
-                    Err(error @ ClientError::Refused { .. }) => return self.found_or(&identity, here, error).await,
+                    Err(error @ ClientError::Refused { .. }) => failed = Some(error),
                     Err(error) => return Err(error),
                 }
             }
-            tokio::time::sleep(LOOK_PAUSE).await;
-            let found = self.lookup(&identity, STATE_AGE).await?;
-            if here(&found) {
-                return Ok(found);
+            if failed.is_none() {
+                tokio::time::sleep(pause).await;
+                pause = pause.saturating_mul(2).min(LOOK_PAUSE);
+                let looked = look().await?;
+                if let Some(found) = looked.value {
+                    return Ok(found);
+                }
+                failed = self.rejection(&submitted).await;
+                if failed.is_none() && started.elapsed() > FINAL_TIMEOUT {
+                    return Err(ClientError::NotProgressing {
+                        age_seconds: now().get().saturating_sub(looked.time.get()) / 1_000,
+                    });
+                }
+                if submitted.iter().all(|(_, sent)| sent.valid_until < looked.height) {
+                    submitted.clear();
+                }
             }
-            if let Some(error) = self.rejection(&submitted).await {
-                // It may have been applied under another sponsor's name.
-                return self.found_or(&identity, here, error).await;
-            }
-            if started.elapsed() > FINAL_TIMEOUT {
-                return Err(ClientError::NotProgressing {
-                    age_seconds: now().get().saturating_sub(found.time.get()) / 1_000,
-                });
-            }
-            let height = found.height;
-            if submitted.iter().all(|(_, sent)| sent.valid_until < height) {
-                submitted.clear();
+            if let Some(error) = failed {
+                let looked = look().await;
+                return looked.ok().and_then(|looked| looked.value).ok_or(error);
             }
         }
-    }
-
-    /// The identity if a look-up satisfies `here`, else the error.
-    async fn found_or(
-        &self,
-        identity: &IdentityId,
-        here: impl Fn(&LookedUp) -> bool,
-        error: ClientError,
-    ) -> Result<LookedUp, ClientError> {
-        let found = self.lookup(identity, STATE_AGE).await?;
-        if here(&found) { Ok(found) } else { Err(error) }
     }
 
     /// f+1: of so many nodes at least one is honest.
@@ -277,7 +293,7 @@ impl Network {
     }
 
     /// Hands something for the ledger to f+1 gateways, so that at least one of them is honest.
-    pub(crate) async fn submit(
+    async fn submit(
         &self,
         request: &Request,
         answer: fn(Response) -> Result<Submitted, AnswerError>,
@@ -329,7 +345,7 @@ impl Network {
     }
 
     /// Why the ledger rejected what was submitted, if every gateway that took it says that it did.
-    pub(crate) async fn rejection(&self, submitted: &[(NodeKey, Submitted)]) -> Option<ClientError> {
+    async fn rejection(&self, submitted: &[(NodeKey, Submitted)]) -> Option<ClientError> {
         let mut why = None;
         for (node, sent) in submitted {
             let request = Request::TransactionStatus { id: sent.id };

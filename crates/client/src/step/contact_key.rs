@@ -3,7 +3,8 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use serde::{Deserialize, Serialize};
-use tokenim_mailbox::{KeyPackage, SignedContactKeys};
+use tokenim_identity::NodeKey;
+use tokenim_mailbox::{KeyPackage, PostageBits, SignedContactKeys, key_package_suite};
 use tokenim_wire::limits::{
     CLOCK_SKEW_SECONDS_MAX, CONTACT_KEYS_BYTES_MAX, CONTACT_STOCK_BYTES_MAX, ENVELOPE_LIFETIME_SECONDS_MAX,
     KEY_PACKAGES_MAX,
@@ -46,6 +47,12 @@ impl OwnContactKey {
         self.keys.keys.number
     }
 
+    /// Whether its secret is used no longer for what is published anew.
+    #[must_use]
+    pub fn is_rotated(&self, now: UnixSeconds) -> bool {
+        self.keys.keys.created.saturating_add(ROTATION_SECONDS) <= now
+    }
+
     /// From when on no accepted envelope can be sealed to it: it was good until then, an envelope lives that long, and
     /// three clocks may differ. The secret is deleted then, and not before.
     #[must_use]
@@ -63,7 +70,7 @@ impl OwnContactKey {
 pub enum Due {
     /// Nothing.
     Nothing,
-    /// A new one with this number is to be made, kept and published.
+    /// A new one with this number is to be made, kept and published; its secret is new if the one before is to be replaced.
     New(u64),
     /// The newest is to be published.
     Publish(Box<OwnContactKey>),
@@ -91,7 +98,8 @@ pub fn due<V: View>(view: &V, epoch: SetEpoch, now: UnixSeconds) -> Step<Due, V>
     };
     let packages = object::<OwnPackages, V>(view, Table::Meta, PACKAGES)?;
     let other_packages = packages.is_some_and(|packages| packages.number > newest.number());
-    if other_packages || newest.keys.keys.created.saturating_add(ROTATION_SECONDS) <= now {
+    let other_postage = newest.keys.keys.postage != postage(view)?;
+    if other_packages || other_postage || newest.is_rotated(now) {
         return Ok(Due::New(newest.number().saturating_add(1)));
     }
     let fresh = newest
@@ -104,7 +112,32 @@ pub fn due<V: View>(view: &V, epoch: SetEpoch, now: UnixSeconds) -> Step<Due, V>
     })
 }
 
-/// Keeps a new contact key, before it is published. Nothing is kept if another process was first.
+/// Where the postage is kept that the owner asks for, in [`Table::Meta`]: its bits, one byte.
+const POSTAGE: &[u8] = b"postage";
+
+/// The postage that the owner asks for; at first the usual.
+///
+/// # Errors
+/// The store's, or a damaged value.
+pub fn postage<V: View>(view: &V) -> Step<PostageBits, V> {
+    match view.get(Table::Meta, POSTAGE).map_err(StateError::Store)?.as_deref() {
+        None => Ok(PostageBits::DEFAULT),
+        Some([bits]) => PostageBits::new(*bits).map_err(|_| StateError::Damaged(Table::Meta)),
+        Some(_) => Err(StateError::Damaged(Table::Meta)),
+    }
+}
+
+/// Keeps the postage that the owner asks for from now on, for which a new contact key is due. Less than the usual counts as
+/// the usual: senders give that in any case.
+#[must_use]
+pub fn set_postage(bits: PostageBits) -> Batch {
+    let mut batch = Batch::new();
+    batch.put(Table::Meta, POSTAGE, [bits.max(PostageBits::DEFAULT).get()]);
+    batch
+}
+
+/// Keeps a new contact key, before it is published. Nothing is kept if another process was first. The key before it is dropped
+/// if it is of the same secret, which the new one has as well.
 ///
 /// # Errors
 /// The store's, or a damaged value.
@@ -113,6 +146,10 @@ pub fn keep<V: View>(view: &V, key: &OwnContactKey) -> Step<Batch, V> {
     let row = key.number().to_be_bytes();
     if object::<OwnContactKey, V>(view, Table::ContactKey, &row)?.is_none() {
         put(&mut batch, Table::ContactKey, &row, key)?;
+        let same = |other: &OwnContactKey| other.keys.keys.envelope == key.keys.keys.envelope;
+        if let Some(before) = own(view)?.pop().filter(same) {
+            batch.delete(Table::ContactKey, before.number().to_be_bytes());
+        }
     }
     Ok(batch)
 }
@@ -136,41 +173,77 @@ pub fn published<V: View>(view: &V, number: u64, epoch: SetEpoch, now: UnixSecon
 struct OwnPackages {
     /// The number of the first contact key that they are published with: nodes take other packages only with a new one.
     number: u64,
-    packages: BoundedVec<KeyPackage, KEY_PACKAGES_MAX>,
+    /// Each with the node that hands it out, and no other one does.
+    packages: BoundedVec<(KeyPackage, NodeKey), KEY_PACKAGES_MAX>,
 }
 
 impl Object for OwnPackages {
     const NAME: &'static str = "client key packages";
     const VERSION: u8 = 1;
-    const BYTES_MAX: usize = CONTACT_STOCK_BYTES_MAX;
+    const BYTES_MAX: usize = CONTACT_STOCK_BYTES_MAX + KEY_PACKAGES_MAX * 32;
 }
 
 /// Where they are kept, in [`Table::Meta`].
 const PACKAGES: &[u8] = b"key packages";
 
-/// The key packages that are published with the newest contact key; none at first.
+/// The key packages that are published with the newest contact key, each with the node that hands it out; none at first.
 ///
 /// # Errors
 /// The store's, or a damaged value.
-pub fn packages<V: View>(view: &V) -> Step<Vec<KeyPackage>, V> {
+pub fn packages<V: View>(view: &V) -> Step<Vec<(KeyPackage, NodeKey)>, V> {
     let kept = object::<OwnPackages, V>(view, Table::Meta, PACKAGES)?;
     Ok(kept.map(|kept| kept.packages.into_inner()).unwrap_or_default())
 }
 
-/// Keeps other key packages, for which a new contact key is due. Nothing changes if they are kept already.
+/// Keeps other key packages, or divides them among other nodes, for which a new contact key is due. Nothing changes if they
+/// are kept like that already.
+///
+/// Each package goes to one of the `nodes` that keep the inbox, of each suite as many to one as to another. Where it was
+/// published once it stays, as long as that node is one of them: so no two nodes hand out the same. What a node had that has
+/// left goes to the others.
 ///
 /// # Errors
 /// The store's, a damaged value, or [`StateError::Damaged`] for more than [`KEY_PACKAGES_MAX`] of them.
-pub fn keep_packages<V: View>(view: &V, packages: Vec<KeyPackage>) -> Step<Batch, V> {
+pub fn keep_packages<V: View>(view: &V, packages: Vec<KeyPackage>, nodes: &[NodeKey]) -> Step<Batch, V> {
     let mut batch = Batch::new();
-    let packages = packages.try_into().map_err(|_| StateError::Damaged(Table::Meta))?;
-    if object::<OwnPackages, V>(view, Table::Meta, PACKAGES)?.is_some_and(|kept| kept.packages == packages) {
+    let before = self::packages(view)?;
+    let stays = |package: &KeyPackage| {
+        let known = before.iter().find(|(known, _)| known == package);
+        known.map(|(_, node)| *node).filter(|node| nodes.contains(node))
+    };
+    let mut divided: Vec<(KeyPackage, Option<NodeKey>)> = packages
+        .into_iter()
+        .map(|package| {
+            let node = stays(&package);
+            (package, node)
+        })
+        .collect();
+    for place in 0..divided.len() {
+        let Some((package, None)) = divided.get(place) else {
+            continue;
+        };
+        let suite = key_package_suite(package);
+        let has = |node: &&NodeKey| {
+            let its = divided.iter().filter(|(_, of)| *of == Some(**node));
+            let of_suite = its.clone().filter(|(other, _)| key_package_suite(other) == suite);
+            (of_suite.count(), its.count())
+        };
+        let fewest = nodes.iter().min_by_key(has).copied();
+        if let Some((_, node)) = divided.get_mut(place) {
+            *node = fewest;
+        }
+    }
+    let divided: Vec<_> = divided
+        .into_iter()
+        .filter_map(|(package, node)| node.map(|node| (package, node)))
+        .collect();
+    if divided == before {
         return Ok(batch);
     }
     let newest = own(view)?.pop().map_or(0, |key| key.number());
     let kept = OwnPackages {
         number: newest.saturating_add(1),
-        packages,
+        packages: divided.try_into().map_err(|_| StateError::Damaged(Table::Meta))?,
     };
     put(&mut batch, Table::Meta, PACKAGES, &kept)?;
     Ok(batch)

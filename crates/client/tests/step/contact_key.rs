@@ -3,7 +3,7 @@
 use tokenim_client::step::contact_key::{
     self, Due, LIFETIME_SECONDS, OwnContactKey, REPUBLISH_SECONDS, ROTATION_SECONDS,
 };
-use tokenim_identity::{EnvelopeKey, Signature};
+use tokenim_identity::{EnvelopeKey, NodeKey, NodeSigningKey, Signature};
 use tokenim_mailbox::{ContactKeys, KeyPackage, PostageBits, SignedContactKeys};
 use tokenim_wire::limits::ENVELOPE_LIFETIME_SECONDS_MAX;
 use tokenim_wire::{SetEpoch, UnixSeconds};
@@ -17,7 +17,7 @@ fn key(number: u64, created: UnixSeconds) -> OwnContactKey {
             keys: ContactKeys {
                 identity: BERT,
                 device: device(1).device_id(),
-                envelope: EnvelopeKey::x25519([7; 32]),
+                envelope: EnvelopeKey::x25519([number.to_le_bytes()[0]; 32]),
                 created,
                 expires: created.saturating_add(LIFETIME_SECONDS),
                 number,
@@ -92,27 +92,138 @@ fn a_key_is_forgotten_when_no_accepted_envelope_can_need_it_and_not_before() {
 }
 
 #[test]
+fn another_postage_needs_another_key_once() {
+    let mut store = Store::default();
+    let now = NOW.to_seconds();
+    let epoch = SetEpoch::new(3);
+    assert_eq!(contact_key::postage(&store).unwrap(), PostageBits::DEFAULT);
+    keep(&mut store, &key(1, now));
+    let batch = contact_key::published(&store, 1, epoch, now).unwrap();
+    store.apply(&batch);
+    // Senders give the usual in any case.
+    store.apply(&contact_key::set_postage(PostageBits::NONE));
+    assert_eq!(contact_key::due(&store, epoch, now).unwrap(), Due::Nothing);
+
+    let more = PostageBits::new(20).unwrap();
+    store.apply(&contact_key::set_postage(more));
+    assert_eq!(contact_key::postage(&store).unwrap(), more);
+    assert_eq!(contact_key::due(&store, epoch, now).unwrap(), Due::New(2));
+    let mut second = key(2, now);
+    second.keys.keys.postage = more;
+    keep(&mut store, &second);
+    let batch = contact_key::published(&store, 2, epoch, now).unwrap();
+    store.apply(&batch);
+    assert_eq!(contact_key::due(&store, epoch, now).unwrap(), Due::Nothing);
+}
+
+#[test]
 fn other_packages_need_another_key_once() {
     let mut store = Store::default();
     let now = NOW.to_seconds();
     let epoch = SetEpoch::new(3);
     let packages = |byte: u8| vec![KeyPackage::try_from([byte; 9].as_slice()).unwrap()];
+    let nodes: [NodeKey; 1] = nodes(1);
     assert!(contact_key::packages(&store).unwrap().is_empty());
     let first = key(1, now);
     keep(&mut store, &first);
     let batch = contact_key::published(&store, 1, epoch, now).unwrap();
     store.apply(&batch);
-    let batch = contact_key::keep_packages(&store, packages(1)).unwrap();
+    let batch = contact_key::keep_packages(&store, packages(1), &nodes).unwrap();
     store.apply(&batch);
-    assert_eq!(contact_key::packages(&store).unwrap(), packages(1));
+    assert_eq!(kept(&store), [(packages(1)[0].clone(), nodes[0])]);
     assert_eq!(contact_key::due(&store, epoch, now).unwrap(), Due::New(2));
     keep(&mut store, &key(2, now));
     let batch = contact_key::published(&store, 2, epoch, now).unwrap();
     store.apply(&batch);
     assert_eq!(contact_key::due(&store, epoch, now).unwrap(), Due::Nothing);
     // The same again changes nothing.
-    assert!(contact_key::keep_packages(&store, packages(1)).unwrap().is_empty());
-    let batch = contact_key::keep_packages(&store, packages(2)).unwrap();
+    assert!(
+        contact_key::keep_packages(&store, packages(1), &nodes)
+            .unwrap()
+            .is_empty()
+    );
+    let batch = contact_key::keep_packages(&store, packages(2), &nodes).unwrap();
     store.apply(&batch);
     assert_eq!(contact_key::due(&store, epoch, now).unwrap(), Due::New(3));
+}
+
+fn nodes<const N: usize>(first: u8) -> [NodeKey; N] {
+    std::array::from_fn(|node| NodeSigningKey::from_seed([first + u8::try_from(node).unwrap(); 32]).verifying_key())
+}
+
+fn kept(store: &Store) -> Vec<(KeyPackage, NodeKey)> {
+    contact_key::packages(store).unwrap()
+}
+
+/// So many packages of each of two suites.
+fn two_suites(count: u8) -> Vec<KeyPackage> {
+    let of = |suite: u8, number| KeyPackage::try_from([0, 1, 0, 5, 0, 1, 0, suite, number].as_slice()).unwrap();
+    let packages = (0..count).flat_map(|number| [of(1, number), of(2, number)]);
+    packages.collect()
+}
+
+#[test]
+fn each_node_has_packages_of_each_suite_that_no_other_one_has() {
+    let mut store = Store::default();
+    let four: [NodeKey; 4] = nodes(1);
+    let divide = |store: &mut Store, packages: &[KeyPackage], nodes: &[NodeKey]| {
+        let batch = contact_key::keep_packages(store, packages.to_vec(), nodes).unwrap();
+        store.apply(&batch);
+        let kept = kept(store);
+        assert_eq!(
+            kept.iter().map(|(package, _)| package).collect::<Vec<_>>(),
+            packages.iter().collect::<Vec<_>>()
+        );
+        assert!(
+            contact_key::keep_packages(store, packages.to_vec(), nodes)
+                .unwrap()
+                .is_empty()
+        );
+        kept
+    };
+    let of = |kept: &[(KeyPackage, NodeKey)], node: &NodeKey, suite: u16| {
+        let its = kept.iter().filter(|(_, of)| of == node);
+        its.filter(|(package, _)| tokenim_mailbox::key_package_suite(package) == Some(suite))
+            .count()
+    };
+    let all = two_suites(8);
+    let first = divide(&mut store, &all, &four);
+    for (node, suite) in four.iter().flat_map(|node| [(node, 1), (node, 2)]) {
+        assert_eq!(of(&first, node, suite), 2);
+    }
+    // Some are used and others come: what a node has stays with it.
+    let refilled = [&all[5..], &two_suites(10)[16..]].concat();
+    let second = divide(&mut store, &refilled, &four);
+    for (package, node) in &second {
+        assert!(first.iter().all(|(known, had)| known != package || had == node));
+    }
+    // Another node in place of one of them: only what that one had goes to others.
+    let [new] = nodes(9);
+    let other = [four[1], four[2], new, four[3]];
+    let third = divide(&mut store, &refilled, &other);
+    for ((package, before), (same, after)) in second.iter().zip(&third) {
+        assert_eq!(package, same);
+        assert!(before == after || *before == four[0]);
+    }
+    for (node, suite) in other.iter().flat_map(|node| [(node, 1), (node, 2)]) {
+        assert!(of(&third, node, suite) > 0);
+    }
+    // With fewer packages than nodes some have none; without nodes nobody has any.
+    assert_eq!(divide(&mut store, &two_suites(1), &four).len(), 2);
+    let batch = contact_key::keep_packages(&store, two_suites(1), &[]).unwrap();
+    store.apply(&batch);
+    assert_eq!(kept(&store), []);
+}
+
+#[test]
+fn one_secret_is_kept_once() {
+    let mut store = Store::default();
+    let now = NOW.to_seconds();
+    keep(&mut store, &key(1, now));
+    keep(&mut store, &key(2, now));
+    let mut again = key(2, now);
+    again.keys.keys.number = 3;
+    keep(&mut store, &again);
+    let kept = contact_key::own(&store).unwrap();
+    assert_eq!(kept.iter().map(OwnContactKey::number).collect::<Vec<_>>(), [1, 3]);
 }

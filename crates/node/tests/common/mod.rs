@@ -347,7 +347,8 @@ impl Client {
     }
 
     pub async fn fetch_contact(&self, number: usize, tag: MailboxTag) -> Option<FetchedContact> {
-        let answer = self.call(number, &Request::FetchContact { tag }).await;
+        let suite = Some(1);
+        let answer = self.call(number, &Request::FetchContact { tag, suite }).await;
         answer.into_fetched_contact().unwrap()
     }
 
@@ -491,7 +492,10 @@ impl Person {
             postage: PostageBits::new(bits).unwrap(),
         };
         let keys = SignedContactKeys::sign(network, &self.device.signing, keys).unwrap();
-        let packages = (0..packages).map(|package| KeyPackage::try_from(vec![package; 300]).unwrap());
+        let packages = (0..packages).map(|package| {
+            let header = [0, 1, 0, 5, 0, 1, 0, 1];
+            KeyPackage::try_from([header.as_slice(), &[package; 300]].concat()).unwrap()
+        });
         ContactStock::new(keys, packages.collect()).unwrap()
     }
 }

@@ -175,7 +175,8 @@ def messages():
     ask("log entries", "LogEntries", request(10, varint(2), TAG, varint(65_536)))
     ask("fetch", "Fetch", request(10, varint(3), TAG, ENVELOPE_ID))
     ask("publish contact", "PublishContact", request(11, publication(), inner(PUBLICATION["stock"])))
-    ask("fetch contact", "FetchContact", request(12, TAG))
+    ask("fetch contact keys", "FetchContact", request(12, TAG, option(None)))
+    ask("fetch contact", "FetchContact", request(12, TAG, option(varint(0xf0a1))))
     ask("history", "History", request(13, ID, varint(300)))
     ask("start of a session", "SubmitGroup", request(14, GROUP_START))
     ask("child of an entry", "SubmitGroup", request(14, GROUP_CHILD))
@@ -215,9 +216,9 @@ def messages():
     answer("copy", "Fetch", response(11, varint(3), octets(envelope)))
     answer("published", "PublishContact", response(12, varint(300)))
     answer("no contact", "FetchContact", response(13, option(None)))
-    answer("contact without a package", "FetchContact", response(13, option(CONTACT_KEYS + option(None))))
+    answer("contact without a package", "FetchContact", response(13, option(CONTACT_KEYS + option(None) + b"\0")))
     package = option(octets(bytes(4_096)))
-    answer("contact with the longest package", "FetchContact", response(13, option(CONTACT_KEYS + package)))
+    answer("contact with the longest package", "FetchContact", response(13, option(CONTACT_KEYS + package + b"\1")))
     genesis, record = identity_update()[1:65], identity_update()[65:]
     answer("no history", "History", response(14, genesis, sequence([]), b"\0"))
     entry = record + varint(128) + varint(1_800_000_000_000)
@@ -258,6 +259,8 @@ def refused():
     long = varint(1) + varint(4_097)
     add("too long a package", "request", request(11, publication(), CONTACT_KEYS, long + bytes(4_097)), "Malformed")
     add("half a tag", "request", request(12, TAG[:31]), "Truncated")
+    add("no word on a suite", "request", request(12, TAG), "Truncated")
+    add("a suite beyond 16 bits", "request", request(12, TAG, option(varint(65_536))), "Malformed")
     add("129 transactions", "request", request(10, varint(0), varint(129)), "Malformed")
     add("an unknown cursor", "request", request(10, varint(1), varint(3)), "Malformed")
     add("a wait beyond 32 bits", "request", request(8, varint(1), TAG, ENVELOPE_ID, varint(2**32)), "Malformed")
@@ -279,6 +282,7 @@ def refused():
     genesis = identity_update()[1:65]
     add("65 records", "response", response(14, genesis, varint(65)), "Malformed")
     add("half a contact", "response", response(13, option(CONTACT_KEYS)), "Truncated")
+    add("no word on reuse", "response", response(13, option(CONTACT_KEYS + option(None))), "Truncated")
     add("1025 tags", "response", response(11, varint(1), varint(1025)), "Malformed")
     add("1025 entries", "response", response(11, varint(2), varint(1025)), "Malformed")
     return out

@@ -8,6 +8,7 @@ use tokenim_identity::{DeviceId, IdentityId, IdentityState, MailboxSigningKey};
 use tokenim_mailbox::{Descriptor, KeyPackage, Quorum, swarm};
 use tokenim_rpc::Request;
 use tokenim_session::SessionSuite;
+use tokenim_session::mls::read_key_package;
 use tokenim_session::step::{Answer, Effect, EffectId, Input, SESSION_KIND};
 use tokenim_wire::limits::ENVELOPE_LIFETIME_SECONDS_MAX;
 use tokenim_wire::{BoundedBytes, NetworkId, Object as _};
@@ -29,8 +30,6 @@ const PUT_PATIENCE: Duration = Duration::from_secs(20);
 const MAX_AGE: Duration = Duration::from_secs(30);
 /// Seconds for which nodes keep what is sealed to a device: 14 days.
 const SEALED_SECONDS: u64 = 14 * 24 * 3_600;
-/// Times that a device's nodes are asked for a key package.
-const PACKAGE_ROUNDS: usize = 3;
 
 /// Why there is no answer.
 enum Trouble {
@@ -248,47 +247,52 @@ impl Client {
         // Another one first each time, so that no node learns of all that is fetched.
         let turn = network.order();
         keepers.sort_by_key(|key| turn.iter().position(|node| node == key));
-        let request = Request::FetchContact { tag };
+        let suite_number = Some(suite.number());
+        let request = Request::FetchContact {
+            tag,
+            suite: suite_number,
+        };
         let mut answered = 0_usize;
-        for _ in 0..PACKAGE_ROUNDS {
-            let mut other_suite = false;
-            answered = 0;
-            let mut waiting = keepers.iter();
-            let mut asked = FuturesUnordered::new();
-            loop {
-                if asked.is_empty() {
-                    match waiting.next() {
-                        Some(node) => asked.push(network.question(*node, &request, CALL_TIMEOUT)),
-                        None => break,
-                    }
+        let mut last = None;
+        let mut waiting = keepers.iter();
+        let mut asked = FuturesUnordered::new();
+        loop {
+            if asked.is_empty() {
+                match waiting.next() {
+                    Some(node) => asked.push(network.question(*node, &request, CALL_TIMEOUT)),
+                    None => break,
                 }
-                let response = tokio::select! {
-                    biased;
-                    Some((_, response)) = asked.next() => response,
-                    () = tokio::time::sleep(HEDGE_AFTER) => {
-                        asked.extend(waiting.next().map(|node| network.question(*node, &request, CALL_TIMEOUT)));
-                        continue;
-                    }
-                };
-                let Ok(response) = response else { continue };
-                let Ok(fetched) = response.into_fetched_contact() else {
+            }
+            let response = tokio::select! {
+                biased;
+                Some((_, response)) = asked.next() => response,
+                () = tokio::time::sleep(HEDGE_AFTER) => {
+                    asked.extend(waiting.next().map(|node| network.question(*node, &request, CALL_TIMEOUT)));
                     continue;
-                };
-                answered = answered.saturating_add(1);
-                let Some(fetched) = fetched else { continue };
-                let time = now().to_seconds();
-                let ours = fetched.keys.verify(network.id(), identity, &entry.keys, time).is_ok();
-                let Some(package) = fetched.package.filter(|_| ours) else {
-                    continue;
-                };
-                if is_of(network.id(), &package, suite) {
-                    return Ok(Answer::Package(Some(package)));
                 }
-                other_suite = true;
+            };
+            let Ok(response) = response else { continue };
+            let Ok(fetched) = response.into_fetched_contact() else {
+                continue;
+            };
+            answered = answered.saturating_add(1);
+            let Some(fetched) = fetched else { continue };
+            let time = now().to_seconds();
+            let ours = fetched.keys.verify(network.id(), identity, &entry.keys, time).is_ok();
+            let Some(package) = fetched
+                .package
+                .filter(|package| ours && is_of(network.id(), package, suite))
+            else {
+                continue;
+            };
+            if !fetched.reused {
+                return Ok(Answer::Package(Some(package)));
             }
-            if !other_suite {
-                break;
-            }
+            // Another node may have one that nobody has got.
+            last.get_or_insert(package);
+        }
+        if last.is_some() {
+            return Ok(Answer::Package(last));
         }
         if answered >= usize::from(Quorum::for_nodes(nodes.len()).read) {
             return Ok(Answer::Package(None));
@@ -310,9 +314,31 @@ impl Client {
         Ok(Answer::Identity(found.state.map(Box::new), height))
     }
 
+    /// Those of the key packages whose secrets this device still has, because nobody has added it with them.
+    pub(in crate::native) fn unused_packages(
+        &self,
+        mut packages: Vec<KeyPackage>,
+    ) -> Result<Vec<KeyPackage>, ClientError> {
+        let (network, time) = (self.shared.network.id(), now().to_seconds());
+        self.shared.store.read(|view| {
+            let mut failed = None;
+            packages.retain(|package| {
+                let Ok(info) = read_key_package(network, package, time) else {
+                    return false;
+                };
+                tables::has_package(view, &info.reference).unwrap_or_else(|error| {
+                    failed = Some(error);
+                    true
+                })
+            });
+            failed.map_or(Ok(()), |error| Err(state::StateError::Store(error)))
+        })?;
+        Ok(packages)
+    }
+
     /// Publishes key packages with the contact key; whether a write quorum has taken them.
     async fn publish_packages(&self, packages: &[KeyPackage]) -> Result<bool, ClientError> {
-        self.keep_packages(packages).await?;
+        self.keep_packages(self.unused_packages(packages.to_vec())?).await?;
         self.rotate_contact_key().await?;
         self.is_published()
     }
@@ -324,5 +350,5 @@ fn bounded<const N: usize>(bytes: &[u8]) -> Result<BoundedBytes<N>, Trouble> {
 
 /// Whether a package is of a suite; what can't be read is of none.
 fn is_of(network: &NetworkId, package: &KeyPackage, suite: SessionSuite) -> bool {
-    tokenim_session::mls::read_key_package(network, package, now().to_seconds()).is_ok_and(|info| info.suite == suite)
+    read_key_package(network, package, now().to_seconds()).is_ok_and(|info| info.suite == suite)
 }

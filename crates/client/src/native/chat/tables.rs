@@ -32,6 +32,12 @@ pub(super) fn receipt_row(envelope: &EnvelopeId) -> Vec<u8> {
     row
 }
 
+/// Whether this device has the secrets of a key package.
+pub(super) fn has_package<V: View<Error = StoreError>>(view: &V, reference: &[u8]) -> Result<bool, StoreError> {
+    let row = row(session::Table::Package, reference);
+    Ok(view.get(Table::Session, &row)?.is_some())
+}
+
 fn place(row: &[u8]) -> Vec<u8> {
     [b"session".as_slice(), row].concat()
 }
