@@ -8,9 +8,10 @@ use qrcode::render::unicode;
 use qrcode::{EcLevel, QrCode};
 use serde_json::json;
 use tokenim_client::step::contact::{KeyChange, Notice, Relation};
-use tokenim_client::{Client, ClientError, IdentityId};
+use tokenim_client::{Client, ClientError, IdentityId, PostageBits};
+use tokenim_wire::limits::POSTAGE_BITS_MAX;
 
-use crate::args::FolderArgs;
+use crate::args::{DeviceArgs, FolderArgs};
 use crate::error::CliError;
 use crate::output::{self, line, remark, utc};
 
@@ -64,6 +65,21 @@ Compare over a way that you trust: face to face, or a call in which you know the
         #[arg(long)]
         json: bool,
     },
+    /// Show or set the work that whoever writes to you has to do for each message, against floods of them.
+    #[command(after_help = "\
+Examples:
+  tokenim contact postage       (shows it)
+  tokenim contact postage 20    (256 times the usual 12: each bit doubles the work)
+
+It is published with the contact key, and holds for this device. The work of a message that has 20 bits takes a computer
+less than a second, with 28 a minute. Less than 12 counts as 12.")]
+    Postage {
+        /// Bits of work.
+        #[arg(value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=i64::from(POSTAGE_BITS_MAX)))]
+        bits: Option<u8>,
+        #[command(flatten)]
+        device: DeviceArgs,
+    },
     /// Show what changed about keys, yours and those of your contacts.
     Notices {
         #[command(flatten)]
@@ -80,6 +96,7 @@ pub(crate) async fn run(args: &ContactArgs) -> Result<(), CliError> {
         ContactCommand::Allow(one) => decide(one, Relation::Allowed, "is let in").await,
         ContactCommand::Block(one) => decide(one, Relation::Blocked, "is kept out").await,
         ContactCommand::Verify { one, shown, json } => verify(one, shown.as_deref(), *json).await,
+        ContactCommand::Postage { bits, device } => postage(*bits, device).await,
         ContactCommand::Notices { folder, json } => notices(&folder.open()?, *json).await,
     }
 }
@@ -164,6 +181,24 @@ async fn verify(one: &One, shown: Option<&str>, json: bool) -> Result<(), CliErr
     line(format!("{} is verified.", one.identity))
 }
 
+async fn postage(bits: Option<u8>, device: &DeviceArgs) -> Result<(), CliError> {
+    let Some(bits) = bits else {
+        return line(format!("{} for each message.", device.folder.open()?.postage()?));
+    };
+    let bits = PostageBits::new(bits).map_err(|error| CliError::local(error.to_string()))?;
+    device.check()?;
+    let client = device.open()?;
+    let set = client.set_postage(bits).await;
+    let published = client.is_published();
+    client.close().await;
+    set?;
+    line(format!("{} for each message from now on.", client.postage()?))?;
+    if !published? {
+        remark("Too few nodes have taken it yet: `tokenim inbox` goes on with that.");
+    }
+    Ok(())
+}
+
 /// The QR code of a text, two rows in each line of the terminal.
 pub(crate) fn qr(text: &str) -> Result<String, CliError> {
     QrCode::with_error_correction_level(text, EcLevel::L)
@@ -239,6 +274,9 @@ pub(crate) fn describe(client: &Client, notice: &Notice) -> String {
         ),
         KeyChange::DeviceAdded { device, at } => format!("{whose} has a new device {device} since height {at}"),
         KeyChange::DeviceRevoked { device, at } => format!("device {device} of {whose} is revoked since height {at}"),
+        KeyChange::RootChanged { verified: true } if own => format!(
+            "{whose} has another root key: nobody is verified any more, compare safety numbers again with those who were"
+        ),
         KeyChange::RootChanged { verified: true } => {
             format!("{whose} has another root key: it is not verified any more, compare safety numbers again")
         }
@@ -257,6 +295,10 @@ pub(crate) fn describe(client: &Client, notice: &Notice) -> String {
         KeyChange::OtherView { height, theirs, ours } => format!(
             "{whose} says that block {height} has header {theirs}, but it was proved here to be {ours}: either they lie, \
              or the network shows its members different ledgers. Ask them over another way"
+        ),
+        KeyChange::UnprovedView { height, theirs } => format!(
+            "{whose} says that block {height} has header {theirs}, but no node could prove a block of that height here: \
+             either they lie, or the nodes asked here hide it. Ask them over another way"
         ),
         _ => format!("something changed about {whose} that this version does not know"),
     }

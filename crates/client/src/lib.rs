@@ -73,3 +73,4 @@ pub use tokenim_identity::{
     Argon2Cost, DeviceId, IdentityId, IdentityState, NodeKey, Phrase, RecoveryShare, SafetyNumber, VerificationCode,
 };
 pub use tokenim_ledger::{AcceptanceProof, AcceptedEnvelope, LightClient, NetworkConfig, ProvenHistory};
+pub use tokenim_mailbox::PostageBits;

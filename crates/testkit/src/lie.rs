@@ -34,6 +34,10 @@ pub enum Lie {
     // Of the mailbox, to writers.
     /// Says that the owner of an inbox has left no contact keys.
     HiddenContactKeys,
+    /// Hands out the contact keys that an inbox had when it was first asked for them.
+    OldContactKeys,
+    /// Hands out the contact keys of another inbox.
+    OtherContactKeys,
     /// Keeps nothing, and signs the receipt with another key than its own.
     ForgedReceipt,
     /// Keeps nothing, and hands out another node's receipt for the envelope.
@@ -64,6 +68,8 @@ pub enum Lie {
     ForeignFinality,
     /// Proves the first height, whatever height it was asked for.
     OldFinality,
+    /// Says of every height that it is not final yet.
+    NoFinality,
     /// Proves the acceptance of another envelope.
     OtherAcceptance,
     /// Takes records and receipts, and passes none on.

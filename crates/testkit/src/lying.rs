@@ -16,8 +16,8 @@ use tokenim_mailbox::{
     HeadBody, Incarnation, LogEntry, LogPosition, MailboxTag, SignedHead, StorageReceipt, StorageReceiptBody,
 };
 use tokenim_rpc::{
-    AnchorStatus, Item, Page, Put, Read, Request, Response, StreamKind, Submitted, TransactionStatus, encode_answer,
-    parse_header,
+    AnchorStatus, ErrorCode, Item, Page, Put, Read, Request, Response, RpcError, StreamKind, Submitted,
+    TransactionStatus, encode_answer, parse_header,
 };
 use tokenim_transport::{Bytes, Connection as _, FrameReader, Limits, SendStream as _, Transport as _, send_frame};
 use tokenim_transport_quic::{QuicConnection, QuicTransport};
@@ -66,6 +66,7 @@ struct Memory {
     receipt: Option<StorageReceipt>,
     acceptance: Option<AcceptanceProof>,
     lookups: BTreeMap<IdentityId, LookupProof>,
+    contacts: BTreeMap<MailboxTag, Response>,
     group_nodes: BTreeMap<(GroupHandle, GroupEntryId), LookupProof>,
     pages: BTreeMap<MailboxTag, Page>,
     /// Logs that it made up.
@@ -253,6 +254,9 @@ impl Inner {
             }
             (Request::Lookup { identity }, Response::Lookup(proof)) => {
                 memory.lookups.entry(*identity).or_insert_with(|| (**proof).clone());
+            }
+            (Request::FetchContact { tag, .. }, Response::FetchContact(Some(_))) => {
+                memory.contacts.entry(*tag).or_insert_with(|| response.clone());
             }
             (Request::GroupNode { handle, entry, .. }, Response::GroupNode(proof)) => {
                 let nodes = &mut memory.group_nodes;
@@ -502,6 +506,16 @@ impl Inner {
                 Some(Response::History(Box::new(page)))
             }
             (Lie::HiddenContactKeys, Request::FetchContact { .. }) => Some(Response::FetchContact(None)),
+            (Lie::OldContactKeys, Request::FetchContact { tag, .. }) => lock(&self.memory).contacts.get(tag).cloned(),
+            (Lie::OtherContactKeys, Request::FetchContact { tag, .. }) => {
+                let memory = lock(&self.memory);
+                let other = memory.contacts.iter().find(|(known, _)| *known != tag);
+                other.map(|(_, response)| response.clone())
+            }
+            (Lie::NoFinality, Request::Finality { .. }) => Some(Response::Error(RpcError::new(
+                ErrorCode::PENDING,
+                "the height is not final yet",
+            ))),
             (Lie::OldFinality, Request::Finality { .. }) => {
                 let height = Height::new(1);
                 self.honest(&Request::Finality { height }).await.ok()

@@ -3,24 +3,28 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _};
 use tokenim_envelope::Checkpoint;
 use tokenim_identity::{
     Comparison as CodeComparison, IdentityId, RootKey, SafetyNumber, VerificationCode, VerificationCodeError,
 };
 use tokenim_rpc::Request;
-use tokenim_wire::{Digest, Height, UnixMillis};
+use tokenim_wire::{Height, UnixMillis};
 
 use super::network::{ASK_TIMEOUT, CALL_TIMEOUT};
 use super::{Client, ClientError, Network, now};
-use crate::step::contact::{self, Contact, KeyChange, Notice, Relation, Verified};
+use crate::step::contact::{self, Contact, Notice, Relation, Verified};
+use crate::step::seen::{self, SeenHeader};
 use crate::step::{Comparison, Table, Tip, View, state};
 
 /// How old the proof of an identity's root may be when it is compared.
 const ROOT_AGE: Duration = Duration::from_secs(30);
 /// How old the last look at a contact's keys may be before a reader of the inbox looks again.
 pub(crate) const CONTACT_AGE: Duration = Duration::from_secs(3_600);
-/// Contacts that are looked at in one round.
-const CONTACTS_MAX: usize = 1_024;
+/// Contacts that are read from the store at a time.
+const CONTACTS_PER_PAGE: usize = 256;
+/// Headers that are compared at a time.
+const COMPARED_AT_ONCE: usize = 16;
 /// Senders with another view of the ledger that are remembered, each of whom is told of once.
 const OTHER_VIEWS_MAX: usize = 1_024;
 
@@ -153,17 +157,22 @@ impl Client {
         })
     }
 
-    /// Looks at the keys of this identity, and of those contacts whose last proof is older than `max_age`; returns the
-    /// notices that the owner was not told of yet. A look that fails is left for the next round.
+    /// Looks at the keys of this identity, and of those contacts whose last proof is older than `max_age`, and compares the
+    /// headers that senders have seen and that could not be compared before; returns the notices that the owner was not
+    /// told of yet. A look that fails is left for the next round.
     ///
     /// # Errors
     /// Those of the local store.
     pub async fn monitor(&self, max_age: Duration) -> Result<Vec<(u64, Notice)>, ClientError> {
-        let allowed = self
-            .contacts(None, CONTACTS_MAX)?
-            .into_iter()
-            .filter(|(_, contact)| contact.relation == Relation::Allowed);
-        let looks = core::iter::once(self.shared.identity).chain(allowed.map(|(identity, _)| identity));
+        let mut looks = vec![self.shared.identity];
+        let mut after = None;
+        loop {
+            let page = self.contacts(after.as_ref(), CONTACTS_PER_PAGE)?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            let allowed = page.iter().filter(|(_, contact)| contact.relation == Relation::Allowed);
+            looks.extend(allowed.map(|(identity, _)| *identity));
+        }
         let oldest = UnixMillis::new(
             now()
                 .get()
@@ -178,6 +187,7 @@ impl Client {
                 tracing::debug!(%error, "an identity could not be looked at");
             }
         }
+        self.compare_kept().await?;
         self.untold()
     }
 
@@ -229,49 +239,61 @@ impl Client {
     }
 
     /// Compares, in a task of its own, the header that a sender has seen with what is proved to this client.
-    pub(crate) fn compare(&self, sender: IdentityId, checkpoint: Checkpoint) {
+    pub(crate) fn compare(&self, sender: IdentityId, seen: SeenHeader) {
         let client = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = client.compared(sender, checkpoint).await {
-                tracing::debug!(%error, "a sender's view of the ledger could not be compared");
-            }
-        });
+        tokio::spawn(async move { client.compare_or_leave(sender, seen).await });
     }
 
-    async fn compared(&self, sender: IdentityId, checkpoint: Checkpoint) -> Result<(), ClientError> {
-        let network = &self.shared.network;
-        let ours = match network.with_view(|view| view.compare(checkpoint.height, &checkpoint.header)) {
-            Comparison::Same => return Ok(()),
-            Comparison::Other(ours) => ours,
-            Comparison::Unknown => network.header_at(checkpoint.height).await?.header,
-        };
-        if ours == checkpoint.header || !self.is_first_other_view(sender) {
+    /// Compares what could not be compared before. What no node can have yet is not asked for.
+    async fn compare_kept(&self) -> Result<(), ClientError> {
+        let Some(tip) = self.shared.network.tip() else {
             return Ok(());
-        }
-        self.tell_other_view(sender, checkpoint, ours).await
-    }
-
-    /// Whether this sender's view was not told of in this run.
-    fn is_first_other_view(&self, sender: IdentityId) -> bool {
-        let mut told = self.shared.other_views.lock().unwrap_or_else(PoisonError::into_inner);
-        told.len() < OTHER_VIEWS_MAX && told.insert(sender)
-    }
-
-    async fn tell_other_view(
-        &self,
-        sender: IdentityId,
-        checkpoint: Checkpoint,
-        ours: Digest,
-    ) -> Result<(), ClientError> {
-        let change = KeyChange::OtherView {
-            height: checkpoint.height,
-            theirs: checkpoint.header,
-            ours,
         };
-        self.shared
+        let kept = self.shared.store.read(seen::all)?;
+        let due = kept
+            .into_iter()
+            .filter(|(_, seen)| seen.height <= tip.height || seen.is_overdue(&tip));
+        stream::iter(due)
+            .for_each_concurrent(COMPARED_AT_ONCE, |(sender, seen)| self.compare_or_leave(sender, seen))
+            .await;
+        Ok(())
+    }
+
+    async fn compare_or_leave(&self, sender: IdentityId, seen: SeenHeader) {
+        if let Err(error) = self.compared(sender, seen).await {
+            tracing::debug!(%error, "a sender's view of the ledger could not be compared yet");
+        }
+    }
+
+    async fn compared(&self, sender: IdentityId, seen: SeenHeader) -> Result<(), ClientError> {
+        let network = &self.shared.network;
+        let ours = match network.with_view(|view| view.compare(seen.height, &seen.header)) {
+            Comparison::Same => Some(seen.header),
+            Comparison::Other(ours) => Some(ours),
+            Comparison::Unknown => match network.header_at(seen.height).await {
+                Ok(ours) => Some(ours.header),
+                Err(_) if network.tip().is_some_and(|tip| seen.is_overdue(&tip)) => None,
+                Err(error) => return Err(error),
+            },
+        };
+        let differs = ours != Some(seen.header);
+        let change = (differs && !self.is_told_of(&sender)).then(|| seen.change(ours));
+        let settled = self
+            .shared
             .store
-            .write(move |view| Ok(((), contact::notice(view, &sender, change, now())?)))
-            .await
+            .write(move |view| seen::settle(view, &sender, &seen, change, now()))
+            .await?;
+        if settled && change.is_some() {
+            let mut told = self.shared.other_views.lock().unwrap_or_else(PoisonError::into_inner);
+            told.insert(sender);
+        }
+        Ok(())
+    }
+
+    /// Whether this sender's view was told of in this run, or too many others' were.
+    fn is_told_of(&self, sender: &IdentityId) -> bool {
+        let told = self.shared.other_views.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() >= OTHER_VIEWS_MAX || told.contains(sender)
     }
 }
 

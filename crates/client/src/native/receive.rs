@@ -19,7 +19,7 @@ use super::network::{CALL_TIMEOUT, Misbehaviour};
 use super::{Client, ClientError, Network, now, vault};
 use crate::step::contact::Relation;
 use crate::step::state::{Arrival, ArrivalRefusal};
-use crate::step::{Coverage, EnvelopeCopy, Fault, InboxMessage, LogWalk, LookupError, state};
+use crate::step::{Comparison, Coverage, EnvelopeCopy, Fault, InboxMessage, LogWalk, LookupError, seen, state};
 
 /// How old the proof of a sender's devices may be.
 const SENDER_AGE: Duration = Duration::from_secs(30);
@@ -427,17 +427,30 @@ impl Client {
                 return Ok(Delivered::Taken(taken));
             }
         };
-        let (sender, checkpoint) = (message.sender, message.checkpoint);
+        let sender = message.sender;
+        let network = &self.shared.network;
+        let checkpoint = message
+            .checkpoint
+            .filter(|seen| network.with_view(|view| view.compare(seen.height, &seen.header)) != Comparison::Same);
         let vault = &self.keys()?.secrets.vault;
         let sealed =
             vault::seal(vault, &vault::received(&envelope), &message.content.body).ok_or(ClientError::Random)?;
-        let arrival = self
+        let (arrival, seen) = self
             .shared
             .store
-            .write(move |view| state::deliver(view, &envelope, &message, &sealed, now()))
+            .write(move |view| {
+                let (arrival, mut batch) = state::deliver(view, &envelope, &message, &sealed, now())?;
+                let seen = match checkpoint {
+                    Some(checkpoint) if !matches!(arrival, Arrival::Refused(_)) => {
+                        seen::keep(view, &mut batch, &sender, &checkpoint, now())?
+                    }
+                    _ => None,
+                };
+                Ok(((arrival, seen), batch))
+            })
             .await?;
-        if let (Arrival::New(..), Some(checkpoint)) = (&arrival, checkpoint) {
-            self.compare(sender, checkpoint);
+        if let Some(seen) = seen {
+            self.compare(sender, seen);
         }
         Ok(Delivered::Arrival(envelope, arrival))
     }

@@ -14,7 +14,7 @@ use super::client::{Claim, os_rng};
 use super::network::CALL_TIMEOUT;
 use super::put::{Authority, Failure, Put, Short};
 use super::{Client, ClientError, contact_keys, now, vault};
-use crate::step::contact::Relation;
+use crate::step::contact::{self, Relation};
 use crate::step::{Anchoring, DeviceDelivery, Fault, OutboxMessage, Table, View, state};
 
 /// How a message is sent.
@@ -159,17 +159,10 @@ impl Client {
                 delivery.dropped = true;
             }
         }
-        let pinned = shared
-            .store
-            .read(|view| state::pin(view, &state.id))?
-            .and_then(|pin| pin.suite);
-        if let Some(entry) = state
-            .active_devices()
-            .find(|entry| Some(entry.keys.envelope.suite()) < pinned)
-        {
+        if let Some(device) = self.weaker_devices(state)?.first().copied() {
             return Err(ClientError::SuiteLowered {
                 identity: state.id,
-                device: entry.keys.device_id(),
+                device,
             });
         }
         let body = vault::open(&keys.secrets.vault, &vault::sent(&message.id), &message.sealed_body)
@@ -223,6 +216,12 @@ impl Client {
             .try_into()
             .map_err(|_| ClientError::NoActiveDevice(message.to))?;
         Ok(sealed)
+    }
+
+    /// The devices of an identity that nothing is sealed to, for they ask for a lower suite than was seen of it.
+    pub(crate) fn weaker_devices(&self, state: &IdentityState) -> Result<Vec<DeviceId>, ClientError> {
+        let pin = self.shared.store.read(|view| state::pin(view, &state.id))?;
+        Ok(contact::weaker_devices(pin.and_then(|pin| pin.suite), state).collect())
     }
 
     /// Asks anew what the inboxes ask for that have not accepted their copy yet: it may have risen.

@@ -89,9 +89,9 @@ pub enum KeyChange {
         /// From this height on.
         at: Height,
     },
-    /// It has another root key. A verified contact is not verified any more.
+    /// It has another root key. A verified contact is not verified any more; if it is the owner's own root, nobody is.
     RootChanged {
-        /// Whether it was verified before.
+        /// Whether a mark of verification was lost by it.
         verified: bool,
     },
     /// An operation waits for the recovery window to pass: until then it can be cancelled or recovered from.
@@ -115,6 +115,14 @@ pub enum KeyChange {
         theirs: Digest,
         /// The digest of the header that was proved here.
         ours: Digest,
+    },
+    /// It says to have seen a block that no node could prove here for a while: it lies, or those who are asked here hide
+    /// what its nodes show it.
+    UnprovedView {
+        /// The height of the block.
+        height: Height,
+        /// The digest of the header that it names.
+        theirs: Digest,
     },
 }
 
@@ -172,6 +180,14 @@ pub fn changes(before: &IdentityState, after: &IdentityState, verified: bool) ->
         found.push(KeyChange::Deactivated { at });
     }
     found
+}
+
+/// The active devices of an identity that ask for a lower suite than was seen of it: nothing is sealed to them.
+pub fn weaker_devices(seen: Option<SuiteId>, state: &IdentityState) -> impl Iterator<Item = DeviceId> {
+    state
+        .active_devices()
+        .filter(move |entry| Some(entry.keys.envelope.suite()) < seen)
+        .map(|entry| entry.keys.device_id())
 }
 
 /// The highest suite among what was seen before and the devices of a state.
@@ -261,8 +277,19 @@ pub(super) fn observe<V: View>(
         return Ok(());
     }
     let verified = kept.and_then(|kept| kept.verified);
+    // What both sides compared was made of the owner's root too.
+    let mut lost = false;
+    if after.id == own.0 && before.root != after.root {
+        for (identity, mut contact) in contacts(view, None, usize::MAX)? {
+            if contact.verified.is_some_and(|verified| verified.ours != after.root) {
+                contact.verified = None;
+                put(batch, Table::Contact, identity.as_bytes(), &contact)?;
+                lost = true;
+            }
+        }
+    }
     let mut told = Vec::new();
-    for change in changes(before, after, verified.is_some()) {
+    for change in changes(before, after, verified.is_some() || lost) {
         let mine = matches!(change, KeyChange::DeviceAdded { device, .. } if after.id == own.0 && device == own.1);
         if !mine {
             told.push(change);

@@ -12,6 +12,7 @@
 //! | [`Anchoring`] | to which nodes a quorum receipt is handed, so that it gets onto the ledger |
 //! | [`contact`] | whom the owner lets in and has verified, and what the owner is told about keys |
 //! | [`contact_key`] | when this device needs a new envelope key, and when an old one is forgotten |
+//! | [`seen`] | which headers that others have seen wait to be compared |
 //! | [`state`] | what one step changes in the local state, as one [`Batch`] |
 
 mod anchoring;
@@ -23,6 +24,7 @@ mod fault;
 mod ledger;
 mod log;
 mod record;
+pub mod seen;
 pub mod state;
 
 pub use anchoring::Anchoring;

@@ -14,7 +14,8 @@ use tokenim_wire::{BoundedBytes, BoundedVec, EnvelopeId, Height, Object, UnixMil
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Table {
-    /// Name in ASCII → bytes: format, network, identity, keystore, registration, newest header.
+    /// Name in ASCII → bytes: format, network, identity, keystore, registration, newest header, key
+    /// packages, postage, and the headers that senders have [`seen`](super::seen).
     Meta,
     /// [`MessageId`] → [`OutboxMessage`].
     Outbox,

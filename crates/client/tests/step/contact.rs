@@ -203,6 +203,39 @@ fn a_changed_root_takes_the_mark_of_verification_away_and_says_so_once_and_a_new
 }
 
 #[test]
+fn a_changed_root_of_the_owner_takes_all_marks_away_and_says_so() {
+    let mut store = Store::default();
+    let mut me = person(2);
+    me.add_device(&NET, 1, At::height(2));
+    let own = (me.state.id, device(1).device_id());
+    see(&mut store, &own, &me.state, 2);
+    let anna = known(&mut store, 1);
+    let mark = Verified {
+        theirs: anna.state.root,
+        ours: me.state.root,
+        time: NOW,
+    };
+    let batch = contact::set_verified(&store, &anna.state.id, Some(mark), NOW).unwrap();
+    store.apply(&batch);
+    allow(&mut store, &ANNA);
+
+    let (waiting, rotated) = rotate(&me);
+    see(&mut store, &own, &waiting, 10);
+    let marked = |store: &Store| {
+        let kept = contact::contact(store, &anna.state.id).unwrap().unwrap();
+        kept.verified.is_some()
+    };
+    assert!(marked(&store));
+    see(&mut store, &own, &rotated, 20);
+    assert!(!marked(&store));
+    see(&mut store, &own, &rotated, 21);
+    assert!(matches!(
+        told(&store)[..],
+        [KeyChange::Pending { .. }, KeyChange::RootChanged { verified: true }]
+    ));
+}
+
+#[test]
 fn the_highest_suite_of_an_identity_is_remembered() {
     let mut store = Store::default();
     let anna = known(&mut store, 1);
@@ -211,8 +244,12 @@ fn the_highest_suite_of_an_identity_is_remembered() {
     let envelope = EnvelopeKey::new(SuiteId::X_WING, &[7; 1216]).unwrap();
     let add = SignedRecord::add_device(&NET, &anna.state, &root_key(1, 0), &device(2), envelope).unwrap();
     let two = anna.state.apply(&At::height(6).place(&NET), &add).unwrap();
+    let weaker = |state: &IdentityState, seen| contact::weaker_devices(seen, state).collect::<Vec<_>>();
+    assert!(weaker(&anna.state, None).is_empty());
+    assert!(weaker(&two, suite(&store)).is_empty());
     see(&mut store, &OWN, &two, 6);
     assert_eq!(suite(&store), Some(SuiteId::X_WING));
+    assert_eq!(weaker(&two, suite(&store)), [device(1).device_id()]);
     let revoke = SignedRecord::revoke_device(&NET, &two, &root_key(1, 0), device(2).device_id()).unwrap();
     see(
         &mut store,
@@ -221,6 +258,8 @@ fn the_highest_suite_of_an_identity_is_remembered() {
         7,
     );
     assert_eq!(suite(&store), Some(SuiteId::X_WING));
+    // Also with nothing better left.
+    assert_eq!(weaker(&anna.state, suite(&store)), [device(1).device_id()]);
 }
 
 #[test]

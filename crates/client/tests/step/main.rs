@@ -16,5 +16,6 @@ mod delivery;
 mod ledger;
 mod merge;
 mod reading;
+mod seen;
 mod state;
 mod world;

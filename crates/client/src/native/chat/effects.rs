@@ -166,12 +166,7 @@ impl Client {
         let Some(entry) = state.device(device) else {
             return Ok(Answer::Failed);
         };
-        let pinned = self
-            .shared
-            .store
-            .read(|view| state::pin(view, to))?
-            .and_then(|pin| pin.suite);
-        if Some(entry.keys.envelope.suite()) < pinned {
+        if self.weaker_devices(&state)?.contains(device) {
             tracing::warn!(%to, "a device asks for weaker encryption than was seen before: nothing is sent to it");
             return Ok(Answer::Failed);
         }

@@ -5,251 +5,22 @@
 //! stands in front of one of them with that node's key.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+mod transparency;
+mod world;
+
 use std::time::{Duration, Instant};
+
 use tempfile::TempDir;
 use tokenim_client::step::Fault;
-use tokenim_client::step::contact::KeyChange;
-use tokenim_client::{Argon2Cost, Client, ClientError, Content, IdentityId, Network, Reading, SendReport};
-use tokenim_envelope::{Checkpoint, EnvelopeSecretKey, MessageId, Recipient, Sender, Suite, seal};
-use tokenim_identity::{DeviceSecrets, EpochSigningKey, IdentityState, Phrase, SignedRecord};
-use tokenim_ledger::IdentityUpdate;
+use tokenim_client::{Argon2Cost, Client, ClientError, Content};
+use tokenim_envelope::{MessageId, Recipient, Sender, seal};
+use tokenim_identity::{DeviceSecrets, EpochSigningKey};
 use tokenim_mailbox::group::{AuthorBox, GroupChild, GroupStart, GroupUpdate, SignedGroupChild};
-use tokenim_mailbox::{
-    Descriptor, Postage, PostageBits, QuorumReceipt, WriteAuthority, WritePolicy, WriteRequest, find_postage,
-};
-use tokenim_rpc::{AcceptanceOf, Put, Request};
-use tokenim_testkit::{Caller, Lie, LocalNetwork, LyingNode, until};
-use tokenim_wire::{BoundedBytes, Digest, UnixSeconds};
+use tokenim_mailbox::{Descriptor, QuorumReceipt, WritePolicy};
+use tokenim_rpc::{AcceptanceOf, Request};
+use tokenim_testkit::{Lie, until};
 
-static SHARED: Mutex<Weak<LocalNetwork>> = Mutex::new(Weak::new());
-
-/// The network of the tests that run now; the last one to end takes it down.
-fn shared() -> Arc<LocalNetwork> {
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.upgrade().unwrap_or_else(|| {
-        let network = Arc::new(
-            LocalNetwork::start(4, 4, |_, config| {
-                config.limits.submissions_burst = 100;
-            })
-            .unwrap(),
-        );
-        *shared = Arc::downgrade(&network);
-        network
-    })
-}
-
-/// Two people and a liar between them and one of the nodes.
-struct World {
-    anna: Client,
-    bert: Client,
-    liar: LyingNode,
-    sent: Mutex<BTreeMap<String, usize>>,
-    number: Mutex<usize>,
-    _folders: [TempDir; 2],
-    network: Arc<LocalNetwork>,
-}
-
-impl World {
-    fn run(test: impl AsyncFnOnce(&Self)) {
-        let network = shared();
-        let handle = network.clone();
-        handle.block_on(async {
-            let world = Self::new(network).await;
-            test(&world).await;
-            world.liar.tell(None);
-            world.liar.close().await;
-            world.anna.close().await;
-            world.bert.close().await;
-        });
-    }
-
-    async fn new(network: Arc<LocalNetwork>) -> Self {
-        let layout = &network.layout;
-        // The node with the lowest key is the one that clients hand their records to first.
-        let lowest = layout.nodes.iter().map(|node| node.key).min().unwrap();
-        let liar = LyingNode::start(layout, layout.number_of(&lowest).unwrap()).unwrap();
-        let folders = [(); 2].map(|()| TempDir::with_prefix("tokenim-person-").unwrap());
-        let [anna, bert] = [0, 1].map(|number: usize| {
-            Client::create(
-                folders[number].path(),
-                layout.network.clone(),
-                b"secret",
-                Argon2Cost::MINIMUM,
-            )
-            .unwrap()
-            .0
-        });
-        let (first, second) = tokio::join!(anna.register(), bert.register());
-        first.unwrap();
-        second.unwrap();
-        for client in [&anna, &bert] {
-            client.network().prefer_address(&liar.node(), &liar.address()).await;
-        }
-        Self {
-            anna,
-            bert,
-            liar,
-            sent: Mutex::default(),
-            number: Mutex::default(),
-            _folders: folders,
-            network,
-        }
-    }
-
-    /// Anna sends Bert a message that no other is equal to.
-    async fn send(&self) -> SendReport {
-        let text = {
-            let mut number = self.number.lock().unwrap();
-            *number += 1;
-            format!("message {number}, сообщение, 訊息")
-        };
-        *self.sent.lock().unwrap().entry(text.clone()).or_default() += 1;
-        self.anna
-            .send(&self.bert.identity(), Content::text(text))
-            .await
-            .unwrap()
-    }
-
-    async fn send_some(&self, count: usize) {
-        for _ in 0..count {
-            self.send().await;
-        }
-    }
-
-    /// Bert reads once; the reading must be complete and hold everything sent.
-    async fn read(&self) -> Reading {
-        let reading = self.bert.receive().await.unwrap();
-        assert!(reading.complete, "{reading:?}");
-        assert_eq!(reading.missing, 0);
-        self.check_inbox();
-        reading
-    }
-
-    /// Everything sent is in Bert's inbox, once.
-    fn check_inbox(&self) {
-        let mut got: BTreeMap<String, usize> = BTreeMap::new();
-        for (_, message) in self.bert.messages(0, 1_000).unwrap() {
-            assert_eq!(message.sender, self.anna.identity());
-            *got.entry(String::from_utf8(message.body.to_vec()).unwrap())
-                .or_default() += 1;
-        }
-        assert_eq!(got, *self.sent.lock().unwrap());
-    }
-
-    /// The liar, and nobody else, was caught by this client, with this at least.
-    fn named(&self, client: &Client, fault: &Fault) {
-        let notes = client.notes().unwrap();
-        let what = fault.to_string();
-        assert!(
-            notes.iter().any(|note| note.what.as_slice() == what.as_bytes()),
-            "{what}: {notes:?}"
-        );
-        self.nobody_else(client);
-    }
-
-    /// No honest node was accused.
-    fn nobody_else(&self, client: &Client) {
-        for note in client.notes().unwrap() {
-            assert_eq!(note.node, self.liar.node(), "an honest node is accused");
-        }
-    }
-
-    /// Nobody was accused at all.
-    fn nobody(&self, client: &Client) {
-        assert_eq!(client.notes().unwrap(), []);
-    }
-
-    /// Reads while the liar tells a lie that shows: the reading names it, and is complete all the same.
-    async fn read_against(&self, lie: Lie, fault: Fault) {
-        self.liar.tell(Some(lie));
-        let reading = self.read().await;
-        assert!(self.liar.told() > 0);
-        assert_eq!(reading.caught.len(), 1, "{reading:?}");
-        assert_eq!(
-            (reading.caught[0].node, &reading.caught[0].fault),
-            (self.liar.node(), &fault)
-        );
-        self.named(&self.bert, &fault);
-        // The truth is believed again.
-        self.liar.tell(None);
-        self.send().await;
-        let reading = self.read().await;
-        assert!(reading.caught.is_empty(), "{reading:?}");
-    }
-
-    /// Sends while the liar hands out a receipt that shows: the others make the quorum, and the liar is named.
-    async fn write_against(&self, lie: Lie, fault: Fault) {
-        self.liar.tell(Some(lie));
-        let member = self.anna.network().nodes().index_of(&self.liar.node()).unwrap();
-        // Three receipts make the quorum; where they come first, the liar's is not looked at.
-        for _ in 0..40 {
-            let report = self.send().await;
-            for device in &report.devices {
-                assert!(device.receipt.issuers.iter().all(|issuer| issuer.member != member));
-            }
-            if !self.anna.notes().unwrap().is_empty() {
-                break;
-            }
-        }
-        assert!(self.liar.told() > 0);
-        self.named(&self.anna, &fault);
-        let reading = self.read().await;
-        assert!(reading.caught.is_empty(), "{reading:?}");
-    }
-
-    /// A network view of its own, that knows nothing yet and reaches the liar.
-    async fn stranger(&self) -> Network {
-        let network = Network::new(self.network.layout.network.clone()).unwrap();
-        network.prefer_address(&self.liar.node(), &self.liar.address()).await;
-        network
-    }
-
-    /// Looks up until the liar was asked, each time with the right answer.
-    async fn look_up_against(&self, lie: Lie, identity: &IdentityId) -> Network {
-        let network = self.stranger().await;
-        self.liar.tell(Some(lie));
-        let before = self.liar.told();
-        for _ in 0..8 {
-            let found = network.lookup(identity, Duration::from_secs(30)).await.unwrap();
-            assert_eq!(found.state.map(|state| state.id), Some(*identity));
-        }
-        assert!(self.liar.told() > before, "each node is asked first in its turn");
-        network
-    }
-
-    /// A third person, who is not on the ledger yet and reaches the liar.
-    async fn carl(&self) -> (TempDir, Client) {
-        let folder = TempDir::with_prefix("tokenim-person-").unwrap();
-        let network = self.network.layout.network.clone();
-        let (carl, _) = Client::create(folder.path(), network, b"secret", Argon2Cost::MINIMUM).unwrap();
-        carl.network()
-            .prefer_address(&self.liar.node(), &self.liar.address())
-            .await;
-        (folder, carl)
-    }
-
-    /// Asks through the liar, as it is.
-    async fn through_liar(&self, request: &Request) -> tokenim_rpc::Response {
-        let caller = Caller::new(self.network.layout.id, [9; 32]).unwrap();
-        let patience = Duration::from_secs(15);
-        caller
-            .ask(&self.liar.node(), &self.liar.address(), request, patience)
-            .await
-            .unwrap()
-    }
-}
-
-/// Only the liar is among the caught, and only with proofs that don't hold.
-fn caught_with_proofs(network: &Network, liar: &LyingNode) {
-    let caught = network.take_caught();
-    assert!(!caught.is_empty());
-    for caught in caught {
-        assert_eq!(caught.node, liar.node());
-        assert!(matches!(caught.fault, Fault::Proof(_)), "{:?}", caught.fault);
-    }
-}
+use world::{World, caught_with_proofs, now, put_everywhere, usual_postage};
 
 // To readers.
 
@@ -499,16 +270,11 @@ fn a_history_with_other_times_is_refused() {
 /// Stores a commit on all nodes, in a mailbox of its own, and makes a child of it.
 async fn child_of(world: &World, start: &GroupStart, key: &EpochSigningKey, number: u8) -> GroupUpdate {
     let layout = &world.network.layout;
-    let caller = Caller::new(layout.id, [8; 32]).unwrap();
     let mut rng = <rand_chacha::ChaCha20Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(5);
     let secrets = DeviceSecrets::generate(&mut rng);
     let bert = world.bert.state().await.unwrap();
     let to = Recipient::new(bert.id, &bert.active_devices().next().unwrap().keys);
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    let expiry = UnixSeconds::new(now + 30 * 24 * 3_600);
+    let expiry = now().saturating_add(30 * 24 * 3_600);
     let sender = Sender {
         identity: bert.id,
         device: secrets.device_id(),
@@ -521,28 +287,9 @@ async fn child_of(world: &World, start: &GroupStart, key: &EpochSigningKey, numb
         read: secrets.inbox.verifying_key(),
         nonce: *start.nonce.first_chunk().unwrap(),
     };
-    let hour = Postage::hour_at(UnixSeconds::new(now));
-    let mut search = find_postage(&descriptor.tag(), &sealed.id(), hour, PostageBits::DEFAULT, 0);
-    let postage = search.step(u32::MAX).unwrap();
-    let mut receipts = Vec::new();
-    for node in &layout.nodes {
-        let put = Put {
-            descriptor,
-            request: WriteRequest {
-                node: node.key,
-                tag: descriptor.tag(),
-                envelope: sealed.id(),
-                envelope_expiry: expiry,
-                expiry: UnixSeconds::new(now + 60),
-                nonce: [3; 16],
-            },
-            authority: WriteAuthority::Postage(postage),
-            envelope: BoundedBytes::try_from(sealed.as_bytes()).unwrap(),
-        };
-        let (address, request) = (node.listen.to_string(), Request::Put(Box::new(put)));
-        let answer = caller.ask(&node.key, &address, &request, Duration::from_secs(5)).await;
-        receipts.push(answer.unwrap().into_put().unwrap());
-    }
+    let postage = usual_postage(&descriptor, &sealed);
+    let receipts = put_everywhere(&world.network, descriptor, &sealed, postage).await;
+    let receipts: Vec<_> = receipts.into_iter().map(Result::unwrap).collect();
     let receipt = QuorumReceipt::assemble(&layout.network.node_set().unwrap(), &receipts).unwrap();
     let child = GroupChild {
         handle: start.handle(),
@@ -605,107 +352,6 @@ fn children_that_one_node_hides_or_invents_are_not_believed() {
                 _ => caught_with_proofs(&network, &world.liar),
             }
         }
-    });
-}
-
-#[test]
-fn contact_keys_that_one_node_hides_are_used_all_the_same() {
-    World::run(async |world| {
-        world.bert.rotate_contact_key().await.unwrap();
-        world.liar.tell(Some(Lie::HiddenContactKeys));
-        let report = world.send().await;
-        assert_eq!(report.devices[0].contact_key, Some(1));
-        world.liar.tell(None);
-        world.read().await;
-    });
-}
-
-#[test]
-fn a_sender_who_saw_another_block_is_told_of() {
-    World::run(async |world| {
-        let layout = &world.network.layout;
-        // Carl is made by hand, so that he can claim to have seen what he wants.
-        let mut rng = <rand_chacha::ChaCha20Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(3);
-        let phrase = Phrase::from_entropy(&[3; 32]);
-        let secrets = DeviceSecrets::generate(&mut rng);
-        let key = EnvelopeSecretKey::from_seed(Suite::default(), &secrets.envelope_seed);
-        let state = IdentityState::new(&phrase.genesis());
-        let root = phrase.root_key(0);
-        let record = SignedRecord::add_device(&layout.id, &state, &root, &secrets, key.public().clone()).unwrap();
-        let update = IdentityUpdate {
-            genesis: Some(phrase.genesis()),
-            record,
-        };
-        let caller = Caller::new(layout.id, [7; 32]).unwrap();
-        let ask = async |node: usize, request: Request| {
-            let folder = &layout.nodes[node];
-            let address = folder.listen.to_string();
-            caller
-                .ask(&folder.key, &address, &request, Duration::from_secs(5))
-                .await
-                .unwrap()
-        };
-        ask(0, Request::SubmitIdentity(Box::new(update)))
-            .await
-            .into_submitted()
-            .unwrap();
-        until("Carl is on the ledger", Duration::from_secs(10), || async {
-            world.bert.lookup(&state.id, Duration::from_secs(30)).await.ok()
-        })
-        .await
-        .unwrap();
-
-        let bert = world.bert.state().await.unwrap();
-        let keys = &bert.active_devices().next().unwrap().keys;
-        let seen = Checkpoint {
-            height: world.bert.network().tip().unwrap().height,
-            header: Digest::from_bytes([1; 32]),
-        };
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
-        let expiry = UnixSeconds::new(now + 3_600);
-        let sender = Sender {
-            identity: state.id,
-            device: secrets.device_id(),
-            key: &secrets.signing,
-        };
-        let to = Recipient::new(bert.id, keys);
-        let content = Content::text("hello");
-        let id = MessageId::from_bytes([3; 16]);
-        let sealed = seal(&layout.id, &sender, &to, id, expiry, Some(seen), &content, &mut rng).unwrap();
-        let descriptor = Descriptor::inbox(keys);
-        let hour = Postage::hour_at(UnixSeconds::new(now));
-        let mut search = find_postage(&descriptor.tag(), &sealed.id(), hour, PostageBits::DEFAULT, 0);
-        let postage = search.step(u32::MAX).unwrap();
-        for node in 0..layout.nodes.len() {
-            let put = Put {
-                descriptor,
-                request: WriteRequest {
-                    node: layout.nodes[node].key,
-                    tag: descriptor.tag(),
-                    envelope: sealed.id(),
-                    envelope_expiry: expiry,
-                    expiry: UnixSeconds::new(now + 60),
-                    nonce: [3; 16],
-                },
-                authority: WriteAuthority::Postage(postage),
-                envelope: BoundedBytes::try_from(sealed.as_bytes()).unwrap(),
-            };
-            ask(node, Request::Put(Box::new(put))).await.into_put().unwrap();
-        }
-        assert_eq!(world.bert.receive().await.unwrap().received.len(), 1);
-        let notice = until("Bert is told", Duration::from_secs(10), || async {
-            world.bert.untold().unwrap().pop()
-        })
-        .await
-        .unwrap();
-        assert_eq!(notice.1.identity, state.id);
-        assert!(matches!(
-            notice.1.change,
-            KeyChange::OtherView { height, theirs, .. } if height == seen.height && theirs == seen.header
-        ));
     });
 }
 
