@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 use console::Term;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokenim_client::chat::{Chat, ChatError, ChatEvent, Event};
 use tokenim_client::link::{self, ConfirmationNumber, LinkCode};
 use tokenim_client::{Argon2Cost, Client, ClientError, DeviceId};
@@ -202,7 +202,7 @@ async fn link_here(args: &LinkArgs) -> Result<(), CliError> {
 
 /// Says that the device is one of the identity's, and makes it ready for conversations.
 async fn finish(client: &Client, folder: &Path, json: bool) -> Result<(), CliError> {
-    id::put_on_ledger(client, folder, json, Value::Null, Value::Null).await
+    id::put_on_ledger(client, folder, json, None, None).await
 }
 
 async fn approve(args: &ApproveArgs) -> Result<(), CliError> {

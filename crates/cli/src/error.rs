@@ -126,6 +126,10 @@ impl From<ClientError> for CliError {
                 "the device in {0} waits to be linked: run `tokenim device link --dir {0}` again",
                 path.display()
             ),
+            ClientError::NameNeeded(identity) => format!(
+                "the words alone give {identity}, which is not on the ledger: name yours with --identity if it has a second \
+                 phrase or was recovered, or that one to put it there"
+            ),
             ClientError::NotRegistered => {
                 "this identity is not on the ledger yet: run `tokenim id register`".to_owned()
             }

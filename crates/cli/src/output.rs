@@ -9,12 +9,20 @@ use crate::error::CliError;
 /// Writes a line to standard output.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", text.as_ref())
-        .and_then(|()| out.flush())
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => CliError::quiet(),
-            _ => CliError::local(format!("standard output: {error}; send it elsewhere")),
-        })
+    written(writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush()))
+}
+
+/// Writes secret lines to standard output: whole ones in one piece, which go past its buffer, so that no copy stays there.
+pub(crate) fn secret_lines(lines: &[u8]) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    written(out.write_all(lines).and_then(|()| out.flush()))
+}
+
+fn written(result: io::Result<()>) -> Result<(), CliError> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => CliError::quiet(),
+        _ => CliError::local(format!("standard output: {error}; send it elsewhere")),
+    })
 }
 
 /// Writes a JSON value as one line to standard output.

@@ -66,7 +66,7 @@ pub(crate) struct RestoreArgs {
     pub(crate) fresh: FreshArgs,
     #[command(flatten)]
     pub(crate) words: WordsArgs,
-    /// The identity, where the words alone don't give it: its root was replaced, or it has second words.
+    /// The identity, where the words alone don't give it: it was recovered, or has second words.
     #[arg(long, value_name = "IDENTITY")]
     pub(crate) identity: Option<IdentityId>,
     /// Print one JSON object.
@@ -181,13 +181,17 @@ The 24 words are shown once and kept nowhere. Whoever has them has the identity.
     #[command(after_help = "\
 Examples:
   tokenim id restore --network net/genesis.tim
-  tokenim id restore --network net/genesis.tim --words-from words.txt --dir phone")]
+  tokenim id restore --network net/genesis.tim --words-from words.txt --dir phone
+  tokenim id restore --network net/genesis.tim --identity tim1…
+
+The words alone give the name of an identity that has no second words and was not recovered; else name it with --identity.
+Nothing is made if the name that the words give is not on the ledger and none is named.")]
     Restore(RestoreArgs),
     /// Check that the words you wrote down give this identity back.
     #[command(after_help = "\
 The words are kept nowhere, so they can't be shown again: this reads them and says whose they are. Without a folder or a
-network it says what the words alone give.")]
-    Backup(RootArgs),
+network it says what the words give: alone the name of an identity without second words, else the two together.")]
+    Backup(NextRootArgs),
     /// Put the identity of a folder on the ledger, if `id new` could not.
     Register {
         #[command(flatten)]

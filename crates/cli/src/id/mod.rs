@@ -9,12 +9,14 @@ pub(crate) mod words;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokenim_client::{Argon2Cost, Client, ClientError, IdentityId, IdentityState};
+use zeroize::Zeroizing;
 
 pub(crate) use self::records::revoke;
 
-use self::args::{IdArgs, IdCommand, NewArgs, RestoreArgs, RootArgs};
+use self::args::{IdArgs, IdCommand, NewArgs, NextRootArgs, RestoreArgs};
 use crate::args::{FolderArgs, NetworkArgs};
 use crate::error::CliError;
 use crate::output::{self, line};
@@ -92,8 +94,11 @@ async fn new(args: &NewArgs) -> Result<(), CliError> {
     let shown = words::hand_over(&first, args.words_to.as_deref(), args.json, "")?;
     let shown_next = match &second {
         Some(second) => words::hand_over(second, args.next_words_to.as_deref(), args.json, "second ")?,
-        None => Value::Null,
+        None => None,
     };
+    if second.is_some() && !args.json {
+        words::tell_name(&client.identity());
+    }
     put_on_ledger(&client, &folder, args.json, shown, shown_next).await
 }
 
@@ -104,27 +109,45 @@ pub(crate) async fn restore(args: &RestoreArgs) -> Result<(), CliError> {
     let passphrase = secret::fresh(&args.fresh.passphrase, secret::PERSON)?;
     let (passphrase, cost) = (passphrase.as_bytes(), Argon2Cost::RECOMMENDED);
     let client = Client::restore(&folder, network, &words, args.identity, passphrase, cost).await?;
-    put_on_ledger(&client, &folder, args.json, Value::Null, Value::Null).await
+    put_on_ledger(&client, &folder, args.json, None, None).await
 }
 
-/// Registers what was just made, and tells of it.
+/// What a command that made a device prints.
+#[derive(Serialize)]
+struct Made<'a> {
+    identity: String,
+    device: String,
+    dir: &'a Path,
+    height: Option<u64>,
+    words: Option<&'a str>,
+    next_words: Option<&'a str>,
+}
+
+/// Registers what was just made, and tells of it, with the words if the one JSON object is to have them.
 pub(crate) async fn put_on_ledger(
     client: &Client,
     folder: &Path,
     json: bool,
-    words: Value,
-    next_words: Value,
+    words: Option<Zeroizing<String>>,
+    next_words: Option<Zeroizing<String>>,
 ) -> Result<(), CliError> {
     let registered = register(client).await;
     if json {
-        output::json(&json!({
-            "identity": client.identity().to_string(),
-            "device": client.device().to_string(),
-            "dir": folder,
-            "words": words,
-            "next_words": next_words,
-            "height": registered.as_ref().ok(),
-        }))?;
+        let made = Made {
+            identity: client.identity().to_string(),
+            device: client.device().to_string(),
+            dir: folder,
+            height: registered.as_ref().ok().copied(),
+            words: words.as_ref().map(|words| words.as_str()),
+            next_words: next_words.as_ref().map(|words| words.as_str()),
+        };
+        // The words come last, and there is room for them: it does not grow while they are in it.
+        let mut text = Zeroizing::new(Vec::new());
+        text.reserve(folder.as_os_str().len().saturating_mul(6).saturating_add(1_024));
+        serde_json::to_writer(&mut *text, &made)
+            .map_err(|error| CliError::local(format!("{}: {error}; name another folder", folder.display())))?;
+        text.push(b'\n');
+        output::secret_lines(&text)?;
     } else {
         line(format!("identity  {}", client.identity()))?;
         line(format!("device    {}", client.device()))?;
@@ -148,10 +171,14 @@ pub(crate) async fn put_on_ledger(
     })
 }
 
-async fn backup(args: &RootArgs) -> Result<(), CliError> {
-    let folder = status::folder(&args.folder)?;
-    let words = words::read(&args.words)?;
-    let offline = words.genesis().id();
+async fn backup(args: &NextRootArgs) -> Result<(), CliError> {
+    let folder = status::folder(&args.root.folder)?;
+    let words = words::read(&args.root.words)?;
+    let second = words::read_next(&args.next_words)?;
+    let alone = words.genesis().id();
+    let offline = second.as_ref().map_or(alone, |second| {
+        words.genesis_with_next(&second.root_key(0).verifying_key()).id()
+    });
     let own = if folder.join(tokenim_client::STORE_FILE).exists() {
         Some(Client::open(&folder, None)?)
     } else {
@@ -163,27 +190,39 @@ async fn backup(args: &RootArgs) -> Result<(), CliError> {
         match client.state().await {
             Ok(state) => {
                 words::root(&state, &words)?;
+                if let Some(second) = &second {
+                    words::next_root(&state, second, None)?;
+                }
                 asked = true;
             }
-            // What the words alone give is known all the same.
+            // What the words give without the ledger is known all the same.
             Err(ClientError::Unreachable { .. } | ClientError::NotProgressing { .. } | ClientError::NotRegistered)
                 if identity == offline => {}
             Err(error) => return Err(error.into()),
         }
         client.close().await;
     }
-    if args.json {
+    if args.root.json {
         return output::json(&json!({ "identity": identity.to_string(), "asked_ledger": asked }));
     }
-    match (asked, identity == offline) {
-        (true, true) => line(format!("The words give {identity}. They are enough to restore it.")),
-        (true, false) => line(format!(
-            "The words give the root key of {identity} now. To restore it, name it with --identity."
-        )),
-        _ => line(format!(
-            "The words give {identity}. The ledger was not asked whether its root was replaced since."
-        )),
-    }
+    let together = if second.is_some() { "together " } else { "" };
+    let unasked = "The ledger was not asked whether its root was replaced since.";
+    line(match (asked, own.is_some() || second.is_some()) {
+        (true, _) if identity == alone => format!("The words give {identity}. They are enough to restore it."),
+        (true, _) => format!(
+            "The words give the root key of {identity} now{}. To restore it, name it with --identity.",
+            if second.is_some() {
+                ", the second ones the next"
+            } else {
+                ""
+            }
+        ),
+        (false, true) => format!("The words {together}give {identity}. {unasked}"),
+        (false, false) => format!(
+            "The words alone give {identity}, which is your identity only if it was made without a second phrase: else name \
+             the second words with --next-words-from. {unasked}"
+        ),
+    })
 }
 
 async fn register(client: &Client) -> Result<u64, CliError> {

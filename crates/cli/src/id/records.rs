@@ -143,13 +143,16 @@ pub(crate) async fn recover(args: &RecoverArgs) -> Result<(), CliError> {
     let phrase = Phrase::generate(&mut UnwrapErr(SysRng));
     // The words before the record: without them the identity would belong to nobody.
     let shown = words::hand_over(&phrase, args.words_to.as_deref(), args.json, "new ")?;
+    if !args.json {
+        words::tell_name(&args.identity);
+    }
     let recovering = network.recover(&args.identity, &shares, &phrase);
     let recovered = during("recovering the identity", recovering).await;
     network.close().await;
     recovered?;
     let (passphrase, cost) = (passphrase.as_bytes(), Argon2Cost::RECOMMENDED);
     let client = Client::restore(&folder, config, &phrase, Some(args.identity), passphrase, cost).await?;
-    put_on_ledger(&client, &folder, args.json, shown, serde_json::Value::Null).await
+    put_on_ledger(&client, &folder, args.json, shown, None).await
 }
 
 pub(crate) async fn rotate(args: &NextRootArgs) -> Result<(), CliError> {

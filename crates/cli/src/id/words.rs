@@ -1,20 +1,23 @@
 //! Words: read without being shown, shown once, never in arguments.
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;
 
 use console::Term;
-use tokenim_client::{IdentityState, Phrase};
+use tokenim_client::{IdentityId, IdentityState, Phrase};
 use tokenim_identity::{RootSigningKey, next_root_digest};
 use zeroize::Zeroizing;
 
 use super::args::{NextWordsArgs, WordsArgs};
 use crate::error::CliError;
 use crate::init::write_new_file;
-use crate::output::{line, remark};
+use crate::output::{remark, secret_lines};
 
 /// More bytes than this are not 24 words.
 const WORDS_BYTES_MAX: u64 = 4_096;
+/// Room for them, and for what looks whether there are more.
+const WORDS_CAPACITY: usize = 8_192;
 
 /// The words, from where the command line says, else from the terminal without showing them.
 pub(crate) fn read(args: &WordsArgs) -> Result<Phrase, CliError> {
@@ -30,7 +33,8 @@ pub(crate) fn read_next(args: &NextWordsArgs) -> Result<Option<Phrase>, CliError
 }
 
 fn from_file(path: &Path) -> Result<Phrase, CliError> {
-    let mut text = Zeroizing::new(String::with_capacity(512));
+    // It never grows, so it leaves no copy behind.
+    let mut text = Zeroizing::new(String::with_capacity(WORDS_CAPACITY));
     let (name, read) = if path == Path::new("-") {
         let read = std::io::stdin().lock().take(WORDS_BYTES_MAX).read_to_string(&mut text);
         ("standard input".to_owned(), read)
@@ -78,36 +82,40 @@ pub(crate) fn hand_over(
     to: Option<&Path>,
     json: bool,
     which: &str,
-) -> Result<serde_json::Value, CliError> {
+) -> Result<Option<Zeroizing<String>>, CliError> {
     let words = phrase.expose();
     match to {
         Some(path) => {
             let text = Zeroizing::new(format!("{}\n", words.as_str()));
             write_new_file(path, text.as_bytes(), 0o600)?;
         }
-        None if json => return Ok(words.as_str().into()),
+        None if json => return Ok(Some(words)),
         None => show(&words, which)?,
     }
-    Ok(serde_json::Value::Null)
+    Ok(None)
+}
+
+/// Says that words don't give the name of their identity.
+pub(crate) fn tell_name(identity: &IdentityId) {
+    remark(format!(
+        "Keep the name with the words, which don't give it alone: to restore it takes --identity {identity}."
+    ));
 }
 
 fn show(words: &str, which: &str) -> Result<(), CliError> {
     remark(format!(
         "Write these 24 {which}words down and keep them safe. They are shown once; whoever has them has the identity."
     ));
-    let words: Vec<&str> = words.split(' ').collect();
-    for (row, chunk) in words.chunks(6).enumerate() {
-        let cells: Vec<String> = chunk
-            .iter()
-            .enumerate()
-            .map(|(column, word)| {
-                let number = row.saturating_mul(6).saturating_add(column).saturating_add(1);
-                format!("{number:>2} {word:<9}")
-            })
-            .collect();
-        line(cells.join(" ").trim_end())?;
+    // 24 words in cells of 13 letters: it never grows, so it leaves no copy behind.
+    let mut rows = Zeroizing::new(String::with_capacity(512));
+    for (number, word) in (1_u8..).zip(words.split(' ')) {
+        // Writing to a String cannot fail.
+        let _ = match number.is_multiple_of(6) {
+            true => writeln!(rows, "{number:>2} {word}"),
+            false => write!(rows, "{number:>2} {word:<9} "),
+        };
     }
-    Ok(())
+    secret_lines(rows.as_bytes())
 }
 
 /// The root key of a state, from its words.
@@ -118,21 +126,15 @@ pub(crate) fn root(state: &IdentityState, words: &Phrase) -> Result<RootSigningK
         .ok_or_else(|| tokenim_client::ClientError::OtherWords(state.id).into())
 }
 
-/// The key that comes after the root, and the public one after that: from the same words or from second ones.
+/// The key that comes after the root, and the public one after that: from the second words, or else from the first.
 pub(crate) fn next_root(
     state: &IdentityState,
     words: &Phrase,
     second: Option<&Phrase>,
 ) -> Result<(RootSigningKey, tokenim_identity::RootKey), CliError> {
-    let after_root = words.find_root(&state.root).and_then(|index| index.checked_add(1));
-    let mut candidates = Vec::new();
-    if let Some(second) = second {
-        candidates.extend((0..=u32::from(u8::MAX)).map(|index| (second, index)));
-    }
-    candidates.extend(after_root.map(|index| (words, index)));
-    // The words may be the second ones alone.
-    candidates.push((words, 0));
-    for (phrase, index) in candidates {
+    for phrase in second.into_iter().chain([words]) {
+        // After the root in the same words, or the first key of others.
+        let index = phrase.find_root(&state.root).map_or(0, |index| index.saturating_add(1));
         let key = phrase.root_key(index);
         if next_root_digest(&key.verifying_key()) == state.next_root {
             let after = phrase.root_key(index.saturating_add(1)).verifying_key();
@@ -140,7 +142,7 @@ pub(crate) fn next_root(
         }
     }
     Err(CliError::local(format!(
-        "the words don't give the next root key of {}: name the second words with --next-words-from",
+        "the words don't give the next root key of {}: name the right second words with --next-words-from",
         state.id
     )))
 }

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokenim_identity::Phrase;
+use tokenim_wire::hex;
 
 use crate::network::{Nodes, Person};
 use crate::{done, json, refused, run, tokenim};
@@ -111,7 +113,22 @@ fn identities_are_backed_up_watched_verified_and_recovered() {
         "{happened:?}"
     );
 
+    // Words that came with a recovery don't give the name.
+    let other = path(dir, "other");
+    let restore = [
+        "id",
+        "restore",
+        "--words-from",
+        &fresh,
+        "--network",
+        &genesis,
+        "--dir",
+        &other,
+    ];
+    assert!(refused(&run(restore), 1).contains("--identity"));
+
     the_end_waits_for_the_window(&nodes, dir);
+    second_words_take_a_name_and_no_words_are_logged(&nodes, dir);
 }
 
 fn words_restore_what_they_say(dir: &Path, anna: &Person, words: &str) {
@@ -240,4 +257,139 @@ fn the_end_waits_for_the_window(nodes: &Nodes, dir: &Path) {
     std::thread::sleep(Duration::from_secs(4));
     done(run(["id", "complete", "--dir", &carl.dir]));
     assert!(show(&carl)["deactivated"].as_u64().is_some());
+}
+
+/// Whether three words in a row, or the entropy that they stand for, are in a text.
+fn tells(text: &str, words: &str) -> bool {
+    let entropy = Phrase::parse(words).unwrap().expose_entropy();
+    let (hex, list) = (hex::encode(&*entropy), format!("{:?}", &*entropy));
+    let letters = |text: &str| {
+        let kept = text.replace(|letter: char| !letter.is_ascii_alphabetic(), " ");
+        kept.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let (text_letters, words) = (letters(text), letters(words));
+    let words: Vec<&str> = words.split(' ').collect();
+    words.windows(3).any(|row| text_letters.contains(&row.join(" ")))
+        || text.to_lowercase().contains(&hex)
+        || text.contains(list.trim_matches(['[', ']']))
+}
+
+/// Second words, with everything logged: nothing that was logged tells any words.
+fn second_words_take_a_name_and_no_words_are_logged(nodes: &Nodes, dir: &Path) {
+    let (words, second) = (path(dir, "dora's words"), path(dir, "dora's second words"));
+    let (words, second) = (words.as_str(), second.as_str());
+    let genesis = nodes.genesis();
+    let mut logs = String::new();
+    let mut logged = |args: &[&str]| {
+        let output = tokenim(args).arg("-vv").output().unwrap();
+        logs.push_str(&String::from_utf8(output.stderr.clone()).unwrap());
+        done(output)
+    };
+
+    // Both sorts of words to files, and once in the one object.
+    let dora = path(dir, "dora");
+    let place = ["--network", &genesis, "--dir", &dora];
+    let new = [
+        "id",
+        "new",
+        "--json",
+        "--second-phrase",
+        "--words-to",
+        words,
+        "--next-words-to",
+        second,
+    ];
+    let made = json(&logged(&[&new[..], &place].concat()));
+    let identity = made["identity"].as_str().unwrap();
+    assert_eq!((&made["words"], &made["next_words"]), (&Value::Null, &Value::Null));
+    let emil = path(dir, "emil");
+    let made = [
+        "id",
+        "new",
+        "--json",
+        "--second-phrase",
+        "--network",
+        &genesis,
+        "--dir",
+        &emil,
+    ];
+    let made = json(&logged(&made));
+    let emils = ["words", "next_words"].map(|which| made[which].as_str().unwrap().to_owned());
+
+    // Without a name, they are not those of a new identity. What they give is said with its condition.
+    let tablet = path(dir, "tablet");
+    let place = ["--network", &genesis, "--dir", &tablet];
+    let restore = ["id", "restore", "--words-from", words];
+    let alone = Phrase::parse(&std::fs::read_to_string(words).unwrap())
+        .unwrap()
+        .genesis()
+        .id();
+    let text = refused(&run([&restore[..], &place].concat()), 1);
+    assert!(
+        text.contains("--identity") && text.contains(&alone.to_string()),
+        "{text}"
+    );
+    assert!(!Path::new(&tablet).exists(), "nothing was made");
+    let backup = ["id", "backup", "--words-from", words, "--dir", &tablet];
+    let text = logged(&backup);
+    assert!(text.contains(&alone.to_string()) && text.contains("only if"), "{text}");
+    let text = logged(&[&backup[..], &["--next-words-from", second]].concat());
+    assert!(text.contains(identity) && !text.contains("only if"), "{text}");
+    logged(&[&restore[..], &["--identity", identity], &place].concat());
+
+    // With a folder, the ledger says whose next key the second words give.
+    let backup = [
+        "id",
+        "backup",
+        "--words-from",
+        words,
+        "--dir",
+        &tablet,
+        "--next-words-from",
+    ];
+    assert!(logged(&[&backup[..], &[second]].concat()).contains("--identity"));
+    refused(&run([&backup[..], &[words]].concat()), 3);
+
+    // The first words are stolen: the second ones take their place.
+    let keys = path(dir, "dora's keys");
+    let signed = ["--words-from", words, "--next-words-from", second, "--dir", &tablet];
+    logged(&[&["id", "recovery", "--out", &keys][..], &signed].concat());
+    logged(&[&["id", "rotate"][..], &signed].concat());
+    std::thread::sleep(Duration::from_secs(4));
+    logged(&["id", "complete", "--dir", &tablet]);
+    refused(&run(["id", "backup", "--words-from", words, "--dir", &tablet]), 1);
+    logged(&["id", "backup", "--words-from", second, "--dir", &tablet]);
+    let phone = path(dir, "dora's phone");
+    let place = ["--identity", identity, "--network", &genesis, "--dir", &phone];
+    logged(&[&["id", "restore", "--words-from", second][..], &place].concat());
+    let fresh = path(dir, "dora's fresh words");
+    let (one, two, desk) = (
+        format!("{keys}/recovery-1.txt"),
+        format!("{keys}/recovery-2.txt"),
+        path(dir, "desk"),
+    );
+    let recover = [
+        "id",
+        "recover",
+        identity,
+        "--key",
+        &one,
+        "--key",
+        &two,
+        "--words-to",
+        &fresh,
+    ];
+    logged(&[&recover[..], &["--network", &genesis, "--dir", &desk]].concat());
+
+    assert!(logs.contains("DEBUG"), "something is logged: {logs}");
+    let kept = [words, second, &fresh].map(|file| std::fs::read_to_string(file).unwrap());
+    for words in kept.iter().chain(&emils) {
+        assert!(tells(words, words));
+        assert!(!tells(&logs, words), "words are in the logs");
+    }
+    for key in [&one, &two] {
+        let key = std::fs::read_to_string(key).unwrap();
+        assert!(!logs.contains(key.trim()), "a recovery key is in the logs");
+    }
+    assert!(!logs.contains("correct horse"), "the passphrase is in the logs");
 }

@@ -239,11 +239,13 @@ impl Client {
     /// Without `identity` it is the one that the words alone give: name it if its root was ever replaced, or was made
     /// with a second phrase.
     ///
-    /// Whether the identity is on the ledger already is looked up. [`Client::register`] then adds the device.
+    /// The identity is looked up. [`Client::register`] then adds the device. One that is not on the ledger is made anew only
+    /// if it is named, and is the one that the words alone give.
     ///
     /// # Errors
-    /// [`ClientError::OtherWords`] if the words don't give its root key now, those of the folder and of
-    /// [`Network::lookup`]; nothing is made then.
+    /// [`ClientError::NameNeeded`] if no identity is named, and the one of the words alone is not on the ledger;
+    /// [`ClientError::UnknownIdentity`] if the named one is not; [`ClientError::OtherWords`] if the words don't give its root
+    /// key now; those of the folder and of [`Network::lookup`]. Nothing is made then.
     pub async fn restore(
         folder: &Path,
         network: NetworkConfig,
@@ -258,6 +260,7 @@ impl Client {
         let found = network.lookup(&id, Duration::from_secs(30)).await?;
         let start = match found.state {
             Some(state) => Start::Known(Box::new(state)),
+            None if identity.is_none() => return Err(ClientError::NameNeeded(id)),
             None if id == genesis.id() => Start::New(genesis),
             None => return Err(ClientError::UnknownIdentity(id)),
         };

@@ -27,6 +27,12 @@ pub enum ClientError {
     /// The words don't give the identity's root key.
     #[error("these words are not those of {0} now: use the ones that came with its last change of root")]
     OtherWords(IdentityId),
+    /// The ledger proves that there is no identity of the name that the words alone give, and no other was named.
+    #[error(
+        "the words alone give {0}, which is not registered on this network: name your identity; its root was replaced, or \
+         made with a second phrase"
+    )]
+    NameNeeded(IdentityId),
     /// The owner blocks the identity.
     #[error("you keep {0} out: let it in before you write to it")]
     Blocked(IdentityId),
