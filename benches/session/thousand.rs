@@ -232,6 +232,7 @@ impl World {
         let stepped = step::step(
             &device.store,
             &device.owner,
+            &[],
             UnixMillis::new(self.now),
             &mut self.rng,
             input,

@@ -64,7 +64,7 @@ pub static SCENE: LazyLock<Scene> = LazyLock::new(|| {
     let store = world.devices[1].store.clone();
     let ticked = |store: &MemoryStore, now: u64| {
         let mut store = store.clone();
-        let done = step::step(&store, &device, UnixMillis::new(now), &mut rng(now), Input::Tick);
+        let done = step::step(&store, &device, &[], UnixMillis::new(now), &mut rng(now), Input::Tick);
         store.apply(&done.unwrap().batch);
         store
     };
@@ -261,11 +261,19 @@ pub fn inputs(data: &[u8]) {
             }
         };
         let Some(input) = input else { continue };
-        match step::step(&store, &scene.owner, UnixMillis::new(now), &mut random, input) {
+        match step::step(&store, &scene.owner, &[], UnixMillis::new(now), &mut random, input) {
             Ok(outcome) => store.apply(&outcome.batch),
             Err(StepError::Refused(_)) => {
                 // What was refused leaves nothing behind that stands in the way of the next step.
-                step::step(&store, &scene.owner, UnixMillis::new(now), &mut random, Input::Tick).unwrap();
+                step::step(
+                    &store,
+                    &scene.owner,
+                    &[],
+                    UnixMillis::new(now),
+                    &mut random,
+                    Input::Tick,
+                )
+                .unwrap();
             }
             Err(StepError::UnknownConversation | StepError::NotInConversation | StepError::NotAllowed) if own => {}
             Err(StepError::Full(_)) if own => {}
@@ -417,6 +425,6 @@ pub fn rows(data: &[u8]) {
         },
     ];
     for input in inputs {
-        let _ = step::step(&store, &scene.owner, now, &mut rng(3), input);
+        let _ = step::step(&store, &scene.owner, &[], now, &mut rng(3), input);
     }
 }

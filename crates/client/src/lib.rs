@@ -21,7 +21,7 @@ pub mod chat {
     pub use tokenim_session::conversation::link::{InviteLink, LinkError};
     pub use tokenim_session::conversation::{Content, OrderKey, Role, content};
     pub use tokenim_session::step::{
-        Action, Change, ConversationId, Event, Info, Mark, Member, Message, SESSION_KIND, Standing,
+        Action, Change, ConversationId, Event, Info, Mark, Member, Message, SESSION_KIND, Standing, Why,
     };
 }
 

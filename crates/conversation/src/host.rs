@@ -13,7 +13,7 @@ use tokenim_wire::{Height, u64_newtype};
 use crate::{
     door::InviteName,
     order::OrderKey,
-    shown::{Action, ConversationId, Mark},
+    shown::{Action, ConversationId, Mark, Refusal, Why},
     table::Batch,
 };
 
@@ -95,6 +95,15 @@ pub enum Event {
         /// Who.
         identity: IdentityId,
     },
+    /// What this identity sent is refused, and is lost.
+    Refused {
+        /// Where, as far as that is known.
+        conversation: Option<ConversationId>,
+        /// Who.
+        author: IdentityId,
+        /// Why.
+        why: Why,
+    },
     /// Somebody else's epoch is another one than the owner's: one of the two is shown a false ledger.
     Diverged(ConversationId),
     /// A link into this group was made, or revoked.
@@ -105,6 +114,18 @@ pub enum Event {
     HistoryGiven(DeviceId),
     /// The owner has to do something.
     Action(ConversationId, Action),
+}
+
+impl Event {
+    /// What the owner is told of a refusal: nothing, if it is not known whose doing it is.
+    #[must_use]
+    pub fn refused(refusal: Refusal) -> Option<Self> {
+        refusal.author.map(|author| Self::Refused {
+            conversation: refusal.conversation,
+            author,
+            why: refusal.why,
+        })
+    }
 }
 
 /// What a step comes to. The host applies the batch first; then it tells the events and carries out what is due.

@@ -7,7 +7,11 @@ use tokenim_identity::{DeviceId, IdentityId};
 use tokenim_mailbox::{MailboxTag, group::GroupHandle};
 use tokenim_wire::{EnvelopeId, Label, UnixMillis, bytes_newtype, hash};
 
-use crate::{content::Content, order::OrderKey, policy::Role};
+use crate::{
+    content::{Content, ExtensionName},
+    order::OrderKey,
+    policy::Role,
+};
 
 bytes_newtype! {
     /// The name of a conversation on the devices of its members; the ledger never sees that of two people.
@@ -137,7 +141,7 @@ pub struct Message {
 }
 
 /// Why an input from outside is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Why {
     /// It does not decode, or not to what belongs there.
@@ -170,23 +174,40 @@ pub enum Why {
     /// It needs a newer version of this software, and says so.
     #[error("it needs a newer version of this software")]
     TooNew,
+    /// It needs an extension that is not known here, and says so.
+    #[error("it needs the extension {0}, which is not known here: a newer version may know it")]
+    Extension(ExtensionName),
     /// There is no room for more of it.
     #[error("there is no room for more of it")]
     Full,
 }
 
 /// An input from outside that is refused. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("refused: {why}")]
 pub struct Refusal {
     /// Why.
     pub why: Why,
     /// Whose doing it is, where that is provable.
     pub author: Option<IdentityId>,
+    /// In which conversation, where that is known.
+    pub conversation: Option<ConversationId>,
+}
+
+impl Refusal {
+    /// What somebody sent is refused.
+    #[must_use]
+    pub const fn of(why: Why, author: Option<IdentityId>) -> Self {
+        Self {
+            why,
+            author,
+            conversation: None,
+        }
+    }
 }
 
 impl From<Why> for Refusal {
     fn from(why: Why) -> Self {
-        Self { why, author: None }
+        Self::of(why, None)
     }
 }

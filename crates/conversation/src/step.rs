@@ -71,8 +71,7 @@ impl<E, S> StepError<E, S> {
     /// What somebody sent is refused.
     #[must_use]
     pub const fn of(why: Why, author: IdentityId) -> Self {
-        let author = Some(author);
-        Self::Refused(Refusal { why, author })
+        Self::Refused(Refusal::of(why, Some(author)))
     }
 }
 

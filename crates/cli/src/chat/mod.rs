@@ -290,6 +290,7 @@ pub(crate) fn told(event: &Event) -> Option<String> {
         Event::Culprit { identity, .. } => {
             Some(format!("{identity} did what no honest software does; it had no effect"))
         }
+        Event::Refused { author, why, .. } => Some(format!("something that {author} sent is refused: {why}")),
         Event::Diverged(_) => {
             Some("somebody in this conversation sees another ledger than you: ask them over another way".to_owned())
         }

@@ -6,7 +6,7 @@
 //! between two steps loses nothing, and what is done twice is harmless.
 //!
 //! ```text
-//!            ┌──────────── step(view, owner, now, rng, input) ─────────────┐
+//!            ┌──────────── step(view, owner, known, now, rng, input) ──────┐
 //!  owner ───▶│ StartDirect, CreateGroup, Change, Send, MarkRead, …         │──▶ Batch (applied first)
 //!  ledger ──▶│ Node, Identity                                              │──▶ Events (told then)
 //!  nodes ───▶│ Envelope, Read, Sealed                                      │
@@ -37,18 +37,20 @@ pub use tokenim_conversation::{
 };
 pub use tx::StepError;
 
-/// Makes one step.
+/// Makes one step. `known` names the extensions that this software can read beside the contents that all can: what needs
+/// another one is refused with [`Why::Extension`].
 ///
 /// # Errors
 /// [`StepError`]; nothing has changed then. [`StepError::Refused`] is the fault of whoever sent the input.
 pub fn step<V: View>(
     view: &V,
     owner: &Owner,
+    known: &[&str],
     now: UnixMillis,
     rng: &mut impl rand_core::CryptoRng,
     input: Input,
 ) -> Result<Outcome, StepError<V::Error>> {
-    let mut machine = machine::Machine::new(view, owner, now, rng)?;
+    let mut machine = machine::Machine::new(view, owner, known, now, rng)?;
     machine.input(input)?;
     machine.finish()
 }

@@ -6,14 +6,17 @@ use crate::world::{
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
-use tokenim_conversation::{Body, EpochView, content::Content};
+use tokenim_conversation::{
+    Body, EpochView,
+    content::{Content, ExtensionBody, ExtensionName},
+};
 use tokenim_envelope::MessageId;
 use tokenim_identity::EpochSigningKey;
 use tokenim_mailbox::{
     MailboxTag,
     group::{GroupHandle, GroupNode, GroupStart, LedgerPlace},
 };
-use tokenim_session::step::{ConversationId, Event, Input, Refusal, StepError, Why};
+use tokenim_session::step::{Batch, ConversationId, Event, Input, Refusal, StepError, Table, Why, Write};
 use tokenim_wire::{Height, UnixMillis, UnixSeconds};
 
 /// Two people who talk, and what the second one knows.
@@ -119,7 +122,7 @@ fn a_message_of_another_group_is_refused() {
 
 #[test]
 fn a_body_that_is_none_is_refused_and_its_author_named() {
-    let (mut world, _, mut inside) = pair();
+    let (mut world, talk, mut inside) = pair();
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let bytes = inside.group.encrypt(&[9; 40], &mut rng).unwrap();
     let author = Some(world.people[1]);
@@ -128,14 +131,15 @@ fn a_body_that_is_none_is_refused_and_its_author_named() {
         refusal,
         Refusal {
             why: Why::Malformed,
-            author
+            author,
+            conversation: Some(talk)
         }
     );
 }
 
 #[test]
 fn a_message_that_places_itself_in_the_future_is_refused_and_its_author_named() {
-    let (mut world, _, mut inside) = pair();
+    let (mut world, talk, mut inside) = pair();
     let later = inside.group.epoch() + 1;
     let body = body(&inside, later, text("last word"));
     let input = message(&mut inside, &body);
@@ -144,30 +148,63 @@ fn a_message_that_places_itself_in_the_future_is_refused_and_its_author_named() 
         refuses(&mut world, 0, input),
         Refusal {
             why: Why::Malformed,
-            author
+            author,
+            conversation: Some(talk)
         }
     );
 }
 
+/// A message that needs an extension, or could do without.
+fn poll(required: bool) -> Content {
+    Content::Extension {
+        name: ExtensionName::new("org.example/poll").unwrap(),
+        required,
+        body: ExtensionBody::new([1]).unwrap(),
+    }
+}
+
+#[test]
+fn an_extension_is_taken_if_it_is_known_or_may_be_ignored() {
+    for (known, required) in [(true, true), (true, false), (false, false)] {
+        let (mut world, talk, mut inside) = pair();
+        if known {
+            world.devices[0].known = &["org.example/poll"];
+        }
+        let body = body(&inside, inside.group.epoch(), poll(required));
+        let input = message(&mut inside, &body);
+        world.tell(0, input);
+        assert_eq!(world.messages(0, talk).pop().unwrap().content, Some(poll(required)));
+    }
+}
+
 #[test]
 fn a_content_that_must_be_known_is_refused_and_its_author_named() {
-    let (mut world, _, mut inside) = pair();
-    let content = Content::Extension {
-        name: tokenim_conversation::content::ExtensionName::new("org.example/vote").unwrap(),
-        required: true,
-        body: tokenim_conversation::content::ExtensionBody::new([1]).unwrap(),
-    };
-    let epoch = inside.group.epoch();
-    let body = body(&inside, epoch, content);
+    let (mut world, talk, mut inside) = pair();
+    // Another one is of no use.
+    world.devices[0].known = &["org.example/votes"];
+    let body = body(&inside, inside.group.epoch(), poll(true));
     let input = message(&mut inside, &body);
-    let author = Some(world.people[1]);
-    assert_eq!(
-        refuses(&mut world, 0, input),
-        Refusal {
-            why: Why::TooNew,
-            author
-        }
-    );
+    let expected = Refusal {
+        why: Why::Extension(ExtensionName::new("org.example/poll").unwrap()),
+        author: Some(world.people[1]),
+        conversation: Some(talk),
+    };
+    assert_eq!(refuses(&mut world, 0, input.clone()), expected);
+    // Where the author had to be looked up first, nobody is there to be answered: the owner is told.
+    let peer = (Table::Peer, world.people[1].as_bytes().to_vec());
+    world.devices[0].store.apply(&Batch::new(vec![Write {
+        table: peer.0,
+        key: peer.1,
+        value: None,
+    }]));
+    world.tell(0, input);
+    world.settle();
+    let told = world.devices[0]
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::Refused { .. }));
+    assert_eq!(told.collect::<Vec<_>>(), [&Event::refused(expected).unwrap()]);
+    assert!(world.messages(0, talk).is_empty());
 }
 
 #[test]
@@ -285,13 +322,7 @@ fn a_request_by_a_stranger_is_refused_and_the_stranger_named() {
         body: bytes,
     };
     let refusal = refuses(&mut world, 0, input);
-    assert_eq!(
-        refusal,
-        Refusal {
-            why: Why::NotAMember,
-            author: Some(sender)
-        }
-    );
+    assert_eq!(refusal, Refusal::of(Why::NotAMember, Some(sender)));
 }
 
 #[test]

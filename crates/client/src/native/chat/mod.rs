@@ -129,6 +129,8 @@ pub(crate) struct Hub {
     begun: AtomicU64,
     ended: AtomicU64,
     running: Mutex<std::sync::Weak<run::Driver>>,
+    /// Extensions of contents that the program knows.
+    known: Mutex<&'static [&'static str]>,
 }
 
 impl Default for Hub {
@@ -140,6 +142,7 @@ impl Default for Hub {
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             running: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 }
@@ -154,6 +157,10 @@ impl Hub {
             status.settled = false;
         });
         Begun(self)
+    }
+
+    fn known(&self) -> &'static [&'static str] {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of steps so far, if none is being made.
@@ -245,8 +252,8 @@ impl Client {
                     let Some(keys) = &shared.keys else {
                         return Err(StateError::Store(StoreError::Closed));
                     };
-                    let vault = &keys.secrets.vault;
-                    let made = session::step(&Tables::new(view, vault), &owner, now(), &mut os_rng(), input);
+                    let (vault, known) = (&keys.secrets.vault, shared.chat.known());
+                    let made = session::step(&Tables::new(view, vault), &owner, known, now(), &mut os_rng(), input);
                     match made {
                         Ok(outcome) => {
                             let mut batch = also;
@@ -260,9 +267,7 @@ impl Client {
                 })
                 .await?;
             drop(begun);
-            if let Ok(events) = &stepped {
-                client.tell(events);
-            }
+            client.tell(&stepped);
             Ok(stepped)
         };
         tokio::spawn(step).await.map_err(|_| ClientError::Closed)?
@@ -271,28 +276,41 @@ impl Client {
     /// Makes a step that most often changes nothing, and writes nothing then.
     async fn step_quietly(&self, input: Input) -> Result<Stepped, ClientError> {
         let owner = self.owner()?;
-        let vault = &self.keys()?.secrets.vault;
+        let (vault, known) = (&self.keys()?.secrets.vault, self.shared.chat.known());
         let tried = self.shared.store.read(|view| {
-            let made = session::step(&Tables::new(view, vault), &owner, now(), &mut os_rng(), input.clone());
+            let made = session::step(
+                &Tables::new(view, vault),
+                &owner,
+                known,
+                now(),
+                &mut os_rng(),
+                input.clone(),
+            );
             match made {
                 Err(session::StepError::Store(error)) => Err(StateError::Store(error)),
                 other => Ok(other),
             }
         })?;
         match tried {
-            Ok(outcome) if outcome.batch.is_empty() => {
-                self.tell(&outcome.events);
-                Ok(Ok(outcome.events))
+            Ok(outcome) if !outcome.batch.is_empty() => self.step(input, Batch::new()).await,
+            tried => {
+                let stepped = tried.map(|outcome| outcome.events);
+                self.tell(&stepped);
+                Ok(stepped)
             }
-            Ok(_) => self.step(input, Batch::new()).await,
-            Err(error) => Ok(Err(error)),
         }
     }
 
-    fn tell(&self, events: &[session::Event]) {
+    /// Tells what a step came to: also that something was refused, if it is known whose doing it is.
+    fn tell(&self, stepped: &Stepped) {
+        let events = match stepped {
+            Ok(events) => events.clone(),
+            Err(session::StepError::Refused(refusal)) => session::Event::refused(refusal.clone()).into_iter().collect(),
+            Err(_) => return,
+        };
         for event in events {
             // Nobody listening is no failure.
-            let _ = self.shared.chat.events.send(ChatEvent::Session(event.clone()));
+            let _ = self.shared.chat.events.send(ChatEvent::Session(event));
         }
     }
 
@@ -326,6 +344,20 @@ impl Chat {
     #[must_use]
     pub fn events(&self) -> ChatEvents {
         ChatEvents(self.client.shared.chat.events.subscribe())
+    }
+
+    /// Says which extensions of contents this program can read: see [`Content::Extension`]. Without it there are none: what
+    /// needs one is refused, told with [`Event::Refused`](session::Event::Refused), and lost. So it is said before
+    /// [`Chat::run`], and by every program that runs on the folder.
+    pub fn know(&self, extensions: &'static [&'static str]) {
+        let mut known = self
+            .client
+            .shared
+            .chat
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *known = extensions;
     }
 
     /// How far the work is; see [`Chat::settle`].

@@ -26,11 +26,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             body,
             ..
         } = waiting;
-        if body.content.read(&[]).is_err() {
-            return Err(StepError::Refused(Refusal {
-                why: Why::TooNew,
-                author: Some(*author),
-            }));
+        if let Err(unknown) = body.content.read(self.known) {
+            return Err(StepError::of(Why::Extension(unknown.name), *author));
         }
         let seen_key = key(&[id.as_bytes(), author.as_bytes(), body.id.as_bytes()]);
         let seen: Option<Seen> = self.tx.object(Table::Seen, &seen_key)?;

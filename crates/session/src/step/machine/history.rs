@@ -236,7 +236,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             let seen_key = key(&[id.as_bytes(), said.author.as_bytes(), said.order.id.as_bytes()]);
             if said.order.epoch >= since
                 || gone.is_some_and(|gone| gone <= self.now)
-                || said.content.read(&[]).is_err()
+                || said.content.read(self.known).is_err()
                 || self.tx.get(Table::Seen, &seen_key)?.is_some()
                 || self.tx.get(Table::Message, &row_key)?.is_some()
             {

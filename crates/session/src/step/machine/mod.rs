@@ -46,6 +46,7 @@ const EXPIRY_MARGIN_SECONDS: u64 = 60 * 60;
 pub(crate) struct Machine<'a, V, R> {
     tx: Tx<'a, V>,
     owner: &'a Owner,
+    known: &'a [&'a str],
     now: UnixMillis,
     rng: &'a mut R,
     meta: Meta,
@@ -55,7 +56,13 @@ pub(crate) struct Machine<'a, V, R> {
 }
 
 impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
-    pub(crate) fn new(view: &'a V, owner: &'a Owner, now: UnixMillis, rng: &'a mut R) -> Step<Self, V> {
+    pub(crate) fn new(
+        view: &'a V,
+        owner: &'a Owner,
+        known: &'a [&'a str],
+        now: UnixMillis,
+        rng: &'a mut R,
+    ) -> Step<Self, V> {
         let tx = Tx::new(view);
         let meta = tx.object(Table::Meta, b"meta")?.unwrap_or(Meta {
             next: 0,
@@ -67,6 +74,7 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
         Ok(Self {
             tx,
             owner,
+            known,
             now,
             rng,
             meta,
@@ -359,7 +367,7 @@ pub(crate) fn context_of<E>(group: &Group) -> Result<GroupContext, StepError<E>>
 /// The fault of whoever made this commit, Welcome or message; of the own state, if it is that.
 fn refused<E>(error: SessionError, author: Option<IdentityId>) -> StepError<E> {
     match why(&error) {
-        Some(why) => StepError::Refused(Refusal { why, author }),
+        Some(why) => StepError::Refused(Refusal::of(why, author)),
         None => StepError::Session(error),
     }
 }

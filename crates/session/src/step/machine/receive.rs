@@ -19,10 +19,22 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             .tx
             .object(Table::Mailbox, tag.as_bytes())?
             .ok_or(StepError::from(Why::Unknown))?;
-        match row.what {
+        let taken = match row.what {
             Use::Commit => self.commit_envelope(&row.handle, bytes),
             Use::Welcome => self.welcome_part(&tag, bytes),
             Use::Epoch(epoch) => self.message(&row.handle, epoch, tag, bytes, height),
+        };
+        taken.map_err(|error| self.placed(&row.handle, error))
+    }
+
+    /// Says in which conversation something is refused.
+    fn placed(&self, handle: &GroupHandle, error: StepError<V::Error>) -> StepError<V::Error> {
+        match (error, self.session(handle)) {
+            (StepError::Refused(mut refusal), Ok(Some(session))) => {
+                refusal.conversation = Some(session.conversation);
+                StepError::Refused(refusal)
+            }
+            (error, _) => error,
         }
     }
 
@@ -68,12 +80,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             }
         };
         let (identity, device, removed) = author.ok_or(StepError::from(Why::NotAMember))?;
-        let blame = |why| {
-            StepError::Refused(Refusal {
-                why,
-                author: Some(identity),
-            })
-        };
+        let blame = |why| StepError::of(why, identity);
         if opened.epoch != epoch {
             return Err(blame(Why::Epoch));
         }
@@ -157,10 +164,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         // is heard with what it may have said before.
         let at = Height::new(waiting.height.get().saturating_sub(SESSION_GRACE_HEIGHTS));
         if !self.was_not_revoked(&waiting.author, &waiting.device, at) {
-            return Err(StepError::Refused(Refusal {
-                why: Why::Revoked,
-                author: Some(waiting.author),
-            }));
+            return Err(StepError::of(Why::Revoked, waiting.author));
         }
         self.deliver(handle, &session, waiting)
     }
@@ -225,8 +229,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 .get(..32)
                 .and_then(|handle| GroupHandle::try_from(handle).ok())
                 .ok_or(StepError::Damaged(Table::Waiting))?;
-            match self.take(&handle, &waiting) {
-                Ok(()) | Err(StepError::Refused(_)) => {}
+            match self
+                .take(&handle, &waiting)
+                .map_err(|error| self.placed(&handle, error))
+            {
+                Ok(()) => {}
+                Err(StepError::Refused(refusal)) => {
+                    Event::refused(refusal).into_iter().for_each(|event| self.event(event))
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -120,6 +120,8 @@ enum Undo {
 pub struct Device {
     pub name: String,
     pub owner: Owner,
+    /// Extensions that its software knows.
+    pub known: &'static [&'static str],
     pub id: DeviceId,
     pub store: MemoryStore,
     /// On the nodes.
@@ -170,6 +172,7 @@ impl Device {
         Self {
             name,
             owner,
+            known: &[],
             id,
             store: MemoryStore::new(),
             inbox: Inbox::default(),
@@ -324,19 +327,20 @@ impl World {
         let mut rng = ChaCha8Rng::seed_from_u64(self.rng.next_u64());
         let now = UnixMillis::new(self.now);
         let device = &mut self.devices[at];
-        let Outcome { batch, events } = match step::step(&device.store, &device.owner, now, &mut rng, input) {
-            Ok(outcome) => outcome,
-            Err(StepError::Refused(refusal)) => {
-                let line = format!("{} {} refused {refusal:?}", self.now - BEGIN, device.name);
-                write_down(&mut self.log, line);
-                device.refusals.push(refusal);
-                if let Some(position) = position.filter(|_| refusal.why != step::Why::Full) {
-                    device.position(position);
+        let Outcome { batch, events } =
+            match step::step(&device.store, &device.owner, device.known, now, &mut rng, input) {
+                Ok(outcome) => outcome,
+                Err(StepError::Refused(refusal)) => {
+                    let line = format!("{} {} refused {refusal:?}", self.now - BEGIN, device.name);
+                    write_down(&mut self.log, line);
+                    device.refusals.push(refusal.clone());
+                    if let Some(position) = position.filter(|_| refusal.why != step::Why::Full) {
+                        device.position(position);
+                    }
+                    return Err(StepError::Refused(refusal));
                 }
-                return Err(StepError::Refused(refusal));
-            }
-            Err(error) => return Err(error),
-        };
+                Err(error) => return Err(error),
+            };
         if batch.is_empty() {
             if let Some(position) = position {
                 device.position(position);
