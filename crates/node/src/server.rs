@@ -262,7 +262,13 @@ impl Server {
     }
 
     /// Serves one request.
-    async fn request(&self, caller: Caller, allowance: &Allowance, send: Sending, mut frames: FrameReader<Receiving>) {
+    async fn request(
+        &self,
+        caller: Caller,
+        allowance: &Allowance,
+        mut send: Sending,
+        mut frames: FrameReader<Receiving>,
+    ) {
         let _busy = self.busy.enter();
         let Ok(own) = allowance.requests.clone().acquire_owned().await else {
             return;
@@ -270,7 +276,11 @@ impl Server {
         let response = match self.read(caller, allowance, &mut frames).await {
             Ok(request) => {
                 let (kind, began, waits) = (request.kind(), Instant::now(), request.wait_ms() > 0);
-                let response = self.work(caller, request, own).await;
+                let response = tokio::select! {
+                    response = self.work(caller, request, own) => response,
+                    // Nobody waits for the answer any more.
+                    () = send.stopped(), if waits => return,
+                };
                 if !waits {
                     self.metrics.answered(kind, began.elapsed());
                 }

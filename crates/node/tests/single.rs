@@ -490,6 +490,25 @@ async fn an_inbox_takes_postage_and_hands_out_what_its_owner_left() {
     node.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_waits_ends_with_the_stream_of_who_asked() {
+    let folders = Folders::new(1, 17);
+    let node = folders.start(0).await;
+    node.ready().await.unwrap();
+    let client = Client::new(&folders, 5).connected().await;
+    let bob = Person::new(2);
+    // As many as a connection has streams, each given up again.
+    for _ in 0..2 {
+        let questions = (0..256).map(async |_| client.read(0, &bob, 0, 300_000).await);
+        let asked = futures::future::join_all(questions);
+        assert!(tokio::time::timeout(Duration::from_secs(1), asked).await.is_err());
+    }
+    let answer = client.call(0, &Request::Status);
+    let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
+    answer.expect("there is a stream").into_status().unwrap();
+    node.stop().await.unwrap();
+}
+
 /// Sends a GET and returns the answer.
 async fn get(address: std::net::SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -105,6 +105,11 @@ impl SendStream for QuicSendStream {
         }
     }
 
+    async fn stopped(&mut self) {
+        // That all was read to its end it says of a stream that was finished.
+        let _ = self.stream.stopped().await;
+    }
+
     fn reset(&mut self, code: u32) {
         if matches!(self.state, Sending::Open | Sending::Writing) {
             self.give_up(code, TransportError::StreamClosed);

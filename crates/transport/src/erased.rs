@@ -37,6 +37,7 @@ trait ErasedSendStream: MaybeSend {
     fn write(&mut self, bytes: Bytes) -> Boxed<'_, Result<(), TransportError>>;
     fn finish(&mut self) -> Result<(), TransportError>;
     fn acknowledged(&mut self) -> Boxed<'_, Result<(), TransportError>>;
+    fn stopped(&mut self) -> Boxed<'_, ()>;
     fn reset(&mut self, code: u32);
     fn set_idle_timeout(&mut self, timeout: Option<Duration>);
     fn set_priority(&mut self, priority: i32);
@@ -106,6 +107,9 @@ impl<S: SendStream> ErasedSendStream for Hidden<S> {
     }
     fn acknowledged(&mut self) -> Boxed<'_, Result<(), TransportError>> {
         Box::pin(self.0.acknowledged())
+    }
+    fn stopped(&mut self) -> Boxed<'_, ()> {
+        Box::pin(self.0.stopped())
     }
     fn reset(&mut self, code: u32) {
         self.0.reset(code);
@@ -252,6 +256,9 @@ impl SendStream for DynSendStream {
     }
     async fn acknowledged(&mut self) -> Result<(), TransportError> {
         self.0.acknowledged().await
+    }
+    async fn stopped(&mut self) {
+        self.0.stopped().await;
     }
     fn reset(&mut self, code: u32) {
         self.0.reset(code);

@@ -137,6 +137,14 @@ pub trait SendStream: MaybeSend + 'static {
     /// [`StoppedByPeer`](TransportError::StoppedByPeer), or why the connection has ended.
     fn acknowledged(&mut self) -> impl Future<Output = Result<(), TransportError>> + MaybeSend;
 
+    /// Waits until nobody reads any more, before the end: the peer has stopped reading, or the connection has ended. For whoever
+    /// works on something long before it writes. A network that can't tell waits for ever.
+    ///
+    /// Cancel-safe.
+    fn stopped(&mut self) -> impl Future<Output = ()> + MaybeSend {
+        core::future::pending()
+    }
+
     /// Gives the stream up: the reader sees [`TransportError::ResetByPeer`] with this code, and what is on its way
     /// may be lost. Without effect after the end.
     fn reset(&mut self, code: u32);

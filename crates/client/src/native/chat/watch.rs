@@ -21,7 +21,7 @@ use crate::step::{EnvelopeCopy, LogCursor, LogWalk, Proved, Table, View, state};
 /// How long a node is asked to hold its answer back until there is something new, in milliseconds. A node that is gone is
 /// noticed by its connection, long before.
 const WAIT_MS: u32 = WAIT_MILLISECONDS_MAX;
-/// The same for the mailbox of one commit, which is soon of no interest: nodes keep on waiting when nobody listens.
+/// The same for the mailbox of one commit, which is soon of no interest.
 const WAIT_ONE_SHOT_MS: u32 = 20_000;
 /// Mailboxes for which one node holds its answer back at a time; it has 256 streams for this client. The others are asked
 /// again and again.
@@ -129,7 +129,7 @@ impl Watching {
             let found = loop {
                 tokio::select! {
                     found = &mut question => break found,
-                    // Beside the question that is held back: a node can't be told to forget it.
+                    // Beside the question that is held back, which goes on.
                     () = looked.wanted.notified(), if !wait.is_zero() => {
                         if looked.is_old()
                             && let Ok(found) = network.group_node(&handle, &entry, after, Duration::ZERO).await
