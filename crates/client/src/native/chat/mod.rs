@@ -305,7 +305,10 @@ impl Client {
     fn tell(&self, stepped: &Stepped) {
         let events = match stepped {
             Ok(events) => events.clone(),
-            Err(session::StepError::Refused(refusal)) => session::Event::refused(refusal.clone()).into_iter().collect(),
+            // That there is no room says nothing of what was sent.
+            Err(session::StepError::Refused(refusal)) if refusal.why != session::Why::Full => {
+                session::Event::refused(refusal.clone()).into_iter().collect()
+            }
             Err(_) => return,
         };
         for event in events {

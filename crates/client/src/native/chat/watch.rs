@@ -10,7 +10,7 @@ use tokenim_identity::NodeKey;
 use tokenim_mailbox::group::{GroupEntryId, GroupHandle, GroupNode};
 use tokenim_mailbox::swarm;
 use tokenim_rpc::limits::WAIT_MILLISECONDS_MAX;
-use tokenim_session::step::{Input, MailboxWatch, StepError};
+use tokenim_session::step::{Input, MailboxWatch, StepError, Why};
 use tokenim_wire::{EnvelopeId, Height};
 use tokio::sync::{Notify, Semaphore};
 
@@ -328,8 +328,20 @@ impl Reading<'_> {
                 bytes: copy.bytes,
                 height,
             };
-            let stepped = self.watching.client.step(input, crate::step::Batch::new()).await?;
-            report(stepped, "an envelope");
+            loop {
+                let stepped = self
+                    .watching
+                    .client
+                    .step(input.clone(), crate::step::Batch::new())
+                    .await?;
+                // There is room when authors are looked up; what brings one thing only is asked for again by others.
+                let is_full = matches!(&stepped, Err(StepError::Refused(refusal)) if refusal.why == Why::Full);
+                report(stepped, "an envelope");
+                if !is_full || self.watch.one_shot {
+                    break;
+                }
+                tokio::time::sleep(PAUSE_MAX).await;
+            }
             given.insert(copy.envelope);
         }
         Ok(())
