@@ -76,4 +76,8 @@ pub enum Lie {
     Swallowed,
     /// Says that the ledger rejected a record.
     FalseRejection,
+    /// Gets what is submitted onto the ledger, and says only then that it took it.
+    LateGateway,
+    /// Gets what is submitted onto the ledger, and then refuses it.
+    DeniedSubmission,
 }

@@ -243,6 +243,21 @@ impl Inner {
         self.caller.ask(&self.node, &self.address, request, PATIENCE)
     }
 
+    /// Waits until the node itself and another one have applied a transaction.
+    async fn final_at_both(&self, id: TransactionId) -> Option<()> {
+        let request = Request::TransactionStatus { id };
+        for (node, address) in [&(self.node, self.address.clone()), &self.neighbour] {
+            loop {
+                let response = self.caller.ask(node, address, &request, PATIENCE).await.ok()?;
+                match response.into_transaction_status().ok()? {
+                    TransactionStatus::Final { .. } => break,
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        }
+        Some(())
+    }
+
     fn remember(&self, request: &Request, response: &Response) {
         let mut memory = lock(&self.memory);
         match (request, response) {
@@ -546,6 +561,17 @@ impl Inner {
             })),
             (Lie::Swallowed, Request::TransactionStatus { .. }) => {
                 Some(Response::TransactionStatus(TransactionStatus::Pending))
+            }
+            (Lie::LateGateway | Lie::DeniedSubmission, Request::SubmitIdentity(_) | Request::SubmitGroup(_)) => {
+                let response = self.honest(request).await.ok()?;
+                let (Response::SubmitIdentity(sent) | Response::SubmitGroup(sent)) = &response else {
+                    return None;
+                };
+                self.final_at_both(sent.id).await?;
+                Some(match lie {
+                    Lie::LateGateway => response,
+                    _ => Response::Error(RpcError::new(ErrorCode::INVALID_TRANSACTION, "not taken")),
+                })
             }
             (Lie::FalseRejection, Request::TransactionStatus { .. }) => {
                 Some(Response::TransactionStatus(TransactionStatus::Final {
