@@ -10,7 +10,7 @@ use crate::{
     epoch::{EpochKeys, MailboxAccess},
     host::{MailboxWatch, Watches},
     order::OrderKey,
-    rows::{AWAITED, AwaitedWelcome, MessageRow, PACKAGES_MS, Past, Session, key, part_key},
+    rows::{AWAITED, AwaitedWelcome, HELD, HeldWelcome, MessageRow, PACKAGES_MS, Past, Session, key, part_key},
     shown::{ConversationId, Message, Standing},
     step::{Step, StepError, Tx},
     table::{Table, View},
@@ -77,6 +77,13 @@ pub fn watches<V: View, S>(view: &V) -> Step<Watches, V, S> {
             if held.is_none() && !own && access.descriptor.tag() == child.tag {
                 watches.mailboxes.push(watch(&access, true));
             }
+        }
+    }
+    for (_, held) in tx.objects::<HeldWelcome>(Table::Part, HELD)? {
+        let session = tx.object::<Session>(Table::Session, held.handle.as_bytes())?;
+        let place = (held.handle, held.entry, 0);
+        if session.is_none_or(|session| session.is_out()) && !watches.nodes.contains(&place) {
+            watches.nodes.push(place);
         }
     }
     for (_, awaited) in tx.objects::<AwaitedWelcome>(Table::Part, AWAITED)? {

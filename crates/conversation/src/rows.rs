@@ -157,6 +157,24 @@ pub struct Session {
 }
 row!(Session, "session", 1024 * 1024);
 
+impl Session {
+    /// Whether this device could not follow, and others may add it anew.
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        match self.standing {
+            Standing::Behind => true,
+            Standing::Stranded => self.asked > 0,
+            _ => false,
+        }
+    }
+
+    /// Whether this device stands in no epoch of it, so that a Welcome may bring it into one.
+    #[must_use]
+    pub const fn is_out(&self) -> bool {
+        self.is_behind() || matches!(self.standing, Standing::Removed)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
     pub entry: GroupEntryId,
@@ -363,6 +381,25 @@ pub struct AwaitedWelcome {
 }
 row!(AwaitedWelcome, "session awaited welcome", 4 * 1024);
 
+/// A Welcome that waits for the ledger to show the entry that it names, and for this device to stand in no other epoch of the
+/// session. Its bytes are beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldWelcome {
+    pub by: (IdentityId, DeviceId),
+    pub handle: GroupHandle,
+    pub entry: GroupEntryId,
+}
+row!(HeldWelcome, "session held welcome", 256);
+
+impl HeldWelcome {
+    /// Its row, and the row of its bytes.
+    #[must_use]
+    pub fn rows(&self) -> [Vec<u8>; 2] {
+        let (handle, entry) = (self.handle.as_bytes(), self.entry.as_bytes());
+        [HELD, HELD_BYTES].map(|first| key(&[first, handle, entry, self.by.1.as_bytes()]))
+    }
+}
+
 /// A group into which the owner has asked to be let.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joining {
@@ -439,6 +476,10 @@ pub const NEXT: u8 = 1;
 
 /// What the rows of Welcomes begin with whose parts are being read.
 pub const AWAITED: &[u8] = &[0];
+
+/// What the rows of Welcomes begin with that wait for the ledger, and those of their bytes.
+pub const HELD: &[u8] = &[2];
+const HELD_BYTES: &[u8] = &[3];
 
 /// How long a commit waits for key packages that are being fetched, so that one commit adds all; in milliseconds.
 pub const PACKAGES_MS: u64 = 3_000;

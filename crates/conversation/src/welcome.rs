@@ -11,12 +11,15 @@
 
 use crate::{
     epoch::{MailboxAccess, UnwrapError, WrapError, WrapKey, derive},
+    policy::{GroupContext, Kind},
     secret::Secret32,
+    shown::Why,
 };
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use tokenim_envelope::SealedEnvelope;
+use tokenim_identity::{DeviceId, IdentityId};
 use tokenim_mailbox::group::{GroupEntryId, GroupHandle};
 use tokenim_wire::{
     BoundedBytes, BoundedVec, EnvelopeId, Label, UnixSeconds,
@@ -107,6 +110,35 @@ impl StoredWelcome {
     pub fn open(&self, envelopes: &[impl AsRef<[u8]>]) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
         wrap_key(&self.key).unwrap_parts(envelopes)
     }
+}
+
+/// Whether what a Welcome leads to fits its note: the context names the handle, the sender is one of these devices, and two
+/// people are the two that the context names. Gives the other one of two.
+///
+/// # Errors
+/// [`Why`] it does not: the sender is at fault.
+pub fn fits(
+    context: &GroupContext,
+    handle: &GroupHandle,
+    own: &IdentityId,
+    sender: &(IdentityId, DeviceId),
+    members: &[(IdentityId, DeviceId)],
+) -> Result<Option<IdentityId>, Why> {
+    if context.handle() != *handle {
+        return Err(Why::Malformed);
+    }
+    if !members.contains(sender) {
+        return Err(Why::NotAMember);
+    }
+    if context.kind() == Kind::Group {
+        return Ok(None);
+    }
+    let other = context.roles().iter().map(|(of, _)| of).find(|of| *of != own);
+    let other = other.ok_or(Why::Malformed)?;
+    if context.named(own).is_none() || !members.iter().all(|(of, _)| [own, other].contains(&of)) {
+        return Err(Why::NotAllowed);
+    }
+    Ok(Some(*other))
 }
 
 fn wrap_key(key: &Secret32) -> WrapKey {

@@ -253,6 +253,8 @@ pub const SESSION_WELCOME_NOTE_BYTES_MAX: usize = 8 * KIB;
 pub const SESSION_WELCOME_PARTS_MAX: usize = 64;
 /// Stored Welcomes that a device reads at a time.
 pub const SESSION_WELCOMES_MAX: usize = 8;
+/// Welcomes of one other identity that wait for the ledger to show their entries.
+pub const SESSION_WELCOMES_HELD_MAX: usize = 16;
 /// Members of a conversation up to which receipts are sent.
 pub const SESSION_RECEIPT_MEMBERS_MAX: usize = 32;
 /// Seconds for which a hint that somebody is typing is worth sending and showing.

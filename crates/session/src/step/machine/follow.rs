@@ -44,10 +44,14 @@ const SYNC_STEP_MS: u64 = 10_000;
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// Takes what the ledger has under an entry.
     pub(super) fn node(&mut self, handle: GroupHandle, entry: GroupEntryId, node: GroupNode) -> Step<(), V> {
+        let mut known = self.take_held(&handle, &entry, &node)?;
         let Some(mut session) = self.session(&handle)? else {
-            return Err(StepError::from(Why::Unknown));
+            return if known {
+                Ok(())
+            } else {
+                Err(StepError::from(Why::Unknown))
+            };
         };
-        let mut known = false;
         if entry == handle.root() && session.root.is_none() {
             session.root = Some(node.place);
             self.save(&handle, &session)?;
@@ -63,8 +67,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             };
         }
         if node.key != self.keys_of_entry(&handle, &session)? {
-            // Whoever sent the Welcome named an entry that is another epoch's.
-            return self.disown(&handle, &session);
+            return Err(StepError::from(Why::Forged));
         }
         let fresh = session
             .node
@@ -119,22 +122,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 .map(|node| node.key)
                 .ok_or(StepError::from(Why::Unknown)),
         }
-    }
-
-    /// Forgets a session that turned out to be none.
-    fn disown(&mut self, handle: &GroupHandle, session: &Session) -> Step<(), V> {
-        if session.epoch == 0 || session.node.is_some() {
-            return Err(StepError::from(Why::Forged));
-        }
-        self.forget_session(handle)?;
-        if let Some(mut row) = self.conversation(&session.conversation)?
-            && row.current == Some(*handle)
-        {
-            row.current = None;
-            self.save_conversation(&session.conversation, &row)?;
-            self.event(Event::Removed(session.conversation));
-        }
-        Ok(())
     }
 
     /// Goes on as far as what is known allows: to newer epochs, then with what is to be changed, then with what is to be

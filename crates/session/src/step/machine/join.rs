@@ -1,28 +1,41 @@
 //! What comes from devices beside a session: Welcomes, invitations and requests to be re-added.
 
 use super::{
-    super::record::{AWAITED, AwaitedWelcome, Invitation, PackageRow, Task, Wish},
+    super::record::{AWAITED, AwaitedWelcome, HELD, HeldWelcome, Invitation, PackageRow, Task, Wish},
     *,
 };
 use tokenim_conversation::{
     note::{Note, Readd},
-    policy::{Kind, Role},
-    welcome::{Welcome, WelcomePlace},
+    welcome::{self, Welcome, WelcomePlace},
 };
 use tokenim_envelope::MessageId;
-use tokenim_mailbox::{MailboxTag, group::GroupEntryId};
+use tokenim_mailbox::{
+    MailboxTag,
+    group::{GroupEntryId, GroupNode},
+};
 use tokenim_wire::{
     BoundedBytes, BoundedVec, EnvelopeId,
     limits::{
         KEY_PACKAGES_MAX, SESSION_ASK_SECONDS, SESSION_INVITATIONS_MAX, SESSION_READD_SECONDS_MIN, SESSION_READDS_MAX,
-        SESSION_WELCOME_PARTS_MAX, SESSION_WELCOMES_MAX, SESSIONS_DIRECT_MAX,
+        SESSION_WELCOME_PARTS_MAX, SESSION_WELCOMES_HELD_MAX, SESSION_WELCOMES_MAX, SESSIONS_DIRECT_MAX,
     },
 };
 
-/// How long the parts of a Welcome are waited for, in milliseconds: a day.
+/// How long the parts of a Welcome and its entry are waited for, in milliseconds: a day.
 const AWAIT_MS: u64 = 24 * 60 * 60 * 1000;
 /// What the rows of their parts begin with.
 const PARTS: &[u8] = &[1];
+
+/// What a Welcome leads to.
+struct Opened {
+    /// The row of the key package that opens it.
+    package: Vec<u8>,
+    group: Group,
+    context: GroupContext,
+    /// The other one of two people.
+    with: Option<IdentityId>,
+    conversation: ConversationId,
+}
 
 fn awaited_key(tag: &MailboxTag) -> Vec<u8> {
     key(&[AWAITED, tag.as_bytes()])
@@ -100,13 +113,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let Welcome { handle, entry, place } = welcome;
         if let Some(session) = self.session(&handle)?
             && session.entry == entry
-            && session.standing != Standing::Behind
+            && !session.is_behind()
         {
             return Err(StepError::of(Why::Replayed, sender));
         }
         let by = (sender, device);
         let stored = match place {
-            WelcomePlace::Here(welcome) => return self.join(by, handle, entry, &welcome),
+            WelcomePlace::Here(welcome) => return self.hold(&HeldWelcome { by, handle, entry }, &welcome),
             WelcomePlace::Stored(stored) if stored.parts().is_empty() => {
                 return Err(StepError::of(Why::Malformed, sender));
             }
@@ -131,7 +144,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(())
     }
 
-    /// Takes a part of a Welcome; with the last one, joins.
+    /// Takes a part of a Welcome; with the last one, the Welcome.
     pub(super) fn welcome_part(&mut self, tag: &MailboxTag, bytes: &[u8]) -> Step<(), V> {
         let awaited: Option<AwaitedWelcome> = self.tx.object(Table::Part, &awaited_key(tag))?;
         let AwaitedWelcome {
@@ -153,7 +166,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let parts: Vec<_> = here.into_iter().map(|(_, part)| part).collect();
         let welcome = stored.open(&parts).map_err(|_| StepError::of(Why::Malformed, by.0))?;
         self.drop_welcome(tag)?;
-        self.join(by, handle, entry, &welcome)
+        self.hold(&HeldWelcome { by, handle, entry }, &welcome)
     }
 
     pub(super) fn drop_welcome(&mut self, tag: &MailboxTag) -> Step<(), V> {
@@ -166,90 +179,135 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(())
     }
 
-    /// Joins a session. The key package goes in the same batch.
-    fn join(
-        &mut self,
-        (sender, device): (IdentityId, DeviceId),
-        handle: GroupHandle,
-        entry: GroupEntryId,
-        welcome: &[u8],
-    ) -> Step<(), V> {
-        let blame = |why| StepError::of(why, sender);
-        let mut joined = None;
-        for (reference, value) in self
+    /// Keeps a Welcome. Nothing else changes before the ledger shows its entry: anybody can make a group and name a handle.
+    fn hold(&mut self, held: &HeldWelcome, welcome: &[u8]) -> Step<(), V> {
+        if self.open_welcome(held, welcome)?.is_none() {
+            return self.ask_for_welcome(held);
+        }
+        let [row, bytes] = held.rows();
+        if held.by.0 != self.owner.identity {
+            let mut others: Vec<(_, HeldWelcome)> = self.tx.objects(Table::Part, HELD)?;
+            others.retain(|(other, _)| *other != row);
+            let of_sender = others.iter().filter(|(_, other)| other.by.0 == held.by.0);
+            if of_sender.count() >= SESSION_WELCOMES_HELD_MAX || others.len() >= SESSION_INVITATIONS_MAX {
+                return Err(StepError::of(Why::Full, held.by.0));
+            }
+        }
+        self.tx.put_object(Table::Part, &row, held)?;
+        self.tx.put(Table::Part, &bytes, welcome.to_vec());
+        self.forget_at(self.later(AWAIT_MS), Forget::Part, &row);
+        Ok(())
+    }
+
+    /// The Welcome of this row, which goes.
+    pub(super) fn drop_held(&mut self, held: &HeldWelcome) -> Step<Option<Vec<u8>>, V> {
+        let [row, bytes] = held.rows();
+        let welcome = self.tx.get(Table::Part, &bytes)?;
+        self.tx.delete(Table::Part, &row);
+        self.tx.delete(Table::Part, &bytes);
+        Ok(welcome)
+    }
+
+    /// Joins by a Welcome that names this entry, now that the ledger shows it, unless this device stands in another epoch. Of
+    /// one that does not fit, the sender is told. Whether there was any.
+    pub(super) fn take_held(&mut self, handle: &GroupHandle, entry: &GroupEntryId, node: &GroupNode) -> Step<bool, V> {
+        let rows: Vec<(_, HeldWelcome)> = self
             .tx
-            .scan(Table::Package, &[], &[], KEY_PACKAGES_MAX.saturating_mul(2))?
-        {
+            .objects(Table::Part, &key(&[HELD, handle.as_bytes(), entry.as_bytes()]))?;
+        for (_, held) in &rows {
+            if self.session(handle)?.is_some_and(|session| !session.is_out()) {
+                break;
+            }
+            let welcome = self.drop_held(held)?.ok_or(StepError::Damaged(Table::Part))?;
+            match self.join(held, &welcome, node) {
+                Err(StepError::Refused(refusal)) if refusal.why != Why::Replayed => {
+                    Event::refused(refusal).into_iter().for_each(|event| self.event(event));
+                }
+                Ok(()) | Err(StepError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(!rows.is_empty())
+    }
+
+    /// The group that a Welcome leads to, and the key package that opens it, if there still is one.
+    fn open_welcome(&self, held: &HeldWelcome, welcome: &[u8]) -> Step<Option<Opened>, V> {
+        let sender = held.by.0;
+        let blame = |why| StepError::of(why, sender);
+        let packages = KEY_PACKAGES_MAX.saturating_mul(2);
+        for (package, value) in self.tx.scan(Table::Package, &[], &[], packages)? {
             let row = PackageRow::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Package))?;
-            match Group::join(self.owner, &row.secrets, welcome) {
-                Ok(group) => {
-                    joined = Some((reference, group));
-                    break;
-                }
-                Err(SessionError::NotForUs | SessionError::Suite) => {}
+            let group = match Group::join(self.owner, &row.secrets, welcome) {
+                Ok(group) => group,
+                Err(SessionError::NotForUs | SessionError::Suite) => continue,
                 Err(error) => return Err(refused(error, Some(sender))),
-            }
-        }
-        let Some((reference, group)) = joined else {
-            // The package is gone: it was used, has expired, or was in a store that is lost.
-            return self.ask_for_welcome(sender, device, handle);
-        };
-        let context = GroupContext::from_bytes(group.context()).map_err(|_| blame(Why::Malformed))?;
-        let leaves = group.leaves();
-        let is_in = |identity: &IdentityId| leaves.iter().any(|leaf| leaf.identity == *identity);
-        if context.handle() != handle {
-            return Err(blame(Why::Malformed));
-        }
-        if !leaves
-            .iter()
-            .any(|leaf| (leaf.identity, leaf.device) == (sender, device))
-        {
-            return Err(blame(Why::NotAMember));
-        }
-        let own = self.owner.identity;
-        let with = match context.kind() {
-            Kind::Direct => {
-                let other = context.roles().iter().map(|(of, _)| *of).find(|of| *of != own);
-                let other = other.ok_or(blame(Why::Malformed))?;
-                if context.named(&own).is_none() || !leaves.iter().all(|leaf| [own, other].contains(&leaf.identity)) {
-                    return Err(blame(Why::NotAllowed));
+            };
+            let context = GroupContext::from_bytes(group.context()).map_err(|_| blame(Why::Malformed))?;
+            let members: Vec<_> = group.leaves().iter().map(|leaf| (leaf.identity, leaf.device)).collect();
+            let own = self.owner.identity;
+            let with = welcome::fits(&context, &held.handle, &own, &held.by, &members).map_err(blame)?;
+            let conversation = match with {
+                Some(other) => ConversationId::between(&own, &other),
+                None => ConversationId::group(&held.handle),
+            };
+            match self.session(&held.handle)? {
+                // Whom this device can't follow, only those who were there can bring it back to.
+                Some(kept) if kept.is_behind() => {
+                    let known = self.roster(&held.handle)?.leaves;
+                    if !known.iter().any(|(identity, _)| *identity == sender) {
+                        return Err(blame(Why::NotAMember));
+                    }
                 }
-                Some(other)
-            }
-            Kind::Group => {
-                if context.role(&sender) < Role::Admin && sender != own && !is_in(&own) {
-                    return Err(blame(Why::NotAllowed));
+                Some(kept) if kept.epoch >= group.epoch() => return Err(blame(Why::Replayed)),
+                Some(_) => {}
+                None if with.is_some() => {
+                    let mut rivals = query::sessions(&self.tx)?;
+                    rivals.retain(|(_, session)| session.conversation == conversation);
+                    if rivals.len() >= SESSIONS_DIRECT_MAX {
+                        return Err(blame(Why::Full));
+                    }
                 }
-                None
+                None => {}
             }
+            return Ok(Some(Opened {
+                package,
+                group,
+                context,
+                with,
+                conversation,
+            }));
+        }
+        // It was used, has expired, or was in a store that is lost.
+        Ok(None)
+    }
+
+    /// Joins a session. The key package goes in the same batch.
+    fn join(&mut self, held: &HeldWelcome, welcome: &[u8], node: &GroupNode) -> Step<(), V> {
+        let Some(opened) = self.open_welcome(held, welcome)? else {
+            return self.ask_for_welcome(held);
         };
-        let id = match with {
-            Some(other) => ConversationId::between(&own, &other),
-            None => ConversationId::group(&handle),
-        };
+        let Opened {
+            package,
+            group,
+            context,
+            with,
+            conversation: id,
+        } = opened;
+        let (handle, keys) = (held.handle, self.derive(&held.handle, &group)?);
+        if keys.verifying_key() != node.key {
+            return Err(StepError::of(Why::Forged, held.by.0));
+        }
         let kept = self.session(&handle)?;
-        if let Some(kept) = &kept {
-            if kept.epoch >= group.epoch() && kept.standing != Standing::Behind {
-                return Err(blame(Why::Replayed));
-            }
-            // Where this device was before, it can't go on; what it was removed from, it reads to the end.
-            if kept.standing != Standing::Removed {
-                self.leave_epoch(&handle, kept)?;
-            }
-        } else if with.is_some() {
-            let rivals = query::sessions(&self.tx)?;
-            let rivals = rivals.iter().filter(|(_, session)| session.conversation == id);
-            if rivals.count() >= SESSIONS_DIRECT_MAX {
-                return Err(blame(Why::Full));
-            }
+        // Where this device was before, it can't go on; what it was removed from, it reads to the end.
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_behind()) {
+            self.leave_epoch(&handle, kept)?;
         }
-        let keys = self.derive(&handle, &group)?;
-        let mut session = self.new_session(id, entry, group.epoch())?;
+        let mut session = self.new_session(id, held.entry, group.epoch())?;
         if let Some(kept) = kept {
             session.root = kept.root;
             session.closing = kept.closing;
         }
-        self.tx.delete(Table::Package, &reference);
+        self.tx.delete(Table::Package, &package);
         self.tx.delete(Table::Invitation, handle.as_bytes());
         self.tx.delete(Table::Joining, handle.as_bytes());
         self.save(&handle, &session)?;
@@ -273,9 +331,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 
     /// A Welcome that no key package opens: its sender is asked for another one, if it has not been asked lately.
-    fn ask_for_welcome(&mut self, sender: IdentityId, device: DeviceId, handle: GroupHandle) -> Step<(), V> {
-        let is_out = |standing| matches!(standing, Standing::Behind | Standing::Removed);
-        if self.session(&handle)?.is_some_and(|session| !is_out(session.standing)) {
+    fn ask_for_welcome(&mut self, held: &HeldWelcome) -> Step<(), V> {
+        let ((sender, device), handle) = (held.by, held.handle);
+        if self.session(&handle)?.is_some_and(|session| !session.is_out()) {
             return Err(StepError::of(Why::Replayed, sender));
         }
         self.invitation(sender, device, handle)?;

@@ -40,10 +40,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     fn due(&mut self, what: Forget, about: &[u8]) -> Step<(), V> {
         match what {
             Forget::Seen => self.tx.delete(Table::Seen, about),
-            Forget::Part => {
-                let tag = about.try_into().map_err(|_| StepError::Damaged(Table::Expiry))?;
-                self.drop_welcome(&tag)?;
-            }
+            Forget::Part => match about.try_into() {
+                Ok(tag) => self.drop_welcome(&tag)?,
+                Err(_) => {
+                    if let Some(held) = self.tx.object(Table::Part, about)? {
+                        self.drop_held(&held)?;
+                    }
+                }
+            },
             Forget::Message => self.disappear(about)?,
             Forget::Receipts => {
                 let id = ConversationId::try_from(about).map_err(|_| StepError::Damaged(Table::Expiry))?;
