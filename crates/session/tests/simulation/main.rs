@@ -28,3 +28,4 @@ mod roles;
 mod seeds;
 mod shut_out;
 mod world;
+mod traffic;

@@ -45,6 +45,8 @@ pub struct Ledger {
     pub set: NodeSet,
     /// In which order children came, for the log of a run.
     pub included: Vec<GroupEntryId>,
+    /// The same, whole.
+    pub updates: Vec<GroupUpdate>,
     /// Entries that must be refused.
     pub forbidden: BTreeSet<GroupEntryId>,
     /// How many updates were refused.
@@ -64,6 +66,7 @@ impl Ledger {
             identities: BTreeMap::new(),
             set,
             included: Vec::new(),
+            updates: Vec::new(),
             forbidden: BTreeSet::new(),
             refused: 0,
         }
@@ -108,6 +111,7 @@ impl Ledger {
                 assert!(!self.forbidden.contains(&entry), "the ledger took what is false");
                 index += 1;
                 self.included.push(entry);
+                self.updates.push(submission.update);
             } else {
                 self.refused += 1;
             }

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use std::{collections::BTreeMap, sync::Arc};
 use tokenim_identity::NodeSigningKey;
 use tokenim_mailbox::{
-    Incarnation, LogPosition, MailboxTag, Member, NodeSet, PlacementId, QuorumReceipt, StorageReceipt,
+    Descriptor, Incarnation, LogPosition, MailboxTag, Member, NodeSet, PlacementId, QuorumReceipt, StorageReceipt,
     StorageReceiptBody,
 };
 use tokenim_wire::{BoundedString, Digest, EnvelopeId, Height, SetEpoch, UnixSeconds};
@@ -61,6 +61,8 @@ pub struct Nodes {
     versions: BTreeMap<MailboxTag, u64>,
 }
 
+    /// What a mailbox is, as whoever writes to it shows.
+    pub descriptors: BTreeMap<MailboxTag, Descriptor>,
 /// What a reader got.
 pub struct Answer {
     pub envelopes: Vec<Bytes>,
@@ -97,6 +99,7 @@ impl Nodes {
         }
     }
 
+            descriptors: BTreeMap::new(),
     pub const fn set(&self) -> &NodeSet {
         &self.set
     }
@@ -142,7 +145,8 @@ impl Nodes {
                 incarnation: Incarnation::new(1),
                 index: lines.saturating_sub(1),
                 size: lines.max(1),
-                root: Digest::from_bytes([0; 32]),
+                // Of this mailbox, like everything in its log.
+                root: Digest::from_bytes(EnvelopeId::of(tag.as_bytes()).to_bytes()),
                 height: Height::new(node.height),
             },
         };
@@ -178,6 +182,26 @@ impl Nodes {
     /// How often something was put into a mailbox.
     pub fn version(&self, tag: MailboxTag) -> u64 {
         self.versions.get(&tag).copied().unwrap_or_default()
+    /// The ledger takes a receipt, the first one of an envelope.
+    pub fn accept(&mut self, receipt: &QuorumReceipt) {
+        let mut heights: Vec<Height> = receipt.issuers.iter().map(|issuer| issuer.height).collect();
+        heights.sort_unstable();
+        self.accepted.entry(receipt.envelope).or_insert(heights[1]);
+    }
+
+    /// When an envelope was signed that is accepted.
+    pub fn accepted(&self, envelope: &EnvelopeId) -> Option<Height> {
+        self.accepted.get(envelope).copied()
+    }
+
+    /// All that any of them keeps, by mailbox.
+    pub fn kept(&self) -> BTreeMap<(MailboxTag, EnvelopeId), Bytes> {
+        let lines = self.nodes.iter().flat_map(|node| &node.journal);
+        lines
+            .map(|(tag, envelope, bytes)| ((*tag, *envelope), bytes.clone()))
+            .collect()
+    }
+
     }
 
     /// What is anywhere in a mailbox.

@@ -132,6 +132,7 @@ impl World {
                     return Some(Answer::Included);
                 }
                 match self.devices[at].memory.submitted.get(&entry) {
+                self.nodes.descriptors.insert(tag, descriptor);
                     Some(number) => {
                         if self.ledger.fate(*number, seen)? {
                             return None;
