@@ -292,6 +292,10 @@ pub(crate) fn describe(client: &Client, notice: &Notice) -> String {
         ),
         KeyChange::RecoveryChanged => format!("{whose} has other recovery keys"),
         KeyChange::Deactivated { at } => format!("{whose} is deactivated since height {at}"),
+        KeyChange::OtherView { height, theirs, ours } if own => format!(
+            "block {height} was proved here twice, with header {ours} and with header {theirs}: the network shows its members \
+             different ledgers. Don't rely on it, and tell its operators"
+        ),
         KeyChange::OtherView { height, theirs, ours } => format!(
             "{whose} says that block {height} has header {theirs}, but it was proved here to be {ours}: either they lie, \
              or the network shows its members different ledgers. Ask them over another way"

@@ -13,7 +13,7 @@ use tokenim_wire::{Height, UnixMillis};
 
 use super::network::{ASK_TIMEOUT, CALL_TIMEOUT};
 use super::{Client, ClientError, Network, now};
-use crate::step::contact::{self, Contact, Notice, Relation, Verified};
+use crate::step::contact::{self, Contact, KeyChange, Notice, Relation, Verified};
 use crate::step::seen::{self, SeenHeader};
 use crate::step::{Comparison, Table, Tip, View, state};
 
@@ -188,6 +188,7 @@ impl Client {
             }
         }
         self.compare_kept().await?;
+        self.tell_split().await?;
         self.untold()
     }
 
@@ -284,10 +285,36 @@ impl Client {
             .write(move |view| seen::settle(view, &sender, &seen, change, now()))
             .await?;
         if settled && change.is_some() {
-            let mut told = self.shared.other_views.lock().unwrap_or_else(PoisonError::into_inner);
-            told.insert(sender);
+            self.was_told_of(sender);
         }
         Ok(())
+    }
+
+    /// Tells of two headers of one height that were both proved here.
+    async fn tell_split(&self) -> Result<(), ClientError> {
+        let own = self.shared.identity;
+        let Some(split) = self.shared.network.with_view(|view| view.split()) else {
+            return Ok(());
+        };
+        if self.is_told_of(&own) {
+            return Ok(());
+        }
+        let change = KeyChange::OtherView {
+            height: split.height,
+            theirs: split.second,
+            ours: split.first,
+        };
+        self.shared
+            .store
+            .write(move |view| Ok(((), contact::notice(view, &own, change, now())?)))
+            .await?;
+        self.was_told_of(own);
+        Ok(())
+    }
+
+    fn was_told_of(&self, sender: IdentityId) {
+        let mut told = self.shared.other_views.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(sender);
     }
 
     /// Whether this sender's view was told of in this run, or too many others' were.

@@ -107,7 +107,7 @@ pub enum KeyChange {
         at: Height,
     },
     /// It says to have seen another block than the one that was proved here: it lies, or the network shows its members
-    /// different ledgers.
+    /// different ledgers. Of the owner's identity: both were proved here.
     OtherView {
         /// The height of the block.
         height: Height,

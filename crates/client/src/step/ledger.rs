@@ -88,6 +88,18 @@ pub struct LedgerView {
     tip: Option<Tip>,
     /// Digests of the newest headers seen, by height.
     headers: BTreeMap<Height, Digest>,
+    split: Option<Split>,
+}
+
+/// Two final headers of one height, both proved: a third of the validators has signed two ledgers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Split {
+    /// The height.
+    pub height: Height,
+    /// The digest of the header that was proved first.
+    pub first: Digest,
+    /// That of the other one.
+    pub second: Digest,
 }
 
 /// A final header, as far as a client remembers it.
@@ -141,6 +153,7 @@ impl LedgerView {
             nodes_at: None,
             tip: None,
             headers: BTreeMap::new(),
+            split: None,
         })
     }
 
@@ -172,10 +185,23 @@ impl LedgerView {
         if self.tip.is_none_or(|newest| newest.height < header.height) {
             self.tip = Some(header);
         }
-        self.headers.insert(header.height, header.header);
+        let first = *self.headers.entry(header.height).or_insert(header.header);
+        if first != header.header {
+            self.split.get_or_insert(Split {
+                height: header.height,
+                first,
+                second: header.header,
+            });
+        }
         if self.headers.len() > HEADERS_MAX {
             self.headers.pop_first();
         }
+    }
+
+    /// The first two headers that were proved here for one height, if that ever happened.
+    #[must_use]
+    pub const fn split(&self) -> Option<Split> {
+        self.split
     }
 
     /// Compares the header that someone says to have seen at a height with what was proved here.

@@ -1,6 +1,6 @@
 //! What the client believes of the ledger, against proofs from a network made of seeds.
 
-use tokenim_client::step::{Comparison, Fault, LedgerView, LookedUp, LookupError, Pin, Proved};
+use tokenim_client::step::{Comparison, Fault, LedgerView, LookedUp, LookupError, Pin, Proved, Split};
 use tokenim_ledger::proof::{EMPTY_STATE_ROOT, StateProof, Terminal, state_leaf_hash, state_value_hash};
 use tokenim_ledger::{FinalityProof, LookupProof, StateKey, header_leaf};
 use tokenim_mailbox::group::{GroupNode, LedgerPlace, RecordedChild};
@@ -305,6 +305,29 @@ fn a_header_that_somebody_saw_is_the_same_another_or_unknown() {
     assert_eq!(view.compare(Height::new(9), &ours), Comparison::Same);
     assert_eq!(view.compare(Height::new(9), &other), Comparison::Other(ours));
     assert_eq!(view.compare(Height::new(8), &other), Comparison::Unknown);
+}
+
+#[test]
+fn two_headers_of_one_height_are_not_forgotten() {
+    let net = net(4, 4);
+    let anna = anna(&net);
+    let mut view = view(&net);
+    let mut see = |height, seconds| {
+        let proof = lookup(&net, &anna.key, Some(anna.value.clone()), height, seconds);
+        view.identity(&anna.id, &proof, None).unwrap();
+        (header_leaf(proof.finality.subject().unwrap()), view.split())
+    };
+    let (first, none) = see(9, 100);
+    assert_eq!(none, None);
+    assert_eq!(see(9, 100).1, None);
+    assert_eq!(see(10, 101).1, None);
+    let (second, split) = see(9, 102);
+    let height = Height::new(9);
+    let expected = Some(Split { height, first, second });
+    assert_eq!(split, expected);
+    // The first one stays, whatever comes.
+    assert_eq!(see(10, 103).1, expected);
+    assert_eq!(view.compare(height, &first), Comparison::Same);
 }
 
 #[test]
