@@ -27,5 +27,5 @@ mod parts;
 mod roles;
 mod seeds;
 mod shut_out;
-mod world;
 mod traffic;
+mod world;

@@ -57,12 +57,14 @@ pub struct Nodes {
     /// [`PAGE_BYTES`], or less.
     pub page: usize,
     set: NodeSet,
+    /// When what has a receipt was signed.
+    accepted: BTreeMap<EnvelopeId, Height>,
     /// How often something was put into a mailbox of any node.
     versions: BTreeMap<MailboxTag, u64>,
-}
-
     /// What a mailbox is, as whoever writes to it shows.
     pub descriptors: BTreeMap<MailboxTag, Descriptor>,
+}
+
 /// What a reader got.
 pub struct Answer {
     pub envelopes: Vec<Bytes>,
@@ -95,11 +97,12 @@ impl Nodes {
             apart: Default::default(),
             page: PAGE_BYTES,
             set: NodeSet::new(SetEpoch::new(1), members).unwrap(),
+            accepted: BTreeMap::new(),
             versions: BTreeMap::new(),
+            descriptors: BTreeMap::new(),
         }
     }
 
-            descriptors: BTreeMap::new(),
     pub const fn set(&self) -> &NodeSet {
         &self.set
     }
@@ -179,9 +182,6 @@ impl Nodes {
         Some(QuorumReceipt::assemble(&self.set, &receipts).unwrap())
     }
 
-    /// How often something was put into a mailbox.
-    pub fn version(&self, tag: MailboxTag) -> u64 {
-        self.versions.get(&tag).copied().unwrap_or_default()
     /// The ledger takes a receipt, the first one of an envelope.
     pub fn accept(&mut self, receipt: &QuorumReceipt) {
         let mut heights: Vec<Height> = receipt.issuers.iter().map(|issuer| issuer.height).collect();
@@ -202,6 +202,9 @@ impl Nodes {
             .collect()
     }
 
+    /// How often something was put into a mailbox.
+    pub fn version(&self, tag: MailboxTag) -> u64 {
+        self.versions.get(&tag).copied().unwrap_or_default()
     }
 
     /// What is anywhere in a mailbox.

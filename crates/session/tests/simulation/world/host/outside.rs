@@ -121,6 +121,7 @@ impl World {
                 descriptor, envelope, ..
             } => {
                 let (tag, bytes, expiry) = (descriptor.tag(), envelope.as_bytes(), envelope.expiry());
+                self.nodes.descriptors.insert(tag, descriptor);
                 self.nodes.put(tag, bytes, expiry, &reached);
                 let receipt = self.nodes.put(tag, bytes, expiry, &answered)?;
                 Some(Answer::Stored(Box::new(receipt)))
@@ -132,7 +133,6 @@ impl World {
                     return Some(Answer::Included);
                 }
                 match self.devices[at].memory.submitted.get(&entry) {
-                self.nodes.descriptors.insert(tag, descriptor);
                     Some(number) => {
                         if self.ledger.fate(*number, seen)? {
                             return None;
