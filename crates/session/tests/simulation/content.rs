@@ -3,8 +3,8 @@
 use crate::world::{World, text};
 use tokenim_conversation::content::{Content, MessageText, Reaction};
 use tokenim_envelope::MessageId;
-use tokenim_session::step::{self, ConversationId, Event, Input, Mark, Table};
-use tokenim_wire::limits::SESSION_TYPING_SECONDS;
+use tokenim_session::step::{self, Change, ConversationId, Event, Input, Mark, Table};
+use tokenim_wire::limits::{SESSION_PAST_EPOCHS_MAX, SESSION_TYPING_SECONDS};
 
 fn tell(world: &mut World, at: usize, conversation: ConversationId, content: Content) {
     world.tell(at, Input::Send { conversation, content });
@@ -161,5 +161,26 @@ fn the_newest_messages_are_read_from_the_end() {
     for other in [[0; 32], [255; 32]] {
         let other = ConversationId::from_bytes(other);
         assert!(step::newest(store, other, None, 9).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn what_was_stored_after_its_epoch_was_over_is_said_again() {
+    let mut world = World::new(72, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    world.say(2, group, "late");
+    world.devices[2].online = false;
+    for _ in 0..SESSION_PAST_EPOCHS_MAX + 2 {
+        world.change(0, group, Change::Refresh);
+        world.settle();
+    }
+    // It is stored before its author sees anything of that, and nobody reads there any more.
+    world.devices[2].online = true;
+    while world.carry_out(2) {}
+    assert_eq!(world.mark(2, group, "late"), Some(Mark::Stored));
+    world.settle();
+    for at in 0..3 {
+        assert_eq!(world.texts(at, group), ["late"], "{}", world.devices[at].name);
     }
 }

@@ -1,7 +1,8 @@
 //! What people do all day, with nothing going wrong.
 
 use crate::world::World;
-use tokenim_session::step::{Change, Mark, Standing};
+use tokenim_session::step::{Change, Mark, Standing, Table};
+use tokenim_wire::limits::SESSION_CLOSING_SECONDS;
 
 #[test]
 fn a_message_reaches_every_device_and_comes_back_marked() {
@@ -79,6 +80,46 @@ fn two_people_who_start_at_once_end_in_one_conversation() {
         assert_eq!(world.texts(at, talk).len(), 2, "{}", world.devices[at].name);
         assert_eq!(world.orders(at, talk), order);
     }
-    let sessions = world.devices[0].store.rows(tokenim_session::step::Table::Session);
-    assert!(sessions <= 2);
+    let sessions = |world: &World, at: usize| world.devices[at].store.rows(Table::Session);
+    assert!((0..4).any(|at| sessions(&world, at) == 2));
+    // The one that does not go on is read for some time.
+    world.sleep(SESSION_CLOSING_SECONDS * 1_000);
+    world.settle();
+    for at in 0..4 {
+        assert_eq!(sessions(&world, at), 1, "{}", world.devices[at].name);
+    }
+}
+
+#[test]
+fn who_leaves_has_left_all_sessions_of_the_two_whatever_came_first() {
+    for seed in 74..80 {
+        let mut world = World::new(seed, 2, 2);
+        let talk = world.start(0, 1);
+        world.start(2, 0);
+        // One sees all of it only later, in any order.
+        world.devices[3].online = false;
+        world.settle();
+        world.assert_together(&[0, 1, 2], talk);
+        world.change(2, talk, Change::Leave);
+        for _ in 0..4 {
+            world.settle();
+            world.sleep(65_000);
+        }
+        world.devices[3].online = true;
+        for _ in 0..4 {
+            world.settle();
+            world.sleep(65_000);
+        }
+        for at in 0..4 {
+            assert_eq!(
+                world.info(at, talk).standing,
+                Standing::Removed,
+                "{}",
+                world.devices[at].name
+            );
+        }
+        world.start(3, 0);
+        world.settle();
+        world.assert_together(&[0, 1, 2, 3], talk);
+    }
 }

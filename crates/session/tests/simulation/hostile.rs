@@ -189,3 +189,18 @@ fn what_was_read_of_a_mailbox_before_its_epoch_was_over_says_nothing() {
     assert!(!watched(&world));
     world.assert_together(&[0, 1, 2], group);
 }
+
+#[test]
+fn nobody_is_lost_by_a_commit_of_a_device_that_was_not_live() {
+    let mut world = World::new(73, 4, 1);
+    let group = world.group(0, &[1, 2, 3]);
+    world.settle();
+    let (identity, device) = (world.people[3], world.devices[3].id);
+    world.malicious.insert(device);
+    world.ledger.revoke_device(identity, device);
+    world.pass(1_000);
+    shut_out(&mut world, 3, group).unwrap();
+    world.settle();
+    assert!((0..3).all(|at| !world.readded.contains(&(at, group))));
+    world.assert_together(&[0, 1, 2], group);
+}

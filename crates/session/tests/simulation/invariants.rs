@@ -28,6 +28,9 @@ fn honest(world: &World) -> Vec<usize> {
 /// order, and for nobody else; what the owner was told to be stored is not lost.
 pub fn check(world: &World, talks: &[ConversationId], seed: u64) {
     let honest = honest(world);
+    if std::env::var_os("TOKENIM_LOG").is_some() {
+        show(world, talks);
+    }
     for conversation in talks {
         let mut infos = BTreeMap::new();
         for at in &honest {
@@ -40,6 +43,15 @@ pub fn check(world: &World, talks: &[ConversationId], seed: u64) {
             .filter(|info| info.standing == Standing::Active)
             .max_by_key(|info| info.epoch)
         else {
+            for (at, info) in infos {
+                let over = matches!(info.standing, Standing::Removed | Standing::Stranded);
+                let waits = info.standing == Standing::Joining && info.handle.is_none();
+                let name = &world.devices[at].name;
+                assert!(
+                    over || waits || info.action.is_some(),
+                    "seed {seed}: {name} has lost a conversation: {info:?}"
+                );
+            }
             continue;
         };
         let current = together(world, &honest, &infos, newest, seed);
@@ -51,7 +63,7 @@ pub fn check(world: &World, talks: &[ConversationId], seed: u64) {
                 (*at, held.collect())
             })
             .collect();
-        heard(world, *conversation, &held, &current, seed);
+        heard(world, &held, &current, seed);
     }
     for (at, conversation, id) in &world.acknowledged {
         let device = &world.devices[*at];
@@ -60,9 +72,12 @@ pub fn check(world: &World, talks: &[ConversationId], seed: u64) {
         }
         let messages = world.messages(*at, *conversation);
         let own = messages.iter().find(|message| message.id == *id);
+        let info = world.info(*at, *conversation);
+        // It may wait again where nothing can be said any more.
+        let waits = !honest.contains(at) || info.standing != Standing::Active;
         assert!(
             own.is_some_and(|message| message.mark >= Some(Mark::Stored)
-                || message.mark == Some(Mark::Queued) && !honest.contains(at)),
+                || message.mark == Some(Mark::Queued) && waits),
             "seed {seed}: {} has lost what it was told to be stored",
             device.name
         );
@@ -109,7 +124,7 @@ fn together(world: &World, honest: &[usize], infos: &BTreeMap<usize, Info>, newe
     current
 }
 
-fn heard(world: &World, conversation: ConversationId, held: &BTreeMap<usize, Held>, current: &[usize], seed: u64) {
+fn heard(world: &World, held: &BTreeMap<usize, Held>, current: &[usize], seed: u64) {
     for (author, sent) in held {
         for (key, message) in sent {
             for (at, messages) in held {
@@ -130,15 +145,44 @@ fn heard(world: &World, conversation: ConversationId, held: &BTreeMap<usize, Hel
                     continue;
                 }
                 let Some((tag, _)) = message.stored else { continue };
-                let (members, ..) = &world.epochs[&world.tags[&tag]];
-                if members.contains(&device.id) && !world.readded.contains(&(*at, conversation)) {
+                let of = &world.tags[&tag];
+                let (members, _, epoch) = &world.epochs[of];
+                // What was said before its Welcome, the first or the last one, it may lack.
+                let since = world.since.get(&(*at, of.0));
+                if members.contains(&device.id) && since.is_some_and(|since| since <= epoch) {
                     assert!(
                         there.is_some(),
-                        "seed {seed}: {name} lacks a message of {}",
-                        world.devices[*author].name
+                        "seed {seed}: {name} lacks {} of {}, {:?}",
+                        message.id,
+                        world.devices[*author].name,
+                        of
                     );
                 }
             }
+        }
+    }
+}
+
+/// Where everybody stands.
+fn show(world: &World, talks: &[ConversationId]) {
+    for conversation in talks {
+        for device in &world.devices {
+            let Some(info) = step::conversation(&device.store, *conversation).unwrap() else {
+                continue;
+            };
+            let handle = info.handle.map(|handle| format!("{:.8}", handle.to_string()));
+            let members: Vec<&str> = (info.members.iter().flat_map(|member| &member.devices))
+                .filter_map(|id| world.devices.iter().find(|other| other.id == *id))
+                .map(|other| other.name.as_str())
+                .collect();
+            println!(
+                "{} {:.6} {handle:?} {:?} {} {members:?} {:?}",
+                device.name,
+                conversation.to_string(),
+                info.standing,
+                info.epoch,
+                info.action
+            );
         }
     }
 }

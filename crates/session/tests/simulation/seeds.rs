@@ -21,11 +21,13 @@ const PEOPLE: usize = 5;
 const DEVICES: usize = 2;
 /// The device whose owner does what it likes.
 const VILLAIN: usize = PEOPLE * DEVICES - 1;
-const ROUNDS: usize = 45;
+/// Until the group is there in all that trouble, 30 of them pass.
+const ROUNDS: usize = 150;
+const FEW_ROUNDS: usize = 45;
 /// How often at most the villain adds to an entry what is none, so that there is room for others.
 const MISCHIEF_MAX: usize = 3;
 /// How many kinds of things people do.
-const ALL: usize = 37;
+const ALL: usize = 40;
 /// The first ones: without links, history handed over, and commits in parts.
 const FEW: usize = 30;
 
@@ -63,7 +65,7 @@ fn run_with(seed: u64, doings: usize) -> Vec<String> {
     let mut members: Vec<usize> = (1..PEOPLE).collect();
     if doings > FEW {
         // Somebody is not in the group yet, and the nodes give little at a time.
-        let outside = below(rng, 2 * PEOPLE);
+        let outside = 1 + below(rng, 2 * (PEOPLE - 2));
         members.retain(|person| *person != outside);
         world.nodes.page = [PAGE_BYTES, 4_096][below(rng, 2)];
     }
@@ -76,7 +78,7 @@ fn run_with(seed: u64, doings: usize) -> Vec<String> {
         doings,
         links: Vec::new(),
     };
-    for round in 0..ROUNDS {
+    for round in 0..if doings > FEW { ROUNDS } else { FEW_ROUNDS } {
         if round > 4 {
             for _ in 0..below(&mut life.world.rng, 3) {
                 life.act(round);
@@ -165,17 +167,17 @@ impl Life {
             }
             24..28 => self.misbehave(conversation),
             28 if chance(&mut world.rng, 30) => self.revoke(person * DEVICES + 1),
-            29 if chance(&mut world.rng, 20) && person + 1 < PEOPLE => {
+            29 if chance(&mut world.rng, if self.doings > FEW { 60 } else { 20 }) && person + 1 < PEOPLE => {
                 let new = world.devices.len();
                 if new < PEOPLE * DEVICES + 2 {
                     world.add_device(person, new);
                     self.tell_all(person);
                 }
             }
-            30 | 31 => self.ask(at),
-            32 | 33 => self.answer(),
-            34 | 35 => self.hand_over(at),
-            36 => {
+            30..33 => self.ask(),
+            33..36 => self.answer(),
+            36..38 => self.hand_over(at),
+            38 | 39 => {
                 let how = (1 + below(&mut world.rng, 6), chance(&mut world.rng, 70));
                 villain::commit_in_parts(world, VILLAIN, self.talks[0], &villain::update(), how);
             }
@@ -183,41 +185,46 @@ impl Life {
         }
     }
 
-    /// Somebody who is not in the group asks to be let in, or the first link into it is made, or one is revoked.
-    fn ask(&mut self, at: usize) {
-        let (world, group) = (&mut self.world, self.talks[0]);
-        let lifetime_seconds = 600;
-        let link = match self.links.len() {
-            0 => None,
-            count => Some(self.links[below(&mut world.rng, count)].clone()),
-        };
+    /// Somebody who is not in the group asks to be let in by a link, which is made if there is none; else, links are revoked.
+    fn ask(&mut self) {
+        let (world, conversation) = (&mut self.world, self.talks[0]);
         let inside: BTreeSet<IdentityId> = (0..world.devices.len())
             .flat_map(|at| world.infos(at))
-            .filter(|info| info.conversation == group && info.standing == Standing::Active)
+            .filter(|info| info.conversation == conversation && info.standing == Standing::Active)
             .flat_map(|info| info.members.into_iter().map(|member| member.identity))
             .collect();
         let outside: Vec<usize> = (0..world.devices.len())
             .filter(|at| !inside.contains(&world.devices[*at].owner.identity))
             .collect();
-        match link {
-            Some(link) if !outside.is_empty() => {
+        let devices = world.devices.len();
+        let first = below(&mut world.rng, devices);
+        for at in (0..devices).map(|at| (first + at) % devices) {
+            if outside.is_empty() {
+                let link = None;
+                attempt(world, at, Input::RevokeLink { conversation, link });
+                return;
+            }
+            let lifetime_seconds = 600;
+            let make = Input::MakeLink {
+                conversation,
+                lifetime_seconds,
+            };
+            let now = UnixMillis::new(world.now);
+            let known = |world: &World| {
+                let device = &world.devices[at];
+                step::links(&device.store, &device.owner, conversation, now).unwrap()
+            };
+            if known(world).is_empty() {
+                attempt(world, at, make);
+            }
+            // One that is revoked, or whose maker is gone, may be tried too.
+            self.links.extend(known(world));
+            let count = self.links.len();
+            if count > 0 {
+                let link = self.links[below(&mut world.rng, count)].clone();
                 let asks = outside[below(&mut world.rng, outside.len())];
                 attempt(world, asks, Input::AskToJoin { link });
-            }
-            Some(_) if chance(&mut world.rng, 20) => {
-                let (conversation, link) = (group, None);
-                attempt(world, at, Input::RevokeLink { conversation, link });
-            }
-            _ => {
-                let conversation = group;
-                let make = Input::MakeLink {
-                    conversation,
-                    lifetime_seconds,
-                };
-                attempt(world, at, make);
-                let (device, now) = (&world.devices[at], UnixMillis::new(world.now));
-                let made = step::links(&device.store, &device.owner, group, now).unwrap();
-                self.links.extend(made);
+                return;
             }
         }
     }

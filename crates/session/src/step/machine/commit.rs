@@ -126,6 +126,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             Change::Refresh => Task::Refresh,
             _ => return Err(StepError::NotAllowed),
         };
+        if task == Task::Leave {
+            // None of the others goes on when this one is over.
+            for (other, mut rival) in self.rivals(&id)? {
+                self.wish(&mut rival, Task::Leave, 0)?;
+                self.save(&other, &rival)?;
+            }
+        }
         self.wish(&mut session, task, 0)?;
         self.save(&handle, &session)?;
         self.progress(&handle)

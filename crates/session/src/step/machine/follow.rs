@@ -177,6 +177,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             self.drop_pending(handle, session);
             self.event(Event::Conversation(session.conversation));
             self.act(&session.conversation, Some(Action::StartAnew))?;
+            self.save(handle, session)?;
+            self.settle(&session.conversation)?;
         }
         Ok(false)
     }
@@ -260,7 +262,18 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         };
         let applied = match group.apply(&commit, recorded.place.time.to_seconds()) {
             Ok(applied) => Some(applied),
-            Err(SessionError::Path | SessionError::Own) => return Ok(Judgement::Lost),
+            Err(SessionError::Path | SessionError::Own) => {
+                // Nobody follows a device that was not live, so nobody is lost by it.
+                let live = self.permitted(&group, &before, Some(&before), author, &[], &[], recorded)?;
+                return Ok(match live {
+                    Err(one) => Judgement::Open(Some(one)),
+                    Ok(Err(forbidden)) => Judgement::Skip(Garbage {
+                        author: Some(author),
+                        why: Flaw::Forbidden(forbidden),
+                    }),
+                    Ok(Ok(())) => Judgement::Lost,
+                });
+            }
             Err(error) if why(&error).is_some() => None,
             Err(error) => return Err(StepError::Session(error)),
         };
@@ -429,13 +442,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             self.tx.delete(Table::Keys, handle.as_bytes());
             self.event(Event::Removed(id));
             self.event(Event::Conversation(id));
-            // What two people began after this had ended takes its place.
-            for (other, mut rival) in query::sessions(&self.tx)? {
-                if rival.conversation == id && rival.root > Some(recorded.place) {
-                    rival.closing = None;
-                    self.save(&other, &rival)?;
-                }
-            }
             self.save(handle, session)?;
             return self.settle(&id);
         };
@@ -465,14 +471,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.repeat_late(handle, session, recorded)
     }
 
-    /// What was stored long after its epoch was over may not be read any more: it is said again.
+    /// What was stored after its epoch was over may not be read any more, if many have followed: it is said again.
     fn repeat_late(&mut self, handle: &GroupHandle, session: &mut Session, ended: &RecordedChild) -> Step<(), V> {
-        let late = ended
-            .place
-            .time
-            .saturating_add(SESSION_PAST_SECONDS.saturating_mul(500));
         for (order, stored) in core::mem::take(&mut session.recent) {
-            if stored > late {
+            if stored > ended.place.time {
                 self.queue_again(handle, &session.conversation, &order)?;
             }
         }

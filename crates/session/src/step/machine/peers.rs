@@ -57,7 +57,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.take_waiting(&identity)?;
         self.send_asks()?;
         self.go_on_with_history()?;
-        for (handle, mut session) in query::sessions(&self.tx)? {
+        for (handle, _) in query::sessions(&self.tx)? {
+            let Some(mut session) = self.session(&handle)? else {
+                continue;
+            };
             let waits = session.wishes.iter().any(|wish| wish.task == Task::Invite(identity));
             let concerned = match self.tx.object::<Roster>(Table::Roster, handle.as_bytes())? {
                 Some(roster) => roster.leaves.iter().any(|(of, _)| *of == identity),

@@ -127,7 +127,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if waiting.is_empty() || !self.may_send(&handle, &mut session, row.with)? {
             return self.save(&handle, &session);
         }
-        if row.with.is_some() && self.rivals(id)?.len() > 1 {
+        let open = |(_, rival): &&(_, Session)| rival.closing.is_none();
+        if row.with.is_some() && self.rivals(id)?.iter().filter(open).count() > 1 {
             return self.save(&handle, &session);
         }
         let in_flight = self.in_flight(&handle)?.len();

@@ -2,6 +2,7 @@
 
 use super::{
     super::record::{Liveness, Task, Wish},
+    commit::retain,
     *,
 };
 use crate::SessionSuite;
@@ -209,8 +210,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.act(&session.conversation, Some(Action::StartAnew))
     }
 
-    /// Of several sessions of the same two people, the one whose start stands first on the ledger goes on; the others are
-    /// closed, and what the owner said in them is said again. Everybody computes the same.
+    /// Of the sessions of the same two people that are not over, the one whose start stands first on the ledger goes on; the
+    /// others are closed, and what the owner said in them is said again. Everybody computes the same, whatever came first.
     pub(super) fn settle(&mut self, id: &ConversationId) -> Step<(), V> {
         let Some(mut row) = self.conversation(id)? else {
             return Ok(());
@@ -236,11 +237,19 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         for (handle, mut session) in rivals {
             if handle == winner {
+                // It was closed as long as one before it went on.
+                if session.closing.take().is_some() {
+                    session.liveness = Liveness::Unknown;
+                    self.save(&handle, &session)?;
+                }
+                continue;
+            }
+            if session.closing.is_some() {
                 continue;
             }
             let until = self.later(tokenim_wire::limits::SESSION_CLOSING_SECONDS.saturating_mul(1000));
             session.closing = Some(until);
-            session.wishes = BoundedVec::empty();
+            retain(&mut session, |wish| wish.task == Task::Leave)?;
             self.save(&handle, &session)?;
             self.forget_at(until, Forget::Session, handle.as_bytes());
             self.withdraw(&handle)?;
@@ -249,13 +258,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(())
     }
 
-    /// The sessions that carry a conversation and could go on.
+    /// The sessions of a conversation that are not over.
     pub(super) fn rivals(&self, id: &ConversationId) -> Step<Vec<(GroupHandle, Session)>, V> {
         let mut sessions = query::sessions(&self.tx)?;
         sessions.retain(|(_, session)| {
-            session.conversation == *id
-                && session.closing.is_none()
-                && !matches!(session.standing, Standing::Removed | Standing::Stranded)
+            session.conversation == *id && !matches!(session.standing, Standing::Removed | Standing::Stranded)
         });
         Ok(sessions)
     }

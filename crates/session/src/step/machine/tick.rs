@@ -25,8 +25,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             let what = Forget::from_number(*number).ok_or(StepError::Damaged(Table::Expiry))?;
             self.due(what, about)?;
         }
-        for (handle, mut session) in query::sessions(&self.tx)? {
-            if session.standing == Standing::Active {
+        for (handle, _) in query::sessions(&self.tx)? {
+            // What became of one may have changed another one.
+            if let Some(mut session) = self.session(&handle)?
+                && session.standing == Standing::Active
+            {
                 if session.liveness != Liveness::Dead {
                     self.check_liveness(&handle, &mut session)?;
                 }

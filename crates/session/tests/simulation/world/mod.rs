@@ -91,7 +91,9 @@ pub struct World {
     pub tags: BTreeMap<MailboxTag, (GroupHandle, GroupEntryId)>,
     /// When an epoch was over on the ledger.
     pub ended: BTreeMap<(GroupHandle, GroupEntryId), u64>,
-    /// Devices that had to be re-added to a conversation: what they had not read by then is lost to them.
+    /// The epoch into which a device was welcomed to a session last.
+    pub since: BTreeMap<(usize, GroupHandle), u64>,
+    /// Devices that had to be re-added to a conversation.
     pub readded: BTreeSet<(usize, ConversationId)>,
     /// Messages of which the owner of a device was told that they are stored.
     pub acknowledged: BTreeSet<(usize, ConversationId, MessageId)>,
@@ -134,6 +136,7 @@ impl World {
             epochs: BTreeMap::new(),
             tags: BTreeMap::new(),
             ended: BTreeMap::new(),
+            since: BTreeMap::new(),
             readded: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
             malicious: BTreeSet::new(),

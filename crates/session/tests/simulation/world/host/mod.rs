@@ -14,7 +14,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
 };
-use tokenim_conversation::EpochKeys;
+use tokenim_conversation::{EpochKeys, rows::Session};
 use tokenim_identity::{DeviceId, IdentityId};
 use tokenim_mailbox::{
     KeyPackage, MailboxTag,
@@ -26,7 +26,7 @@ use tokenim_session::{
         self, Answer, Effect, EffectId, Event, Input, Mark, Outcome, Refusal, Standing, StepError, Table, View, Watches,
     },
 };
-use tokenim_wire::{EnvelopeId, Height, UnixMillis, limits::SESSION_SYNC_SECONDS_MAX};
+use tokenim_wire::{EnvelopeId, Height, Object, UnixMillis, limits::SESSION_SYNC_SECONDS_MAX};
 
 /// After how long the host gives the machine again what has not changed, and lets time pass, in milliseconds.
 const AGAIN_MS: u64 = 10_000;
@@ -410,6 +410,9 @@ impl World {
                 continue;
             };
             let Some(entry) = watched.get(&handle) else { continue };
+            let session = device.store.get(Table::Session, handle.as_bytes()).unwrap();
+            let since = Session::from_bytes(&session.unwrap()).unwrap().since;
+            self.since.insert((at, handle), since);
             let mut members: Vec<DeviceId> = info.members.iter().flat_map(|member| member.devices.clone()).collect();
             members.sort();
             let keys = device.store.get(Table::Keys, handle.as_bytes()).unwrap().unwrap();

@@ -9,7 +9,7 @@ use super::{
     AGAIN_MS, Arrival, Letter, ONCE_MS, Point,
 };
 use tokenim_mailbox::{
-    MailboxTag,
+    KeyPackage, MailboxTag,
     group::{GroupEntryId, GroupHandle},
 };
 use tokenim_session::step::{self, Answer, Effect, Input};
@@ -90,14 +90,25 @@ impl World {
         if self.crashes(at, Point::BeforeEffect) {
             return false;
         }
-        let what = format!("{effect:?}");
+        let what = match &effect {
+            Effect::Ledger(update) => format!("Ledger {:.8}", update.entry().unwrap().to_string()),
+            Effect::Seal { device, .. } => {
+                let to = self.devices.iter().find(|other| other.id == *device);
+                format!("Seal to {}", to.map_or("nobody", |to| &to.name))
+            }
+            other => format!("{other:?}"),
+        };
         let answer = self.carry(at, effect);
         let line = format!(
             "{} {} {what} {}: {}",
             self.now - BEGIN,
             self.devices[at].name,
             id.get(),
-            if answer.is_some() { "done" } else { "tried" }
+            match &answer {
+                None => "tried",
+                Some(Answer::Failed) => "failed",
+                Some(_) => "done",
+            }
         );
         write_down(&mut self.log, line);
         if self.crashes(at, Point::AfterEffect) {
@@ -182,11 +193,18 @@ impl World {
                 let found = self.device_of(&identity, &device).and_then(|other| {
                     let now = UnixMillis::new(self.now).to_seconds();
                     let packages = &mut self.devices[other].inbox.packages;
-                    let position = packages.iter().position(|package| {
+                    let fits = |package: &KeyPackage| {
                         tokenim_session::mls::read_key_package(&super::super::NETWORK, package, now)
                             .is_ok_and(|info| info.suite == suite)
-                    })?;
-                    Some(packages.remove(position))
+                    };
+                    let position = packages.iter().position(fits)?;
+                    // The last one stays.
+                    let is_last = !packages.iter().skip(position + 1).any(fits);
+                    Some(if is_last {
+                        packages[position].clone()
+                    } else {
+                        packages.remove(position)
+                    })
                 });
                 Some(Answer::Package(found))
             }
