@@ -8,11 +8,13 @@ use qrcode::render::unicode;
 use qrcode::{EcLevel, QrCode};
 use serde_json::json;
 use tokenim_client::step::contact::{KeyChange, Notice, Relation};
+use tokenim_client::step::name::ContactName;
 use tokenim_client::{Client, ClientError, IdentityId, PostageBits};
 use tokenim_wire::limits::POSTAGE_BITS_MAX;
 
 use crate::args::{DeviceArgs, FolderArgs};
-use crate::error::CliError;
+use crate::chat::names::Names;
+use crate::error::{CliError, USAGE};
 use crate::output::{self, line, remark, utc};
 
 /// Contacts read at a time.
@@ -65,6 +67,28 @@ Compare over a way that you trust: face to face, or a call in which you know the
         #[arg(long)]
         json: bool,
     },
+    /// Give somebody a name of your own, which `tokenim chat` and the lists show.
+    #[command(after_help = "\
+Examples:
+  tokenim contact name tim1… 'Anna from the choir'
+  tokenim contact name tim1…                           (shows it)
+  tokenim contact name tim1… --forget
+
+It stays on this device: nobody learns of it, and no message changes it. A name has at most 64 bytes, and two people have two
+names. Where something is decided, the identity stands beside it.")]
+    Name {
+        /// Whom.
+        #[arg(value_name = "IDENTITY")]
+        identity: IdentityId,
+        /// What you call them from now on.
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// Take the name away.
+        #[arg(long, conflicts_with = "name")]
+        forget: bool,
+        #[command(flatten)]
+        folder: FolderArgs,
+    },
     /// Show or set the work that whoever writes to you has to do for each message, against floods of them.
     #[command(after_help = "\
 Examples:
@@ -96,6 +120,12 @@ pub(crate) async fn run(args: &ContactArgs) -> Result<(), CliError> {
         ContactCommand::Allow(one) => decide(one, Relation::Allowed, "is let in").await,
         ContactCommand::Block(one) => decide(one, Relation::Blocked, "is kept out").await,
         ContactCommand::Verify { one, shown, json } => verify(one, shown.as_deref(), *json).await,
+        ContactCommand::Name {
+            identity,
+            name,
+            forget,
+            folder,
+        } => call(&folder.open()?, identity, name.as_deref(), *forget).await,
         ContactCommand::Postage { bits, device } => postage(*bits, device).await,
         ContactCommand::Notices { folder, json } => notices(&folder.open()?, *json).await,
     }
@@ -105,6 +135,30 @@ async fn decide(one: &One, relation: Relation, done: &str) -> Result<(), CliErro
     let client = one.folder.open()?;
     client.set_relation(&one.identity, relation).await?;
     line(format!("{} {done}.", one.identity))
+}
+
+async fn call(client: &Client, identity: &IdentityId, name: Option<&str>, forget: bool) -> Result<(), CliError> {
+    if *identity == client.identity() {
+        return Err(CliError::new(USAGE, "that is you: names are for others"));
+    }
+    if let Some(name) = name {
+        let name = ContactName::new(name).map_err(ClientError::from)?;
+        client.set_contact_name(identity, Some(name)).await?;
+    } else if forget {
+        client.set_contact_name(identity, None).await?;
+        return line(format!("{identity} has no name of yours any more."));
+    }
+    match client.contact_name(identity)? {
+        Some(name) => line(format!("{identity} is {name} to you.")),
+        None => line(format!("{identity} has no name of yours.")),
+    }
+}
+
+/// An identity, after what the owner calls it.
+pub(crate) fn who(client: &Client, identity: &IdentityId) -> String {
+    let named = client.contact_name(identity).ok().flatten();
+    let names: Names = named.into_iter().map(|name| (*identity, name)).collect();
+    names.whole(identity)
 }
 
 const fn name(relation: Relation) -> &'static str {
@@ -125,6 +179,7 @@ fn list(client: &Client, json: bool) -> Result<(), CliError> {
         }
         all.extend(page);
     }
+    let names = Names::read(client)?;
     all.sort_by_key(|(identity, contact)| (contact.relation != Relation::Requested, *identity));
     for (identity, contact) in all {
         let verified = client.is_verified(&identity)?;
@@ -133,11 +188,13 @@ fn list(client: &Client, json: bool) -> Result<(), CliError> {
                 "identity": identity.to_string(),
                 "relation": name(contact.relation),
                 "verified": verified,
+                "name": names.get(&identity),
                 "since_ms": contact.since.get(),
             }))?;
         } else {
             let mark = if verified { "verified" } else { "" };
-            line(format!("{identity}  {:<8}  {mark}", name(contact.relation)).trim_end())?;
+            let called = names.get(&identity).unwrap_or_default();
+            line(format!("{identity}  {:<8}  {mark:<8}  {called}", name(contact.relation)).trim_end())?;
         }
     }
     Ok(())
@@ -160,6 +217,7 @@ async fn verify(one: &One, shown: Option<&str>, json: bool) -> Result<(), CliErr
                 client.close().await;
                 return Ok(());
             }
+            line(who(&client, &one.identity))?;
             line(format!("{number:#}"))?;
             line(qr(&code.to_string())?)?;
             if !agrees()? {
@@ -178,7 +236,7 @@ async fn verify(one: &One, shown: Option<&str>, json: bool) -> Result<(), CliErr
     if json {
         return output::json(&json!({ "identity": one.identity.to_string(), "verified": true }));
     }
-    line(format!("{} is verified.", one.identity))
+    line(format!("{} is verified.", who(&client, &one.identity)))
 }
 
 async fn postage(bits: Option<u8>, device: &DeviceArgs) -> Result<(), CliError> {
@@ -214,11 +272,26 @@ fn agrees() -> Result<bool, CliError> {
         );
         return Ok(false);
     }
-    let read = terminal
-        .write_str("Does the other side show the same number? Type yes if so: ")
-        .and_then(|()| terminal.read_line());
-    read.map(|answer| answer.trim().eq_ignore_ascii_case("yes"))
-        .map_err(|error| CliError::local(format!("no answer was read: {error}; try again")))
+    let unread = |error| CliError::local(format!("no answer was read: {error}; try again"));
+    loop {
+        terminal
+            .write_str("Does the other side show the same number? yes or no: ")
+            .map_err(unread)?;
+        let answer = terminal.read_line().map_err(unread)?;
+        match yes_or_no(&answer) {
+            Some(agrees) => return Ok(agrees),
+            None => remark("That is neither yes nor no."),
+        }
+    }
+}
+
+/// What somebody means who was asked.
+pub(crate) fn yes_or_no(answer: &str) -> Option<bool> {
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Some(true),
+        "n" | "no" => Some(false),
+        _ => None,
+    }
 }
 
 async fn notices(client: &Client, json: bool) -> Result<(), CliError> {
@@ -265,7 +338,7 @@ pub(crate) fn describe(client: &Client, notice: &Notice) -> String {
     let whose = if own {
         "your identity".to_owned()
     } else {
-        notice.identity.to_string()
+        who(client, &notice.identity)
     };
     match notice.change {
         KeyChange::DeviceAdded { device, at } if own => format!(

@@ -14,7 +14,7 @@ use tokenim_wire::UnixMillis;
 use zeroize::Zeroizing;
 
 use crate::args::{DeviceArgs, FolderArgs, NetworkArgs};
-use crate::contact::qr;
+use crate::contact::{self, qr};
 use crate::error::{CliError, USAGE};
 use crate::id::args::{FreshArgs, RestoreArgs, RevokeArgs, WordsArgs};
 use crate::id::words;
@@ -188,7 +188,7 @@ async fn link_here(args: &LinkArgs) -> Result<(), CliError> {
         line(format!("device    {} (this folder)", joining.device()))?;
         line(format!("number    {}", joining.number()))?;
     }
-    let question = "Is this your identity, and does the other device show the same number? Type yes if so: ";
+    let question = "Is this your identity, and does the other device show the same number? yes or no: ";
     match agrees(question, &joining.number()) {
         Ok(true) => {}
         answered => {
@@ -240,7 +240,7 @@ async fn approve(args: &ApproveArgs) -> Result<(), CliError> {
         line(format!("device    {device} (new)"))?;
         line(format!("number    {number}"))?;
     }
-    match agrees("Does the new device show the same number? Type yes if so: ", &number) {
+    match agrees("Does the new device show the same number? yes or no: ", &number) {
         Ok(true) => {}
         answered => {
             approving.refuse().await;
@@ -311,14 +311,38 @@ fn not_the_same() -> CliError {
 
 /// Whether the other device shows this number, as whoever is asked says.
 fn agrees(question: &str, number: &ConfirmationNumber) -> Result<bool, CliError> {
-    let answer = ask(question)?;
-    let answer = answer.trim();
-    // A program has to show that it has seen the other number.
-    Ok(number.is_typed(answer) || std::io::stdin().is_terminal() && answer.eq_ignore_ascii_case("yes"))
+    loop {
+        let answer = read(question)?;
+        let answer = answer.trim();
+        // A program has to show that it has seen the other number.
+        if number.is_typed(answer) || !std::io::stdin().is_terminal() {
+            return given(answer).map(|answer| number.is_typed(answer));
+        }
+        match contact::yes_or_no(answer) {
+            Some(agrees) => return Ok(agrees),
+            None => remark("That is neither yes nor no, nor the number that the other device shows."),
+        }
+    }
+}
+
+/// A line of standard input that is not empty.
+fn ask(question: &str) -> Result<Zeroizing<String>, CliError> {
+    let answer = read(question)?;
+    given(answer.trim())?;
+    Ok(answer)
+}
+
+fn given(answer: &str) -> Result<&str, CliError> {
+    if answer.is_empty() {
+        return Err(CliError::local(
+            "nothing was answered, at a terminal or on standard input: run it again and write each answer on a line",
+        ));
+    }
+    Ok(answer)
 }
 
 /// A line of standard input, most often a terminal.
-fn ask(question: &str) -> Result<Zeroizing<String>, CliError> {
+fn read(question: &str) -> Result<Zeroizing<String>, CliError> {
     let unread = |error| CliError::local(format!("no answer was read: {error}; try again"));
     let terminal = Term::stderr();
     if terminal.is_term() {
@@ -327,11 +351,8 @@ fn ask(question: &str) -> Result<Zeroizing<String>, CliError> {
     let mut answer = Zeroizing::new(String::new());
     // As a whole line: what is pasted is longer than what people type.
     let mut input = std::io::stdin().lock().take(ANSWER_BYTES_MAX);
-    input.read_line(&mut answer).map_err(unread)?;
-    if answer.trim().is_empty() {
-        return Err(CliError::local(
-            "nothing was answered, at a terminal or on standard input: run it again and write each answer on a line",
-        ));
+    if input.read_line(&mut answer).map_err(unread)? == 0 {
+        return given("").map(|_| answer);
     }
     Ok(answer)
 }

@@ -109,6 +109,7 @@ impl From<ClientError> for CliError {
             | ClientError::Store(_)
             | ClientError::Random
             | ClientError::WrongPassphrase => LOCAL,
+            ClientError::Name(_) => USAGE,
             _ => FAILED,
         };
         let message = match &error {

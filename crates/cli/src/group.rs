@@ -14,6 +14,7 @@ use tokenim_client::{Client, ClientError, IdentityId, MessageId};
 use tokenim_wire::limits::SESSION_TEXT_BYTES_MAX;
 
 use crate::args::DeviceArgs;
+use crate::chat::names::Names;
 use crate::chat::timer::{self, Timer};
 use crate::chat::{self, feed};
 use crate::error::{CliError, NETWORK, USAGE};
@@ -470,9 +471,10 @@ const fn standing(standing: Standing) -> &'static str {
 }
 
 fn sentences(chat: &Chat, info: &Info) -> Result<Vec<String>, CliError> {
+    let names = Names::read(chat.client())?;
     let mut said = vec![
         format!("group     {}", info.conversation),
-        format!("name      {}", feed::name(info).as_str()),
+        format!("name      {}", feed::name(info, &names).as_str()),
         format!(
             "state     {}, epoch {}, {}",
             standing(info.standing),
@@ -497,7 +499,7 @@ fn sentences(chat: &Chat, info: &Info) -> Result<Vec<String>, CliError> {
         };
         said.push(format!(
             "member    {} {}, {}{who}",
-            member.identity,
+            names.whole(&member.identity),
             feed::role(member.role),
             count(member.devices.len(), "device"),
         ));
@@ -560,6 +562,7 @@ async fn list(common: &Common) -> Result<(), CliError> {
     if all.is_empty() && !common.json {
         remark("No conversations yet: `tokenim group new` makes a group, `tokenim chat` begins one of two people.");
     }
+    let names = Names::read(&work.client)?;
     for info in &all {
         if common.json {
             output::json(&described(&work.chat, info)?)?;
@@ -572,7 +575,7 @@ async fn list(common: &Common) -> Result<(), CliError> {
             let state = standing(info.standing);
             line(format!(
                 "{id}  {state:<8}  {members:<12}  {}",
-                feed::name(info).as_str()
+                feed::name(info, &names).as_str()
             ))?;
         }
     }

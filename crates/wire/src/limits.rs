@@ -271,3 +271,7 @@ pub const SESSION_LEAF_BYTES_MAX: usize = 192;
 pub const SESSION_LEAF_LIFETIME_SECONDS_MAX: u64 = 90 * 24 * 60 * 60;
 /// Bytes of one MLS message: a commit or a Welcome of a session with all its leaves.
 pub const SESSION_MLS_BYTES_MAX: usize = 4 * MIB;
+/// Bytes of what a client's owner calls somebody.
+pub const CONTACT_NAME_BYTES_MAX: usize = 64;
+/// People whom a client's owner can give names.
+pub const CONTACT_NAMES_MAX: usize = 4_096;

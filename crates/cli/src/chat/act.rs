@@ -18,6 +18,9 @@ const PROOF_PATIENCE: Duration = Duration::from_secs(30);
 /// The others are told that the owner is typing at most this often.
 const TYPING_PAUSE: Duration = Duration::from_secs(8);
 
+/// How long a link into a group is good.
+const LINK_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// What came of something.
 pub(super) enum Answer {
     Show(Msg),
@@ -157,6 +160,31 @@ impl Showing {
                 let made = chat.create_group(&name, Vec::new(), None).await?;
                 let next = "the group is made: F2, then I, lets somebody in".to_owned();
                 Ok(vec![Answer::Show(Msg::Started(made)), Answer::Show(Msg::Notice(next))])
+            }),
+            Command::Join(link) => self.worker.then(async move {
+                let asked = Msg::Notice("you have asked: the group comes by itself when you are let in".to_owned());
+                let joining = chat.join(link).await?;
+                Ok(vec![Answer::Show(Msg::Started(joining)), Answer::Show(asked)])
+            }),
+            Command::Answer(conversation, identity, admit) => self.worker.then(async move {
+                if admit {
+                    chat.admit(conversation, identity).await?;
+                } else {
+                    chat.refuse(conversation, identity).await?;
+                }
+                Ok(Vec::new())
+            }),
+            Command::MakeLink(conversation) => self.worker.then(async move {
+                let link = chat.make_link(conversation, LINK_LIFETIME).await?;
+                Ok(vec![Answer::Show(Msg::Link(conversation, link))])
+            }),
+            Command::Unlink(conversation, link) => self.worker.then(async move {
+                chat.revoke_link(conversation, Some(link)).await?;
+                Ok(Vec::new())
+            }),
+            Command::Call(identity, name) => self.worker.then(async move {
+                chat.client().set_contact_name(&identity, name).await?;
+                Ok(Vec::new())
             }),
             Command::Receipts(receipts) => self.worker.then(async move {
                 chat.set_receipts(receipts).await?;

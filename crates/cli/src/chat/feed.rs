@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 
-use tokenim_client::chat::{self, Chat, Content, ConversationId, Info, Mark, OrderKey, SESSION_KIND, SessionSuite};
+use tokenim_client::chat::{
+    self, Chat, Content, ConversationId, Info, InviteName, Mark, OrderKey, SESSION_KIND, SessionSuite,
+};
 use tokenim_client::step::InboxMessage;
 use tokenim_client::step::contact::Relation;
 use tokenim_client::{ClientError, ContentKind, DeviceId, IdentityId, MessageId};
 use tokenim_wire::UnixMillis;
 
-use super::model::{Conversation, INBOX, Kind, Member, Message, mark_name};
+use super::model::{Conversation, INBOX, Kind, Member, Message, Request, mark_name};
+use super::names::Names;
 use super::text::Shown;
 use super::timer;
 use crate::output::{short, utc};
@@ -45,15 +48,20 @@ pub(crate) const fn role(role: chat::Role) -> &'static str {
 }
 
 /// What a conversation is called.
-pub(crate) fn name(info: &Info) -> Shown {
+pub(crate) fn name(info: &Info, names: &Names) -> Shown {
     match (&info.with, info.name.is_empty()) {
-        (Some(with), _) => Shown::new(&short(with)),
+        (Some(with), _) => Shown::line(&names.called(with)),
         (None, true) if info.handle.is_none() => {
             Shown::new(&format!("(asked to be let in: {})", short(&info.conversation)))
         }
         (None, true) => Shown::new(&short(&info.conversation)),
         (None, false) => Shown::line(&info.name),
     }
+}
+
+/// The first letters of a link's name.
+pub(crate) fn head(name: &InviteName) -> String {
+    name.to_string().chars().take(8).collect()
 }
 
 /// A message as it stands now: what was added to it later is in it.
@@ -173,6 +181,7 @@ struct Counts {
 /// Conversations with what this run of the screen knows of them.
 pub(super) struct Feed {
     pub(super) chat: Chat,
+    pub(super) names: Names,
     own: IdentityId,
     /// Those of which nothing has changed since.
     counts: HashMap<ConversationId, Counts>,
@@ -190,6 +199,7 @@ impl Feed {
         Self {
             own: chat.client().identity(),
             chat,
+            names: Names::default(),
             counts: HashMap::new(),
             opened: None,
             shown: Vec::new(),
@@ -232,7 +242,7 @@ impl Feed {
         let found = found.filter(|found| late && found.order == *order && found.author != self.own);
         Ok(found.filter(counts).map(|found| {
             let time: String = utc(found.sent.get()).chars().take(16).collect();
-            let who = short(&found.author);
+            let who = self.names.called(&found.author);
             format!("a message of {who} came late: it stands further up, at {time}")
         }))
     }
@@ -277,6 +287,7 @@ impl Feed {
         &mut self,
         open: Option<ConversationId>,
     ) -> Result<(Vec<Conversation>, usize), ClientError> {
+        self.names = Names::read(self.chat.client())?;
         let mut all = Vec::new();
         for info in self.chat.conversations()? {
             let counts = self.counts(&info)?;
@@ -305,15 +316,37 @@ impl Feed {
                 verified: asked && self.chat.client().is_verified(&member.identity)?,
             });
         }
+        let mut requests = Vec::new();
+        if info.with.is_none() && info.standing == chat::Standing::Active {
+            for request in self.chat.requests(info.conversation)? {
+                requests.push(Request {
+                    identity: request.asker,
+                    link: head(&request.link),
+                    at: request.at,
+                    verified: self.chat.client().is_verified(&request.asker)?,
+                });
+            }
+        }
+        let asked = match requests.len() {
+            0 => None,
+            1 => Some("somebody asks to be let in: F2, then A, answers".to_owned()),
+            many => Some(format!("{many} ask to be let in: F2, then A, answers")),
+        };
+        let links = match info.with {
+            None if is_open => self.chat.links(info.conversation)?,
+            _ => Vec::new(),
+        };
         Ok(Conversation {
             id: info.conversation,
-            name: name(info),
+            name: name(info, &self.names),
             kind: info.with.map_or(Kind::Group, Kind::Two),
             suite: suite(info.suite),
             epoch: info.epoch,
             disappear: info.disappear_after,
             standing: info.standing,
-            todo: info.action.map(super::advice),
+            todo: info.action.map(super::advice).or(asked),
+            requests,
+            links,
             members,
             unread,
         })
@@ -330,6 +363,8 @@ impl Feed {
             disappear: None,
             standing: chat::Standing::Active,
             todo: None,
+            requests: Vec::new(),
+            links: Vec::new(),
             members: Vec::new(),
             unread: self.inbox.iter().filter(|(number, _)| *number >= unshown).count(),
         })
@@ -456,11 +491,12 @@ impl Feed {
             (false, true) => " (verified)",
             (false, false) => " (not verified)",
         };
-        let mut all = vec![
+        let mut all: Vec<_> = self.names.get(&found.author).map(str::to_owned).into_iter().collect();
+        all.extend([
             format!("from      {}{mark}", found.author),
             format!("device    {}", found.device),
             format!("written   {} by their clock", utc(found.sent.get())),
-        ];
+        ]);
         if is_own {
             all.pop();
             all.push(format!("written   {}", utc(found.sent.get())));
@@ -478,7 +514,8 @@ impl Feed {
         }
         let told = |mark, what: &str| {
             let who = found.marks.iter().filter(move |(_, of)| *of == mark);
-            who.map(|(who, _)| format!("{what}{}", short(who))).collect::<Vec<_>>()
+            who.map(|(who, _)| format!("{what}{}", self.names.called(who)))
+                .collect::<Vec<_>>()
         };
         if is_own {
             all.extend(told(Mark::Read, "read by   "));
@@ -491,7 +528,11 @@ impl Feed {
             all.push("edited    by its author".to_owned());
         }
         for (who, reaction) in &found.reactions {
-            let who = if *who == self.own { "you".to_owned() } else { short(who) };
+            let who = if *who == self.own {
+                "you".to_owned()
+            } else {
+                self.names.called(who)
+            };
             all.push(format!("reaction  {} from {who}", reaction.as_str()));
         }
         if let Some(seconds) = self.chat.conversation(conversation)?.disappear_after {

@@ -1,7 +1,8 @@
 //! What each key does.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use tokenim_client::chat::{Change, Content, content};
+use tokenim_client::chat::{Change, Content, InviteLink, InviteName, content};
+use tokenim_client::step::name::{ContactName, NameError};
 use tokenim_client::{IdentityId, MessageId};
 use tokenim_wire::limits::SESSION_TEXT_BYTES_MAX as TEXT_BYTES_MAX;
 
@@ -11,11 +12,11 @@ use super::timer::Timer;
 use super::view;
 
 /// Every key with what it does, as the help shows it.
-pub(super) const HELP: [(&str, &str); 33] = [
+pub(super) const HELP: [(&str, &str); 37] = [
     ("Everywhere", ""),
     ("Tab", "from the list to the text to the messages, and round"),
     ("Alt-Up, Alt-Down", "the conversation above or below"),
-    ("Ctrl-N", "write to somebody whose identity you have"),
+    ("Ctrl-N", "write to somebody, or ask to be let in by a link"),
     ("Ctrl-G", "make a group"),
     ("F2, Ctrl-O", "the conversation: members, name, timer, leaving"),
     ("F3, Ctrl-S", "the safety number of the other side"),
@@ -44,6 +45,10 @@ pub(super) const HELP: [(&str, &str); 33] = [
     ("The conversation", ""),
     ("I, R, O", "let somebody in; put them out; give them a role"),
     ("N, T, L", "its name; how long messages stay; leave it"),
+    ("A", "who asks to be let in; there, A lets in, R does not"),
+    ("J", "links by which people ask; N makes one, R ends one"),
+    ("C", "a name of your own for somebody"),
+    ("S", "the safety number of somebody"),
     ("K", "renew your keys in it, or ask to be let in again"),
 ];
 
@@ -118,8 +123,10 @@ fn open_panel(model: &mut Model, panel: Panel) {
 
 fn ask(model: &mut Model, what: Ask) {
     let mut composer = Composer::default();
-    if let (Ask::Rename, Some(one)) = (what, model.conversation()) {
-        composer.insert(one.name.as_str());
+    match (what, model.conversation()) {
+        (Ask::Rename, Some(one)) => composer.insert(one.name.as_str()),
+        (Ask::Call(whom), _) => composer.insert(model.names.get(&whom).unwrap_or_default()),
+        _ => {}
     }
     open_panel(model, Panel::Ask(what, composer));
 }
@@ -164,6 +171,7 @@ fn members(model: &mut Model) {
 fn safety(model: &mut Model) -> Vec<Command> {
     let chosen = match &model.panel {
         Some(Panel::Members(place)) => member(model, *place).filter(|of| *of != model.own),
+        Some(Panel::Requests(place)) => asker(model, *place),
         _ => model.chosen().and_then(|message| message.author),
     };
     let peer = model.conversation().and_then(super::model::Conversation::peer);
@@ -181,6 +189,18 @@ fn safety(model: &mut Model) -> Vec<Command> {
 
 fn member(model: &Model, place: usize) -> Option<IdentityId> {
     Some(model.conversation()?.members.get(place)?.identity)
+}
+
+/// The one who asks to be let in at a place.
+fn asker(model: &Model, place: usize) -> Option<IdentityId> {
+    let all = &model.conversation()?.requests;
+    Some(all.get(place.min(all.len().saturating_sub(1)))?.identity)
+}
+
+/// The link at a place.
+fn link(model: &Model, place: usize) -> Option<InviteLink> {
+    let all = &model.conversation()?.links;
+    all.get(place.min(all.len().saturating_sub(1))).cloned()
 }
 
 fn proof(model: &mut Model) -> Vec<Command> {
@@ -276,8 +296,12 @@ fn in_panel(model: &mut Model, key: KeyEvent, modified: bool) -> Vec<Command> {
     if key.code == KeyCode::Esc {
         // What was asked from there leads back there.
         model.panel = match panel {
-            Panel::Ask(Ask::Invite | Ask::Rename | Ask::Disappear | Ask::Role(_), _)
-            | Panel::Confirm(Confirm::Remove(_) | Confirm::Leave) => Some(Panel::Members(0)),
+            Panel::Ask(Ask::Invite | Ask::Rename | Ask::Disappear | Ask::Role(_) | Ask::Call(_), _)
+            | Panel::Confirm(Confirm::Remove(_) | Confirm::Leave)
+            | Panel::Requests(_)
+            | Panel::Links(_) => Some(Panel::Members(0)),
+            Panel::Confirm(Confirm::Admit(_) | Confirm::Refuse(_)) => Some(Panel::Requests(0)),
+            Panel::Link(_) | Panel::Confirm(Confirm::Unlink(_)) => Some(Panel::Links(0)),
             _ => None,
         };
         model.panel_above = 0;
@@ -305,6 +329,8 @@ fn in_panel(model: &mut Model, key: KeyEvent, modified: bool) -> Vec<Command> {
         (Panel::Confirm(what), KeyCode::Char('y' | 'Y')) => return confirmed(model, what),
         (Panel::Confirm(_), _) => model.say("Y does it, Esc does not"),
         (Panel::Members(place), code) => return in_members(model, place, code),
+        (Panel::Requests(place), code) => return in_requests(model, place, code),
+        (Panel::Links(place), code) => return in_links(model, place, code),
         (Panel::Safety(identity, Some(digits)), KeyCode::Char('v' | 'V')) => {
             model.panel = None;
             return vec![Command::Verify(identity, digits.join(" "))];
@@ -331,18 +357,8 @@ fn in_members(model: &mut Model, place: usize, code: KeyCode) -> Vec<Command> {
     let (all, is_group) = (one.members.len(), one.kind == Kind::Group);
     let of = member(model, place);
     let other = of.filter(|of| *of != model.own);
-    let step = view::page_rows(model) / 2;
-    let to = match code {
-        KeyCode::Up => Some(place.saturating_sub(1)),
-        KeyCode::Down => Some(place.saturating_add(1)),
-        KeyCode::PageUp => Some(place.saturating_sub(step)),
-        KeyCode::PageDown => Some(place.saturating_add(step)),
-        KeyCode::Home => Some(0),
-        KeyCode::End => Some(all),
-        _ => None,
-    };
-    if let Some(to) = to {
-        model.panel = Some(Panel::Members(to.min(all.saturating_sub(1))));
+    if let Some(to) = moved(model, place, all, code) {
+        model.panel = Some(Panel::Members(to));
         view::reveal_member(model);
         return Vec::new();
     }
@@ -365,9 +381,13 @@ fn in_members(model: &mut Model, place: usize, code: KeyCode) -> Vec<Command> {
         ('l', _) => open_panel(model, Panel::Confirm(Confirm::Leave)),
         ('s', Some(_)) => return safety(model),
         ('s', None) => model.say("that is you: compare with somebody else"),
-        ('i' | 'r' | 'o' | 'n', _) if !is_group => model.say("only groups have that: Ctrl-G makes one"),
+        ('c', Some(other)) => ask(model, Ask::Call(other)),
+        ('c', None) => model.say("that is you: names are for others"),
+        ('i' | 'r' | 'o' | 'n' | 'a' | 'j', _) if !is_group => model.say("only groups have that: Ctrl-G makes one"),
         ('i', _) => ask(model, Ask::Invite),
         ('n', _) => ask(model, Ask::Rename),
+        ('a', _) => open_panel(model, Panel::Requests(0)),
+        ('j', _) => open_panel(model, Panel::Links(0)),
         ('r', Some(other)) => open_panel(model, Panel::Confirm(Confirm::Remove(other))),
         ('r', None) => model.say("that is you: L leaves"),
         ('o', _) => {
@@ -380,20 +400,89 @@ fn in_members(model: &mut Model, place: usize, code: KeyCode) -> Vec<Command> {
     Vec::new()
 }
 
+/// Where a key leads among so many, if it moves.
+fn moved(model: &Model, place: usize, all: usize, code: KeyCode) -> Option<usize> {
+    let step = view::page_rows(model) / 2;
+    let last = all.saturating_sub(1);
+    let place = place.min(last);
+    let to = match code {
+        KeyCode::Up => place.saturating_sub(1),
+        KeyCode::Down => place.saturating_add(1),
+        KeyCode::PageUp => place.saturating_sub(step),
+        KeyCode::PageDown => place.saturating_add(step),
+        KeyCode::Home => 0,
+        KeyCode::End => last,
+        _ => return None,
+    };
+    Some(to.min(last))
+}
+
+fn in_requests(model: &mut Model, place: usize, code: KeyCode) -> Vec<Command> {
+    let all = model.conversation().map_or(0, |one| one.requests.len());
+    if let Some(to) = moved(model, place, all, code) {
+        model.panel = Some(Panel::Requests(to));
+        view::reveal_member(model);
+        return Vec::new();
+    }
+    let KeyCode::Char(letter) = code else { return Vec::new() };
+    match (letter.to_ascii_lowercase(), asker(model, place)) {
+        ('j', _) => open_panel(model, Panel::Links(0)),
+        ('a', Some(whom)) => open_panel(model, Panel::Confirm(Confirm::Admit(whom))),
+        ('r', Some(whom)) => open_panel(model, Panel::Confirm(Confirm::Refuse(whom))),
+        ('c', Some(whom)) => ask(model, Ask::Call(whom)),
+        ('s', Some(_)) => return safety(model),
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn in_links(model: &mut Model, place: usize, code: KeyCode) -> Vec<Command> {
+    let all = model.conversation().map_or(0, |one| one.links.len());
+    if let Some(to) = moved(model, place, all, code) {
+        model.panel = Some(Panel::Links(to));
+        view::reveal_member(model);
+        return Vec::new();
+    }
+    match (code, link(model, place)) {
+        (KeyCode::Char('n' | 'N'), _) => {
+            let open = model.open;
+            return open.map(Command::MakeLink).into_iter().collect();
+        }
+        (KeyCode::Char('a' | 'A'), _) => open_panel(model, Panel::Requests(0)),
+        (KeyCode::Char('r' | 'R'), Some(link)) => {
+            open_panel(model, Panel::Confirm(Confirm::Unlink(InviteName::of(&link.secret))));
+        }
+        (KeyCode::Enter, Some(link)) => open_panel(model, Panel::Link(link)),
+        _ => {}
+    }
+    Vec::new()
+}
+
 /// What comes of a line that was asked for.
 fn answered(model: &mut Model, what: Ask, text: &str) -> Vec<Command> {
-    let identity = || match text.parse::<IdentityId>() {
+    let identity = || match model.names.find(text).map_or_else(|| text.parse::<IdentityId>(), Ok) {
         Ok(identity) if identity == model.own => Err("that is you: give the identity of somebody else".to_owned()),
         Ok(identity) => Ok(identity),
         Err(error) => Err(format!("this is no identity ({error}): it begins with tim1")),
     };
+    // As it is copied from a screen, in several lines.
+    let joined = || text.split_whitespace().collect::<String>().parse::<InviteLink>();
     let open = model.open;
     let change = |change| {
         open.map(|id| Command::Change(id, change))
             .ok_or_else(|| "there is no conversation".to_owned())
     };
     let command = match what {
+        Ask::Start if text.to_ascii_uppercase().starts_with("TIM:") => {
+            joined().map(Command::Join).map_err(|error| error.to_string())
+        }
         Ask::Start => identity().map(Command::Start),
+        Ask::Call(whom) if text.is_empty() => Ok(Command::Call(whom, None)),
+        Ask::Call(whom) => match (ContactName::new(text), model.names.find(text)) {
+            (Ok(_), Some(other)) if other != whom => Err(NameError::Taken(other).to_string()),
+            (Ok(name), _) => Ok(Command::Call(whom, Some(name))),
+            (Err(error), _) => Err(error.to_string()),
+        },
         Ask::Group | Ask::Rename if text.is_empty() => Err("a group has a name".to_owned()),
         Ask::Group => Ok(Command::NewGroup(text.to_owned())),
         Ask::Rename => change(Change::Rename(text.to_owned())),
@@ -410,7 +499,8 @@ fn answered(model: &mut Model, what: Ask, text: &str) -> Vec<Command> {
     match command {
         Ok(command) => {
             let is_change = matches!(command, Command::Change(..));
-            model.panel = is_change.then_some(Panel::Members(0));
+            let is_among_members = is_change || matches!(command, Command::Call(..));
+            model.panel = is_among_members.then_some(Panel::Members(0));
             model.panel_above = 0;
             if is_change {
                 model.say("it takes effect as soon as the ledger shows it");
@@ -444,13 +534,22 @@ fn react_with(model: &mut Model, to: MessageId, text: &str) -> Vec<Command> {
 fn confirmed(model: &mut Model, what: Confirm) -> Vec<Command> {
     model.panel = None;
     let Some(id) = model.open else { return Vec::new() };
-    if matches!(what, Confirm::Remove(_) | Confirm::Leave) {
+    if let Confirm::Admit(_) | Confirm::Refuse(_) = what {
+        open_panel(model, Panel::Requests(0));
+    }
+    if let Confirm::Unlink(_) = what {
+        open_panel(model, Panel::Links(0));
+    }
+    if matches!(what, Confirm::Remove(_) | Confirm::Leave | Confirm::Admit(_)) {
         model.say("it takes effect as soon as the ledger shows it");
     }
     vec![match what {
         Confirm::Delete(of) => Command::Say(id, Content::Delete { of }),
         Confirm::Remove(whom) => Command::Change(id, Change::Remove(whom)),
         Confirm::Leave => Command::Change(id, Change::Leave),
+        Confirm::Admit(whom) => Command::Answer(id, whom, true),
+        Confirm::Refuse(whom) => Command::Answer(id, whom, false),
+        Confirm::Unlink(link) => Command::Unlink(id, link),
     }]
 }
 

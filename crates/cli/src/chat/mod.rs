@@ -5,6 +5,7 @@ mod compose;
 pub(crate) mod feed;
 mod keys;
 mod model;
+pub(crate) mod names;
 mod panels;
 mod terminal;
 #[cfg(test)]
@@ -30,7 +31,7 @@ use self::model::{INBOX, Model, Msg};
 use self::terminal::Screen;
 use crate::args::DeviceArgs;
 use crate::error::CliError;
-use crate::output::{remark, short};
+use crate::output::remark;
 use crate::{contact, signals};
 
 /// How often it is looked whether the network answers, and whether another program has received something.
@@ -192,6 +193,7 @@ impl Showing {
         if core::mem::take(&mut self.stale.conversations) {
             let (conversations, queued) = self.feed.conversations(self.model.open)?;
             let reached = self.model.reached;
+            self.model.names = self.feed.names.clone();
             self.apply(Msg::Network { queued, reached })?;
             self.apply(Msg::Conversations(conversations))?;
         }
@@ -225,8 +227,9 @@ impl Showing {
         for sender in self.feed.receive()? {
             (self.stale.conversations, self.stale.messages) = (true, true);
             if self.model.open != Some(INBOX) {
+                let who = self.feed.names.called(&sender);
                 self.model
-                    .notice(&format!("{} sent you something: see Other messages", short(&sender)));
+                    .notice(&format!("{who} sent you something: see Other messages"));
             }
         }
         Ok(())
@@ -254,6 +257,15 @@ impl Showing {
                 self.typing.insert((conversation, identity), Instant::now());
                 let typing = self.typing.keys().copied().collect();
                 self.apply(Msg::Typing(typing))?;
+            }
+            ChatEvent::Session(Event::JoinRequest(conversation, identity)) => {
+                self.stale.conversations = true;
+                let who = self.feed.names.called(&identity);
+                let mut all = self.model.conversations.iter();
+                let name = all.find(|one| one.id == conversation).map(|one| one.name.as_str());
+                let name = name.unwrap_or("a group of yours");
+                self.model
+                    .notice(&format!("{who} asks to be let into {name}: F2, then A, answers"));
             }
             ChatEvent::Session(event) => {
                 self.stale.conversations = true;

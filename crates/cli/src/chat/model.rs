@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 
 use ratatui::layout::Size;
-use tokenim_client::chat::{Change, Content, ConversationId, Mark, Role, Standing};
+use tokenim_client::chat::{Change, Content, ConversationId, InviteLink, InviteName, Mark, Role, Standing};
+use tokenim_client::step::name::ContactName;
 use tokenim_client::{IdentityId, MessageId};
 use tokenim_wire::UnixMillis;
 use tokenim_wire::limits::SESSION_TEXT_BYTES_MAX as TEXT_BYTES_MAX;
 
 use super::compose::Composer;
+use super::names::Names;
 use super::text::Shown;
 use super::timer;
-use crate::output::short;
 
 /// What stands in the place of a conversation where messages of none are shown.
 pub(super) const INBOX: ConversationId = ConversationId::from_bytes([0; 32]);
@@ -41,6 +42,17 @@ pub(super) struct Member {
     pub(super) verified: bool,
 }
 
+/// Somebody who asks to be let into a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) identity: IdentityId,
+    /// The first letters of the name of the link that they have.
+    pub(super) link: String,
+    /// When it came.
+    pub(super) at: UnixMillis,
+    pub(super) verified: bool,
+}
+
 /// A conversation, without its messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Conversation {
@@ -55,6 +67,9 @@ pub(super) struct Conversation {
     pub(super) standing: Standing,
     /// What is to be done about it, if anything.
     pub(super) todo: Option<String>,
+    pub(super) requests: Vec<Request>,
+    /// The links into it that are good, if it is open.
+    pub(super) links: Vec<InviteLink>,
     pub(super) members: Vec<Member>,
     pub(super) unread: usize,
 }
@@ -92,16 +107,16 @@ impl Conversation {
     }
 
     /// What is different from before, in words.
-    fn since(&self, before: &Self) -> Vec<String> {
+    fn since(&self, before: &Self, names: &Names) -> Vec<String> {
         let name = self.name.as_str();
         let has = |one: &Self, identity| one.members.iter().any(|member| member.identity == identity);
         let mut told = Vec::new();
         // The first members of all are no news.
         if !before.members.is_empty() {
             let joined = self.members.iter().filter(|member| !has(before, member.identity));
-            told.extend(joined.map(|member| format!("{name}: {} is in now", short(&member.identity))));
+            told.extend(joined.map(|member| format!("{name}: {} is in now", names.called(&member.identity))));
             let left = before.members.iter().filter(|member| !has(self, member.identity));
-            told.extend(left.map(|member| format!("{name}: {} is no longer in it", short(&member.identity))));
+            told.extend(left.map(|member| format!("{name}: {} is no longer in it", names.called(&member.identity))));
             if before.disappear != self.disappear {
                 told.push(match self.disappear {
                     None => format!("{name}: messages stay from now on"),
@@ -163,6 +178,8 @@ pub(super) enum Ask {
     Role(IdentityId),
     /// What to react with.
     React(MessageId),
+    /// What the owner calls somebody.
+    Call(IdentityId),
 }
 
 /// What is done only after it was asked again.
@@ -171,6 +188,12 @@ pub(super) enum Confirm {
     Delete(MessageId),
     Remove(IdentityId),
     Leave,
+    /// Let somebody in who has asked.
+    Admit(IdentityId),
+    /// Don't.
+    Refuse(IdentityId),
+    /// Make a link worthless.
+    Unlink(InviteName),
 }
 
 /// What is being looked at or asked for above everything else.
@@ -179,6 +202,12 @@ pub(super) enum Panel {
     Help,
     /// Everything about the conversation, with a place among its members.
     Members(usize),
+    /// Who asks to be let in, with a place among them.
+    Requests(usize),
+    /// The links into the group, with a place among them.
+    Links(usize),
+    /// A link, to be given to people.
+    Link(InviteLink),
     /// The safety number with somebody, once it is known.
     Safety(IdentityId, Option<Vec<String>>),
     /// What is proved of a message, once it is known.
@@ -227,6 +256,8 @@ pub(super) enum Msg {
     Messages(ConversationId, Vec<Message>, bool),
     /// A conversation was started, and is to be looked at.
     Started(ConversationId),
+    /// A link into a group was made.
+    Link(ConversationId, InviteLink),
     /// The safety number with somebody.
     Safety(IdentityId, Vec<String>),
     /// What is proved of a message.
@@ -269,6 +300,14 @@ pub(super) enum Command {
     Change(ConversationId, Change),
     Start(IdentityId),
     NewGroup(String),
+    /// Ask to be let into a group.
+    Join(InviteLink),
+    /// Let somebody in who has asked, or don't.
+    Answer(ConversationId, IdentityId, bool),
+    MakeLink(ConversationId),
+    Unlink(ConversationId, InviteName),
+    /// Call somebody something, or nothing any more.
+    Call(IdentityId, Option<ContactName>),
     Safety(IdentityId),
     /// The safety numbers were found to be the same.
     Verify(IdentityId, String),
@@ -285,6 +324,8 @@ pub(super) struct Model {
     /// Whether there are colours; nothing is told by a colour alone.
     pub(super) colours: bool,
     pub(super) looking: bool,
+    /// What the owner calls people.
+    pub(super) names: Names,
     pub(super) conversations: Vec<Conversation>,
     pub(super) open: Option<ConversationId>,
     pub(super) messages: Vec<Message>,
@@ -328,6 +369,7 @@ impl Model {
             size,
             colours: true,
             looking: true,
+            names: Names::default(),
             conversations: Vec::new(),
             open: None,
             messages: Vec::new(),
@@ -470,6 +512,12 @@ impl Model {
                 self.focus = Focus::Write;
                 return self.open(id);
             }
+            Msg::Link(id, link) => {
+                if self.open == Some(id) && matches!(self.panel, Some(Panel::Links(_))) {
+                    self.panel = Some(Panel::Link(link));
+                    self.panel_above = 0;
+                }
+            }
             Msg::Safety(identity, digits) => {
                 if let Some(Panel::Safety(of, shown)) = &mut self.panel
                     && *of == identity
@@ -526,7 +574,7 @@ impl Model {
             .iter()
             .filter_map(|one| {
                 let before = self.conversations.iter().find(|before| before.id == one.id)?;
-                Some(one.since(before))
+                Some(one.since(before, &self.names))
             })
             .flatten()
             .collect();

@@ -1,6 +1,7 @@
 //! The screen as people see it, and what keys do to it.
 
 mod actions;
+mod asking;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
@@ -50,6 +51,8 @@ fn direct() -> Conversation {
         disappear: None,
         todo: None,
         standing: Standing::Active,
+        requests: Vec::new(),
+        links: Vec::new(),
         members: vec![member(1, "owner"), member(2, "owner")],
         unread: 0,
     }
@@ -65,6 +68,8 @@ fn group() -> Conversation {
         disappear: Some(604_800),
         todo: None,
         standing: Standing::Active,
+        requests: Vec::new(),
+        links: Vec::new(),
         members: vec![member(1, "owner"), member(2, "admin"), member(3, "member")],
         unread: 2,
     }
@@ -307,7 +312,7 @@ fn members_and_safety_numbers_stand_above_the_rest() {
   │  tim1qgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqu2sruw          │
   │    owner, 3 devices, verified                                            │
   │                                                                          │
-  │S safety number · T timer · K renew keys · L leave                        │
+  │S safety number · C call them · T timer · K renew keys · L leave          │
   └──────────────────────────────────────────────────────────────────────────┘d
                    │  a third
                    │  edited · 👍 2

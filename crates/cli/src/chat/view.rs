@@ -9,7 +9,7 @@ use ratatui::widgets::{Block, Borders, Clear, Paragraph};
 use super::model::{Aim, Ask, Conversation, Focus, Kind as Of, Message, Model, Panel, mark_name};
 use super::text::{fit, lines, width};
 use super::{keys, panels, timer};
-use crate::output::{count, short, utc};
+use crate::output::{count, utc};
 
 /// Below this nothing can be read.
 const COLUMNS_MIN: u16 = 12;
@@ -230,10 +230,16 @@ pub(super) fn reveal_member(model: &mut Model) {
     let Some(place) = content.iter().position(|line| line.starts_with(panels::CHOSEN)) else {
         return;
     };
-    let last = place.saturating_add(1);
-    let above = last.saturating_add(1).saturating_sub(page);
+    let ends = |line: &String| line.is_empty() || panels::is_entry(line);
+    let below = content.iter().skip(place.saturating_add(1));
+    let last = place.saturating_add(below.take_while(|line| !ends(line)).count());
+    // Its beginning, if not all of it has room.
+    let above = last.saturating_add(1).saturating_sub(page).min(place);
     // The first one brings what stands above the members into sight.
-    let top = if model.panel == Some(Panel::Members(0)) {
+    let top = if matches!(
+        model.panel,
+        Some(Panel::Members(0) | Panel::Requests(0) | Panel::Links(0))
+    ) {
         0
     } else {
         place
@@ -391,8 +397,8 @@ fn edge(model: &Model) -> Option<String> {
     let mut typing = model.typing.iter().filter(|(id, _)| Some(*id) == model.open);
     let (_, who) = typing.next()?;
     Some(match typing.count() {
-        0 => format!("{} is typing", short(who)),
-        others => format!("{} and {} are typing", short(who), count(others, "other")),
+        0 => format!("{} is typing", model.names.called(who)),
+        others => format!("{} and {} are typing", model.names.called(who), count(others, "other")),
     })
 }
 
@@ -429,7 +435,7 @@ fn draw<'a>(model: &Model, row: &Row<'a>, columns: usize) -> Line<'a> {
             let time: String = utc(message.time.get()).chars().skip(11).take(5).collect();
             let (name, style) = match &message.author {
                 None => ("You".to_owned(), coloured(model, bold(), Color::Cyan)),
-                Some(author) => (short(author), bold()),
+                Some(author) => (model.names.called(author), bold()),
             };
             let mark = message
                 .mark
@@ -478,6 +484,12 @@ fn compose(model: &Model, area: Rect, frame: &mut Frame<'_>) {
     }
 }
 
+/// How many ask to be let into groups that are not open.
+fn elsewhere_asking(model: &Model) -> usize {
+    let elsewhere = model.conversations.iter().filter(|one| Some(one.id) != model.open);
+    elsewhere.map(|one| one.requests.len()).sum()
+}
+
 fn status(model: &Model, columns: u16) -> Line<'static> {
     let waiting = count(model.queued, "message");
     let (mut text, style) = match (model.reached, model.queued) {
@@ -496,6 +508,10 @@ fn status(model: &Model, columns: u16) -> Line<'static> {
     let unread: usize = elsewhere.map(|one| one.unread).sum();
     if unread > 0 {
         text.push_str(&format!(" · {unread} unread elsewhere"));
+    }
+    let asking: usize = elsewhere_asking(model);
+    if asking > 0 {
+        text.push_str(&format!(" · {asking} to be let in elsewhere"));
     }
     if !model.receipts {
         text.push_str(" · receipts off");
@@ -516,7 +532,7 @@ fn help(model: &Model, columns: u16) -> Line<'static> {
         (Some(Panel::Confirm(_)), _) => "Y do it · Esc back",
         (Some(Panel::Safety(_, Some(_))), _) => "V they are the same · Esc back",
         (Some(Panel::Details(..)), _) => "P proof · Up Down scroll · Esc back",
-        (Some(Panel::Members(_)), _) => "Up Down choose · Esc back",
+        (Some(Panel::Members(_) | Panel::Requests(_) | Panel::Links(_)), _) => "Up Down choose · Esc back",
         (Some(_), _) => "Up Down scroll · Esc back",
         (None, Focus::List) => "Enter write · Up Down · Ctrl-N new · Ctrl-G group · F1 all keys · Ctrl-C leave",
         (None, Focus::Write) if model.aim != Aim::New => "Enter send · Esc drop it · F1 help",

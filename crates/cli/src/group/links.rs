@@ -11,7 +11,9 @@ use tokenim_client::{ClientError, IdentityId};
 use tokenim_wire::limits::INVITE_LIFETIME_SECONDS_MAX;
 
 use super::{Common, Named, One, REST, Which, Work, finish, has};
-use crate::contact::qr;
+use crate::chat::feed::head;
+use crate::chat::names::Names;
+use crate::contact::{qr, who};
 use crate::error::{CliError, NETWORK, USAGE};
 use crate::output::{self, count, line, remark, utc};
 use crate::progress;
@@ -124,10 +126,6 @@ pub(super) async fn run(command: &LinkCommand) -> Result<(), CliError> {
 
 fn name(link: &InviteLink) -> InviteName {
     InviteName::of(&link.secret)
-}
-
-fn head(name: &InviteName) -> String {
-    name.to_string().chars().take(8).collect()
 }
 
 fn described(conversation: ConversationId, link: &InviteLink) -> Value {
@@ -281,7 +279,7 @@ pub(super) fn asking(chat: &Chat, info: &Info) -> Result<Vec<String>, ClientErro
         .map(|request| {
             format!(
                 "asks      {} to be let in, since {}",
-                request.asker,
+                who(chat.client(), &request.asker),
                 utc(request.at.get())
             )
         })
@@ -308,6 +306,7 @@ async fn requests(group: Option<&str>, common: &Common) -> Result<(), CliError> 
         })?],
         None => work.chat.conversations()?,
     };
+    let names = Names::read(&work.client)?;
     let mut any = false;
     for info in &groups {
         for request in work.chat.requests(info.conversation)? {
@@ -324,8 +323,8 @@ async fn requests(group: Option<&str>, common: &Common) -> Result<(), CliError> 
             line(format!(
                 "{}  {}  {}  link {}{verified}",
                 utc(request.at.get()),
-                request.asker,
-                crate::chat::feed::name(info).as_str(),
+                names.whole(&request.asker),
+                crate::chat::feed::name(info, &names).as_str(),
                 head(&request.link),
             ))?;
         }

@@ -6,6 +6,8 @@ use tokenim_client::chat::Mark;
 
 use super::{One, REST, Work};
 use crate::chat::feed;
+use crate::chat::names::Names;
+use crate::contact::who;
 use crate::error::CliError;
 use crate::output::{self, line, remark, utc};
 use crate::progress;
@@ -18,6 +20,8 @@ pub(super) async fn read(one: &One, last: usize) -> Result<(), CliError> {
     let info = work.find(&one.which)?;
     let (messages, _) = work.chat.newest(info.conversation, last)?;
     let folded = feed::fold(&messages);
+    let names = Names::read(&work.client)?;
+    let called = |author| names.called(author);
     for message in &folded {
         if one.common.json {
             output::json(&message_json(&work.client, message))?;
@@ -26,7 +30,7 @@ pub(super) async fn read(one: &One, last: usize) -> Result<(), CliError> {
         let author = if message.author == work.client.identity() {
             "you".to_owned()
         } else {
-            message.author.to_string()
+            who(&work.client, &message.author)
         };
         let mark = message
             .mark
@@ -45,7 +49,7 @@ pub(super) async fn read(one: &One, last: usize) -> Result<(), CliError> {
             line(format!("  {text}"))?;
         }
         for (author, reaction) in &message.reactions {
-            line(format!("  {} from {}", reaction.as_str(), output::short(author)))?;
+            line(format!("  {} from {}", reaction.as_str(), called(author)))?;
         }
     }
     if let Some(newest) = folded

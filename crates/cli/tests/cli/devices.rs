@@ -190,13 +190,18 @@ fn at_two_terminals(nodes: &Nodes, dir: &Path, anna: &Person, bert: &Person, wor
     old.shows("The code that the new device shows:");
     old.press(&format!("TIM:LINK:1:{digits}\r"));
     for screen in [&new, &old] {
-        screen.shows("Type yes if so:");
+        screen.shows("yes or no:");
         screen.shows(&anna.identity);
     }
     let number = |screen: String| screen.split_once("number    ").unwrap().1[..9].to_owned();
     assert_eq!(number(new.screen()), number(old.screen()));
-    new.press("yes\r");
-    old.press("yes\r");
+    // What is neither is asked again, and what people write for yes is one.
+    new.press("perhaps\r");
+    new.shows("neither yes nor no");
+    old.press("\r");
+    old.shows("neither yes nor no");
+    new.press("y\r");
+    old.press("Yes\r");
     old.shows("is a device of yours, proved at height");
     new.shows("ledger    proved at height");
     assert_eq!(old.ended().code(), Some(0));

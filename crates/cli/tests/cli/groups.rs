@@ -36,7 +36,7 @@ fn members(info: &Value) -> usize {
 fn groups_are_made_changed_written_to_and_read() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    let nodes = Nodes::start(dir, &[]);
+    let mut nodes = Nodes::start(dir, &[]);
     let anna = Person::new(&nodes, dir, "anna", &[]);
     let bert = Person::new(&nodes, dir, "bert", &[]);
     let cleo = Person::new(&nodes, dir, "cleo", &[]);
@@ -83,6 +83,8 @@ fn groups_are_made_changed_written_to_and_read() {
     by_a_link(&anna, &bert, &cleo);
     on_the_screen(&anna, &bert);
     on_two_screens(&anna, &bert);
+    by_a_link_on_the_screen(&anna, &cleo);
+    without_a_network(&mut nodes, &anna, &bert);
 }
 
 /// Somebody who was put out asks to be let in again, and two others are told what is wrong with their links.
@@ -251,6 +253,94 @@ fn on_two_screens(anna: &Person, bert: &Person) {
     assert_eq!(receipts(&["on"]), true);
     let stays = group(anna, &["disappear", &bert.identity, "off"]);
     assert_eq!(stays["disappear_after_s"], Value::Null);
+}
+
+/// A link is made, somebody asks by it, gets a name and is let in, all without leaving the screen.
+fn by_a_link_on_the_screen(anna: &Person, cleo: &Person) {
+    let mut screen = Terminal::run(["chat", "--dir", &anna.dir]);
+    screen.shows("the trip");
+    for _ in 0..3 {
+        if screen.screen().contains("the trip · ") {
+            break;
+        }
+        screen.press("\u{1b}[B");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    screen.shows("the trip · 2 members");
+    screen.press("\u{f}");
+    screen.shows("J links");
+    screen.press("j");
+    screen.shows("None yet.");
+    screen.press("n");
+    screen.shows("TIM:INVITE:1:");
+    let made = group(anna, &["links", "the trip"]);
+    group(cleo, &["join", made["link"].as_str().unwrap()]);
+    screen.shows("asks to be let into the trip");
+    screen.escape_from("TIM:INVITE:1:");
+    screen.press("a");
+    screen.shows(&cleo.identity);
+    screen.press("c");
+    screen.shows("What do you call");
+    screen.press("Cleo\r");
+    screen.shows("K renew keys");
+    screen.press("a");
+    screen.shows("Cleo: not verified");
+    screen.press("a");
+    screen.shows(&format!("Let Cleo ({}", &cleo.identity[..20]));
+    screen.press("y");
+    screen.shows("Nobody.");
+    screen.shows("the trip · 3 members");
+    screen.press("\u{3}");
+    assert_eq!(screen.ended().code(), Some(0));
+    let name = |args: &[&str]| {
+        done(
+            tokenim(["contact", "name", &cleo.identity, "--dir", &anna.dir])
+                .args(args)
+                .output()
+                .unwrap(),
+        )
+    };
+    assert!(name(&[]).contains("is Cleo to you"));
+    let shown = done(run(["group", "show", "the trip", "--dir", &anna.dir]));
+    assert!(shown.contains(&format!("Cleo ({})", cleo.identity)), "{shown}");
+    assert!(name(&["--forget"]).contains("no name"));
+    let hidden = run(["contact", "name", &cleo.identity, "a\u{202e}b", "--dir", &anna.dir]);
+    assert!(refused(&hidden, 2).contains("hide"));
+    let own = run(["contact", "name", &anna.identity, "me", "--dir", &anna.dir]);
+    refused(&own, 2);
+}
+
+/// What is written while no node answers is shown as waiting, is still there after leaving, and goes out by itself.
+fn without_a_network(nodes: &mut Nodes, anna: &Person, bert: &Person) {
+    let mut screen = Terminal::run(["chat", "--dir", &anna.dir]);
+    screen.shows("connected");
+    (0..4).for_each(|node| nodes.kill(node));
+    screen.shows("not enough nodes answer");
+    for _ in 0..5 {
+        if screen.screen().contains("two people · ") {
+            break;
+        }
+        screen.press("\u{1b}[B");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    screen.shows("two people · ");
+    screen.press("\r");
+    screen.press("said into the void\r");
+    screen.shows("queued");
+    screen.shows("1 message kept, sent as soon as they do");
+    screen.press("\u{3}");
+    assert_eq!(screen.ended().code(), Some(0));
+    let mut screen = Terminal::run(["chat", "--dir", &anna.dir]);
+    screen.shows("said into the void");
+    screen.shows("1 message kept, sent as soon as they do");
+    (0..4).for_each(|node| nodes.run(node));
+    screen.shows("stored");
+    screen.shows("connected");
+    let text = "said into the void".to_owned();
+    assert_eq!(texts(bert, &anna.identity).last(), Some(&text));
+    screen.shows("read");
+    screen.press("\u{3}");
+    assert_eq!(screen.ended().code(), Some(0));
 }
 
 #[test]

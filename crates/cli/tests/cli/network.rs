@@ -27,7 +27,7 @@ impl Nodes {
         nodes
     }
 
-    fn run(&mut self, node: usize) {
+    pub(crate) fn run(&mut self, node: usize) {
         let folder = self.dir.join(format!("node-{}", node + 1));
         let mut child = tokenim(["node", "--until-stdin-closes", "--dir"])
             .arg(folder)
@@ -40,7 +40,7 @@ impl Nodes {
         self.children[node] = Some((child, stdin));
     }
 
-    fn kill(&mut self, node: usize) {
+    pub(crate) fn kill(&mut self, node: usize) {
         let (mut child, _stdin) = self.children[node].take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();

@@ -12,6 +12,7 @@ use tokenim_transport::TransportError;
 use tokenim_wire::{DecodeError, EncodeError};
 
 use super::chat::ChatError;
+use crate::step::name::NameError;
 
 /// Why an operation of the client failed: in one line, what was wrong and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,9 @@ pub enum ClientError {
         /// In what it differs.
         why: String,
     },
+    /// The owner can't call anybody so.
+    #[error("{0}")]
+    Name(#[from] NameError),
     /// The recovery keys are too few, or others.
     #[error("the identity can't be recovered: {0}")]
     Recovery(#[from] RecoveryError),

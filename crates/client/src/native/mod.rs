@@ -10,6 +10,7 @@ mod follow;
 mod groups;
 pub(crate) mod linking;
 mod links;
+mod names;
 mod network;
 mod proofs;
 mod put;

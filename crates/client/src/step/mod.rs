@@ -12,6 +12,7 @@
 //! | [`Anchoring`] | to which nodes a quorum receipt is handed, so that it gets onto the ledger |
 //! | [`contact`] | whom the owner lets in and has verified, and what the owner is told about keys |
 //! | [`contact_key`] | when this device needs a new envelope key, and when an old one is forgotten |
+//! | [`name`] | what the owner calls people |
 //! | [`seen`] | which headers that others have seen wait to be compared |
 //! | [`state`] | what one step changes in the local state, as one [`Batch`] |
 
@@ -23,6 +24,7 @@ mod delivery;
 mod fault;
 mod ledger;
 mod log;
+pub mod name;
 mod record;
 pub mod seen;
 pub mod state;
@@ -31,7 +33,9 @@ pub use anchoring::Anchoring;
 pub use coverage::{Coverage, Standing};
 pub use delivery::{Delivery, Progress, PutAnswer};
 pub use fault::Fault;
-pub use ledger::{ABSENCE_AGE_MS_MAX, Comparison, GROUP_AGE_MS_MAX, LedgerView, LookedUp, LookupError, Proved, Split, Tip};
+pub use ledger::{
+    ABSENCE_AGE_MS_MAX, Comparison, GROUP_AGE_MS_MAX, LedgerView, LookedUp, LookupError, Proved, Split, Tip,
+};
 pub use log::{EnvelopeCopy, LogCursor, LogWalk};
 pub use record::{
     Batch, Change, DeviceDelivery, Fate, InboxMessage, KEPT_BODY_BYTES_MAX, NodeNote, OutboxMessage, Pin, Registration,

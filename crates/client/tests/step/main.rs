@@ -15,6 +15,7 @@ mod contact_key;
 mod delivery;
 mod ledger;
 mod merge;
+mod name;
 mod reading;
 mod seen;
 mod state;

@@ -10,12 +10,12 @@ fn select(model: &mut Model, number: u8) {
     model.selected = Some(id(number));
 }
 
-fn keys(model: &mut Model, letters: &str) -> Vec<Command> {
+pub(super) fn keys(model: &mut Model, letters: &str) -> Vec<Command> {
     let pressed = letters.chars().map(|letter| press(model, KeyCode::Char(letter)));
     pressed.last().unwrap()
 }
 
-fn says(model: &Model, text: &str) -> bool {
+pub(super) fn says(model: &Model, text: &str) -> bool {
     model.said.as_ref().is_some_and(|said| said.contains(text))
 }
 
