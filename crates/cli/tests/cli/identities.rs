@@ -177,6 +177,14 @@ fn words_restore_what_they_say(dir: &Path, anna: &Person, words: &str) {
 }
 
 fn strangers_ask_and_contacts_are_verified(anna: &Person, bert: &Person) {
+    let postage = |bits: &[&str]| {
+        let args = ["contact", "postage", "--dir", &anna.dir];
+        run(args.into_iter().chain(bits.iter().copied()))
+    };
+    assert_eq!(done(postage(&[])), "12 bits for each message.\n");
+    refused(&postage(&["33"]), 2);
+    assert_eq!(done(postage(&["14"])), "14 bits for each message from now on.\n");
+    assert_eq!(done(postage(&[])), "14 bits for each message.\n");
     bert.send(anna, "hello");
     let text = done(run(["inbox", "--json", "--dir", &anna.dir]));
     assert_eq!(
