@@ -335,7 +335,7 @@ fn count(variable: &str, default: u64) -> u64 {
 
 /// Tries every `parts`-th seed, and names all that fail.
 fn seeds(part: u64, parts: u64) {
-    let (first, count) = (count("TOKENIM_FIRST", 0), count("TOKENIM_SEEDS", 40));
+    let (first, count) = (count("TOKENIM_FIRST", 0), count("TOKENIM_SEEDS", 20));
     let mut failed = Vec::new();
     for seed in (first..first + count).filter(|seed| seed % parts == part) {
         if std::panic::catch_unwind(|| run(seed)).is_err() {
