@@ -13,6 +13,31 @@ pub mod step;
 mod native;
 
 /// Conversations: of two people or of groups, on all their devices, in an order that the ledger decides.
+///
+/// ```no_run
+/// # use tokenim_client::{Client, IdentityId};
+/// use tokenim_client::chat::{Change, ChatEvent, Content, Event};
+///
+/// # async fn example(client: Client, ben: IdentityId, cleo: IdentityId) -> Result<(), Box<dyn std::error::Error>> {
+/// let chat = client.chat()?;
+/// let mut events = chat.events();
+/// // Works as long as it is kept.
+/// let running = chat.run()?;
+/// let group = chat.create_group("the three", vec![ben], None).await?;
+/// chat.change(group, Change::Invite(cleo)).await?;
+/// chat.send(group, Content::text("good morning")?).await?;
+/// while let Some(event) = events.next().await {
+///     match event {
+///         ChatEvent::Session(Event::Message(conversation, order)) => {
+///             println!("{:?}", chat.messages(conversation, Some(order), 1)?);
+///         }
+///         ChatEvent::Session(Event::Refused { author, why, .. }) => println!("what {author} sent is refused: {why}"),
+///         ChatEvent::Missed(_) => println!("{:?}", chat.newest(group, 20)?),
+///         _ => {}
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[cfg(feature = "native")]
 pub mod chat {
     pub use crate::native::chat::{Chat, ChatError, ChatEvent, ChatEvents, ChatStatus, Running};

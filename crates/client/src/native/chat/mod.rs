@@ -625,3 +625,31 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_lags_is_told_how_much_it_has_missed_and_holds_nobody_up() {
+        let hub = Hub::default();
+        let mut slow = ChatEvents(hub.events.subscribe());
+        let id = |number: u64| ConversationId::from_bytes(core::array::from_fn(|at| number.to_be_bytes()[at % 8]));
+        let over = 3;
+        let all = u64::try_from(EVENTS_MAX).unwrap() + over;
+        for number in 0..all {
+            let event = session::Event::Removed(id(number));
+            assert!(hub.events.send(ChatEvent::Session(event)).is_ok());
+        }
+        assert!(matches!(slow.next().await, Some(ChatEvent::Missed(missed)) if missed == over));
+        for number in over..all {
+            let event = slow.next().await;
+            assert!(
+                matches!(&event, Some(ChatEvent::Session(session::Event::Removed(of))) if *of == id(number)),
+                "{event:?}"
+            );
+        }
+        drop(hub);
+        assert!(slow.next().await.is_none());
+    }
+}
