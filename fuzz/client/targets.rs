@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use tokenim_client::step::contact::{self, Contact, Notice};
 use tokenim_client::step::contact_key::{self, OwnContactKey};
+use tokenim_client::step::name::{self, ContactName};
 use tokenim_client::step::seen::{self, SeenHeader};
 use tokenim_client::step::state::{self, StateError};
 use tokenim_client::step::{
@@ -79,6 +80,10 @@ fn read(view: &OneRow<'_>) -> Result<(), StateError<Infallible>> {
             contact_key::due(view, SetEpoch::ZERO, UnixSeconds::new(1_800_000_000))?;
             contact_key::forget(view, UnixSeconds::new(u64::MAX))?;
             seen::all(view)?;
+            for (_, kept) in name::all(view)? {
+                // What was kept is still a name, and the same one.
+                assert_eq!(ContactName::new(kept.as_str()).as_ref(), Ok(&kept));
+            }
         }
         _ => {}
     }

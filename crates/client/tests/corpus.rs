@@ -143,6 +143,10 @@ fn write_corpus() {
     };
     let seen_key = [b"seen header ".as_slice(), key].concat();
     row("seen_header", Table::Meta, &seen_key, &seen.to_bytes().unwrap());
+    let name_key = [b"contact name ".as_slice(), key].concat();
+    row("name", Table::Meta, &name_key, "Ärpád O’Neill".as_bytes());
+    row("name_hiding", Table::Meta, &name_key, "Anna\u{202e}".as_bytes());
+    row("name_spaced", Table::Meta, &name_key, b" Anna  B");
     let tip = Tip {
         height,
         time: TIME,
