@@ -36,6 +36,8 @@ pub enum Answer {
     Package(Option<KeyPackage>),
     /// The identity, proved at this height; `None` if there is none.
     Identity(Option<Box<IdentityState>>, Height),
+    /// The height that an accepted envelope was signed at; `None` if the ledger has none of it.
+    Accepted(Option<Height>),
     /// The packages are published.
     Published,
     /// It is refused for good.

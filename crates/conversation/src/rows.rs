@@ -12,7 +12,8 @@ use tokenim_wire::{
     BoundedString, BoundedVec, EnvelopeId, Height, Object, UnixMillis, UnixSeconds,
     limits::{
         DEVICES_PER_IDENTITY_MAX, GROUP_COMMIT_PARTS_MAX, GROUP_NAME_BYTES_MAX, MESSAGE_BODY_BYTES_MAX,
-        SESSION_IN_FLIGHT_MAX, SESSION_LEAVES_MAX, SESSION_MARKS_MAX, SESSION_RECEIPT_MEMBERS_MAX, SESSION_WISHES_MAX,
+        SESSION_GRACE_HEIGHTS, SESSION_IN_FLIGHT_MAX, SESSION_LEAVES_MAX, SESSION_MARKS_MAX, SESSION_PEER_SECONDS_MAX,
+        SESSION_RECEIPT_MEMBERS_MAX, SESSION_SYNC_SECONDS_MAX, SESSION_WISHES_MAX,
     },
 };
 
@@ -26,6 +27,9 @@ use crate::{
     shown::{Action, ConversationId, Mark, Message, Standing},
     welcome::StoredWelcome,
 };
+
+/// Members for whom one round of look-ups each [`SESSION_SYNC_SECONDS_MAX`], as long as something is said, is not too much.
+const MEMBERS_PER_ROUND: u64 = 16;
 
 macro_rules! row {
     ($type:ty, $name:literal, $bytes:expr) => {
@@ -134,6 +138,8 @@ pub struct Session {
     pub node: Option<GroupNode>,
     pub judged: u8,
     pub synced: Option<UnixMillis>,
+    /// The height at which the entry was seen last.
+    pub looked: Height,
     pub wishes: BoundedVec<Wish, SESSION_WISHES_MAX>,
     pub pending: Option<Box<Pending>>,
     pub liveness: Liveness,
@@ -158,6 +164,18 @@ pub struct Session {
 row!(Session, "session", 1024 * 1024);
 
 impl Session {
+    /// Whether at this height an epoch may be over, and its grace, of which this device does not know that yet.
+    #[must_use]
+    pub fn may_be_over(&self, epoch: u64, height: Height) -> bool {
+        let follows = matches!(self.standing, Standing::Active | Standing::Joining);
+        let open = self
+            .node
+            .as_ref()
+            .and_then(|node| node.children.get(usize::from(self.judged)));
+        let lasts = open.map_or(self.looked, |child| child.place.height.min(self.looked));
+        follows && epoch == self.epoch && is_after_grace(height, lasts)
+    }
+
     /// Whether this device could not follow, and others may add it anew.
     #[must_use]
     pub const fn is_behind(&self) -> bool {
@@ -185,6 +203,15 @@ pub struct Past {
     pub read: bool,
 }
 row!(Past, "session past epoch", 256 * 1024);
+
+impl Past {
+    /// Whether a device that was a member was removed at its end.
+    #[must_use]
+    pub fn removed(&self, identity: &IdentityId, device: &DeviceId) -> bool {
+        let mut removed = self.leaves.iter().filter(|(.., removed)| *removed);
+        removed.any(|(_, of, which, _)| (of, which) == (identity, device))
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Use {
@@ -290,6 +317,8 @@ pub enum Purpose {
     Nothing,
     /// A page of history for this device.
     History(DeviceId),
+    /// The message that waits under this number.
+    Acceptance(GroupHandle, u64),
 }
 
 /// What a session has to know of an identity that is on the ledger. Its keys, each of which costs as much to check as a
@@ -332,14 +361,14 @@ impl Known {
     /// Whether a device was live at a height.
     #[must_use]
     pub fn was_live(&self, id: &DeviceId, height: Height) -> bool {
-        self.was_not_revoked(id, height) && self.device(id).is_some_and(|(added, _)| added <= height)
+        self.device(id).is_some_and(|(added, _)| added <= height) && self.ended(id).is_none_or(|ended| height < ended)
     }
 
-    /// Whether a device is or was one of its, and was not revoked at a height.
+    /// When a device stopped being one of its.
     #[must_use]
-    pub fn was_not_revoked(&self, id: &DeviceId, height: Height) -> bool {
-        let after = |at: Option<Height>| at.is_none_or(|at| height < at);
-        after(self.deactivated) && self.device(id).is_some_and(|(_, revoked)| after(revoked))
+    pub fn ended(&self, id: &DeviceId) -> Option<Height> {
+        let (_, revoked) = self.device(id)?;
+        revoked.into_iter().chain(self.deactivated).min()
     }
 }
 
@@ -357,11 +386,43 @@ pub struct WaitingRow {
     pub author: IdentityId,
     pub device: DeviceId,
     pub epoch: u64,
+    /// It was stored at this height at the latest.
     pub height: Height,
+    /// When its author was removed, if that was long before.
+    pub removed: Option<Height>,
+    /// Whether the ledger is being asked when it was stored.
+    pub asking: bool,
     pub stored: (MailboxTag, EnvelopeId),
     pub body: Body,
 }
 row!(WaitingRow, "session waiting message", MESSAGE_BODY_BYTES_MAX + 512);
+
+impl WaitingRow {
+    /// Whether it may have been stored after its author's device was removed or revoked, and the grace was over.
+    #[must_use]
+    pub fn is_late(&self, author: Option<&Known>) -> bool {
+        let revoked = author.and_then(|author| author.ended(&self.device));
+        let mut ends = [self.removed, revoked].into_iter().flatten();
+        ends.any(|ended| is_after_grace(self.height, ended))
+    }
+}
+
+/// Whether nothing is heard any more at a height of who was removed or revoked at another one.
+#[must_use]
+pub fn is_after_grace(height: Height, ended: Height) -> bool {
+    height > ended.saturating_add(SESSION_GRACE_HEIGHTS)
+}
+
+/// For how long look-ups of that many members are good: to say something, and while nothing is said; in milliseconds.
+#[must_use]
+pub fn peer_ages(members: usize) -> (u64, u64) {
+    let members = u64::try_from(members).unwrap_or(u64::MAX);
+    let rounds = members.div_ceil(MEMBERS_PER_ROUND).max(1).saturating_mul(1000);
+    (
+        SESSION_SYNC_SECONDS_MAX.saturating_mul(rounds),
+        SESSION_PEER_SECONDS_MAX.saturating_mul(rounds),
+    )
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {

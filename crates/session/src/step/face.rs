@@ -14,7 +14,7 @@ use tokenim_mailbox::{
     Descriptor, KeyPackage, MailboxTag,
     group::{GroupEntryId, GroupHandle, GroupNode, GroupUpdate},
 };
-use tokenim_wire::{Height, UnixMillis};
+use tokenim_wire::{EnvelopeId, Height, UnixMillis};
 
 /// What happens to the machine.
 #[derive(Clone, Debug)]
@@ -115,7 +115,7 @@ pub enum Input {
         tag: MailboxTag,
         /// The envelope.
         bytes: Vec<u8>,
-        /// The height at which the nodes had it.
+        /// The height at which the nodes had it, at the latest.
         height: Height,
     },
     /// A mailbox was read to its end from Q of its nodes, after all its envelopes were given.
@@ -186,6 +186,13 @@ pub enum Effect {
         /// The identity.
         identity: IdentityId,
     },
+    /// Ask the ledger when an envelope was accepted. Answer: [`Answer::Accepted`].
+    Acceptance {
+        /// The mailbox.
+        tag: MailboxTag,
+        /// The envelope.
+        envelope: EnvelopeId,
+    },
     /// Make these the key packages in the own contact stock. Answer: [`Answer::Published`].
     Publish {
         /// The packages.
@@ -201,6 +208,7 @@ impl fmt::Debug for Effect {
             Self::Seal { .. } => "Seal",
             Self::FetchPackage { .. } => "FetchPackage",
             Self::Lookup { .. } => "Lookup",
+            Self::Acceptance { .. } => "Acceptance",
             Self::Publish { .. } => "Publish",
         })
     }

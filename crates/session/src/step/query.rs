@@ -216,6 +216,7 @@ fn effect(work: Work) -> Option<Effect> {
             suite,
         },
         Work::Lookup(identity) => Effect::Lookup { identity },
+        Work::Acceptance(tag, envelope) => Effect::Acceptance { tag, envelope },
         Work::Publish(packages) => Effect::Publish {
             packages: packages.into_inner(),
         },

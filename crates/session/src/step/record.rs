@@ -7,9 +7,9 @@ use tokenim_conversation::policy::GroupContext;
 pub(crate) use tokenim_conversation::{rows::*, secret::Secret32 as Secret};
 use tokenim_envelope::MessageId;
 use tokenim_identity::{DeviceId, IdentityId};
-use tokenim_mailbox::{Descriptor, KeyPackage, group::GroupUpdate};
+use tokenim_mailbox::{Descriptor, KeyPackage, MailboxTag, group::GroupUpdate};
 use tokenim_wire::{
-    BoundedBytes, BoundedVec, Object, UnixSeconds,
+    BoundedBytes, BoundedVec, EnvelopeId, Object, UnixSeconds,
     limits::{ENVELOPE_BYTES_MAX, KEY_PACKAGE_BYTES_MAX, KEY_PACKAGES_MAX, MESSAGE_BODY_BYTES_MAX, SESSION_LEAVES_MAX},
 };
 use zeroize::Zeroize as _;
@@ -58,6 +58,7 @@ pub(crate) enum Work {
     FetchPackage(IdentityId, DeviceId, SessionSuite),
     Lookup(IdentityId),
     Publish(BoundedVec<KeyPackage, KEY_PACKAGES_MAX>),
+    Acceptance(MailboxTag, EnvelopeId),
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

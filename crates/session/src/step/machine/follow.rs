@@ -13,7 +13,7 @@ use tokenim_conversation::{
 };
 use tokenim_mailbox::group::{GroupEntryId, GroupNode, RecordedChild};
 use tokenim_wire::{
-    BoundedVec, EnvelopeId,
+    BoundedVec, EnvelopeId, Height,
     limits::{GROUP_CHILDREN_MAX, SESSION_IN_FLIGHT_MAX, SESSION_PAST_EPOCHS_MAX, SESSION_PAST_SECONDS},
 };
 
@@ -43,7 +43,13 @@ const SYNC_STEP_MS: u64 = 10_000;
 
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// Takes what the ledger has under an entry.
-    pub(super) fn node(&mut self, handle: GroupHandle, entry: GroupEntryId, node: GroupNode) -> Step<(), V> {
+    pub(super) fn node(
+        &mut self,
+        handle: GroupHandle,
+        entry: GroupEntryId,
+        node: GroupNode,
+        height: Height,
+    ) -> Step<(), V> {
         let mut known = self.take_held(&handle, &entry, &node)?;
         let Some(mut session) = self.session(&handle)? else {
             return if known {
@@ -78,6 +84,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             let known = session.node.as_ref().map_or(0, |node| node.children.len());
             self.open_commit_mailboxes(&handle, &node, known)?;
             session.node = Some(node);
+            session.looked = session.looked.max(height);
             let stale = |synced: UnixMillis| self.now >= synced.saturating_add(SYNC_STEP_MS);
             if session.synced.is_none_or(stale) {
                 session.synced = Some(self.now);
@@ -90,6 +97,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 self.check_liveness(&handle, &mut session)?;
             }
             self.save(&handle, &session)?;
+            self.take_held_messages(&handle)?;
         }
         self.progress(&handle)
     }
@@ -432,6 +440,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let welcome = self.tx.get(Table::Commit, &part_key(handle, &entry, WELCOME))?;
         self.drop_pending(handle, session);
         session.node = None;
+        session.looked = recorded.place.height;
         session.judged = 0;
         session.synced = None;
         session.clock = Clock::default();

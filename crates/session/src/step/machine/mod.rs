@@ -124,8 +124,11 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
             }
             Input::Done(effect, answer) => self.done(effect, answer),
             Input::Node {
-                handle, entry, node, ..
-            } => self.node(handle, entry, *node),
+                handle,
+                entry,
+                node,
+                height,
+            } => self.node(handle, entry, *node, height),
             Input::Envelope { tag, bytes, height } => self.envelope(tag, &bytes, height),
             Input::Read { tag, height } => self.read(tag, height),
             Input::Sealed { sender, device, body } => self.sealed(sender, device, &body),
@@ -170,6 +173,13 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
                 self.identity(identity, state.map(|state| *state), height)
             }
             (Purpose::Lookup(identity), _) => self.lookup_failed(identity),
+            (Purpose::Acceptance(handle, number), answer) => {
+                let height = match answer {
+                    Answer::Accepted(height) => height,
+                    _ => None,
+                };
+                self.accepted(&handle, number, height)
+            }
             (Purpose::History(device), answer) => self.page_given(device, matches!(answer, Answer::Sealed)),
             _ => Ok(()),
         }

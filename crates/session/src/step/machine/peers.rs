@@ -1,7 +1,7 @@
 //! What is known of people from the ledger.
 
 use super::{
-    super::record::{Known, Peer, Task},
+    super::record::{Known, Peer, Task, peer_ages},
     commit::PACKAGE_PAUSE_MS,
     receive::JITTER_MS,
     *,
@@ -9,10 +9,8 @@ use super::{
 use alloc::collections::BTreeSet;
 use tokenim_conversation::Role;
 use tokenim_identity::IdentityState;
-use tokenim_wire::{Height, limits::SESSION_PEER_SECONDS_MAX};
+use tokenim_wire::Height;
 
-/// Members for whom one round of look-ups each [`SESSION_PEER_SECONDS_MAX`] is not too much.
-const MEMBERS_PER_ROUND: u64 = 16;
 /// How long a member waits for a member's own devices to add a new one of theirs, in milliseconds.
 const OTHERS_MS: u64 = 60_000;
 
@@ -138,21 +136,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.known(identity).is_some_and(|known| known.was_live(device, height))
     }
 
-    /// Whether a device is one of its identity's, and was not revoked at a height.
-    pub(super) fn was_not_revoked(&self, identity: &IdentityId, device: &DeviceId, height: Height) -> bool {
-        self.known(identity)
-            .is_some_and(|known| known.was_not_revoked(device, height))
-    }
-
-    fn known(&self, identity: &IdentityId) -> Option<Known> {
+    pub(super) fn known(&self, identity: &IdentityId) -> Option<Known> {
         self.peer(identity).ok()??.state
-    }
-
-    /// For how long look-ups of that many members are good for sending, in milliseconds.
-    pub(super) fn peer_age(&self, members: usize) -> u64 {
-        let members = u64::try_from(members).unwrap_or(u64::MAX);
-        let rounds = members.div_ceil(MEMBERS_PER_ROUND).max(1);
-        SESSION_PEER_SECONDS_MAX.saturating_mul(1000).saturating_mul(rounds)
     }
 
     /// The devices of an identity that are live now; `None` while it has to be looked up.
@@ -160,7 +145,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if let Some(peer) = self.peer(identity)?.filter(|peer| peer.checked != UnixMillis::ZERO) {
             let devices: Vec<_> = peer.state.iter().flat_map(Known::live).collect();
             // That there are none may be an old answer: it is good until the next try only.
-            let bound = devices.first().map_or(PACKAGE_PAUSE_MS, |_| self.peer_age(1));
+            let bound = devices.first().map_or(PACKAGE_PAUSE_MS, |_| peer_ages(1).1);
             if self.now < peer.checked.saturating_add(bound) {
                 return Ok(Some(devices));
             }

@@ -1,15 +1,16 @@
 //! What comes out of mailboxes.
 
 use super::{
-    super::record::{Liveness, Past, Seen, Task, WaitingRow},
+    super::record::{Liveness, Past, Seen, Task, WaitingRow, is_after_grace, peer_ages},
     *,
 };
 use crate::mls::Opened;
+use alloc::collections::BTreeSet;
 use tokenim_conversation::content::{Body, EpochView};
 use tokenim_mailbox::MailboxTag;
 use tokenim_wire::{
     EnvelopeId, Height,
-    limits::{SESSION_ASK_SECONDS, SESSION_GRACE_HEIGHTS, SESSION_PAST_SECONDS, SESSION_WAITING_MAX},
+    limits::{SESSION_ASK_SECONDS, SESSION_PAST_SECONDS, SESSION_WAITING_MAX},
 };
 
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
@@ -71,24 +72,18 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 .leaves
                 .iter()
                 .find(|(place, ..)| *place == opened.author)
-                .map(|(_, identity, device, removed)| (*identity, *device, *removed)),
+                .map(|(_, identity, device, _)| (*identity, *device)),
             None => {
                 let roster = self.roster(handle)?;
                 let place = roster.places.iter().position(|place| *place == opened.author);
                 let leaf = place.and_then(|place| roster.leaves.get(place));
-                leaf.map(|(identity, device)| (*identity, *device, false))
+                leaf.copied()
             }
         };
-        let (identity, device, removed) = author.ok_or(StepError::from(Why::NotAMember))?;
+        let (identity, device) = author.ok_or(StepError::from(Why::NotAMember))?;
         let blame = |why| StepError::of(why, identity);
         if opened.epoch != epoch {
             return Err(blame(Why::Epoch));
-        }
-        if let Some(past) = &past
-            && removed
-            && height > past.ended.height.saturating_add(SESSION_GRACE_HEIGHTS)
-        {
-            return Err(blame(Why::Revoked));
         }
         let body = Body::decode(&opened.body).map_err(|_| blame(Why::Malformed))?;
         if body.epoch > epoch {
@@ -108,15 +103,19 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         // A node may have it that knows only an old ledger.
         let begun = session.node.as_ref().map(|node| node.place);
         let lowest = past.as_ref().map(|past| past.ended).or(begun).map(|place| place.height);
-        let waiting = WaitingRow {
+        let mut waiting = WaitingRow {
             author: identity,
             device,
             epoch,
             height: height.max(lowest.unwrap_or_default()),
+            removed: None,
+            asking: false,
             stored: (tag, envelope),
             body,
         };
-        if self.knows(&identity, &device, waiting.height) {
+        self.note_removal(handle, &mut waiting)?;
+        let knows = self.knows_author(&waiting)?;
+        if knows && !self.is_late(&waiting) && !session.may_be_over(epoch, height) {
             return self.take(handle, &waiting);
         }
         if self
@@ -133,7 +132,43 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             &key(&[handle.as_bytes(), &number.to_be_bytes()]),
             &waiting,
         )?;
+        if knows {
+            return self.take_waiting(&identity);
+        }
         self.look_up(identity)
+    }
+
+    /// Whether a message may have been stored after its author's device was removed or revoked, and the grace was over.
+    fn is_late(&self, waiting: &WaitingRow) -> bool {
+        waiting.is_late(self.known(&waiting.author).as_ref())
+    }
+
+    /// Whether enough is known of a message's author to say whether its device was revoked long before.
+    fn knows_author(&self, waiting: &WaitingRow) -> Step<bool, V> {
+        let peer = self.peer(&waiting.author)?;
+        let recent = peer.is_some_and(|peer| !is_after_grace(waiting.height, peer.height));
+        Ok(recent && self.knows(&waiting.author, &waiting.device, waiting.height))
+    }
+
+    /// Notes when the author of a message was removed, as far as is known.
+    fn note_removal(&mut self, handle: &GroupHandle, waiting: &mut WaitingRow) -> Step<(), V> {
+        let row = past_key(handle, waiting.epoch);
+        let Some(ended) = self.tx.object::<Past>(Table::Past, &row)?.map(|past| past.ended.height) else {
+            return Ok(());
+        };
+        if waiting.removed.is_none() && is_after_grace(waiting.height, ended) {
+            let mut later = self.past(handle)?;
+            later.retain(|(epoch, past)| *epoch >= waiting.epoch && past.removed(&waiting.author, &waiting.device));
+            waiting.removed = later.into_iter().map(|(_, past)| past.ended.height).min();
+        }
+        Ok(())
+    }
+
+    /// Takes the messages of a session that waited for what the ledger has of it.
+    pub(super) fn take_held_messages(&mut self, handle: &GroupHandle) -> Step<(), V> {
+        let waiting = self.tx.objects::<WaitingRow>(Table::Waiting, handle.as_bytes())?;
+        let authors: BTreeSet<IdentityId> = waiting.into_iter().map(|(_, waiting)| waiting.author).collect();
+        authors.iter().try_for_each(|author| self.take_waiting(author))
     }
 
     /// Opens a message with the first state at or after its epoch that was kept because somebody was removed then; else
@@ -160,10 +195,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// Takes a message whose author's devices are known.
     pub(super) fn take(&mut self, handle: &GroupHandle, waiting: &WaitingRow) -> Step<(), V> {
         let session = self.session(handle)?.ok_or(StepError::from(Why::Unknown))?;
-        // A device that is none of the identity's never was a member, whatever the session says; one that is revoked
-        // is heard with what it may have said before.
-        let at = Height::new(waiting.height.get().saturating_sub(SESSION_GRACE_HEIGHTS));
-        if !self.was_not_revoked(&waiting.author, &waiting.device, at) {
+        // A device that is none of the identity's never was a member, whatever the session says.
+        let known = self.known(&waiting.author);
+        if !known.is_some_and(|known| known.has(&waiting.device)) || self.is_late(waiting) {
             return Err(StepError::of(Why::Revoked, waiting.author));
         }
         self.deliver(handle, &session, waiting)
@@ -192,6 +226,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             .object(Table::Mailbox, tag.as_bytes())?
             .ok_or(StepError::from(Why::Unknown))?;
         let Use::Epoch(epoch) = row.what else { return Ok(()) };
+        self.take_held_messages(&row.handle)?;
         let past_key = past_key(&row.handle, epoch);
         if let Some(mut past) = self.tx.object::<Past>(Table::Past, &past_key)?
             && height >= past.ended.height
@@ -212,40 +247,85 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(())
     }
 
-    /// Takes the messages of an identity that waited for it to be looked up.
+    /// Takes the messages of an identity that waited for it, or for their sessions, to be looked at. Of those that may have come too late, it asks
+    /// first when that was: of a few at a time.
     pub(super) fn take_waiting(&mut self, identity: &IdentityId) -> Step<(), V> {
+        let mut asking: usize = 0;
         for (row_key, value) in self.tx.scan(Table::Waiting, &[], &[], usize::MAX >> 1)? {
-            let waiting = WaitingRow::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Waiting))?;
+            let mut waiting = WaitingRow::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Waiting))?;
             if waiting.author != *identity {
                 continue;
             }
-            if !self.knows(identity, &waiting.device, waiting.height) {
+            if waiting.asking {
+                asking = asking.saturating_add(1);
+                continue;
+            }
+            let Some((Ok(handle), number)) = row_key
+                .split_last_chunk()
+                .map(|(handle, number)| (GroupHandle::try_from(handle), u64::from_be_bytes(*number)))
+            else {
+                return Err(StepError::Damaged(Table::Waiting));
+            };
+            let session = self.session(&handle)?;
+            if session.is_some_and(|session| session.may_be_over(waiting.epoch, waiting.height)) {
+                continue;
+            }
+            let before = waiting.removed;
+            self.note_removal(&handle, &mut waiting)?;
+            if waiting.removed != before {
+                self.tx.put_object(Table::Waiting, &row_key, &waiting)?;
+            }
+            if !self.knows_author(&waiting)? {
                 // The answer was an old one.
                 self.look_up(*identity)?;
                 continue;
             }
-            self.tx.delete(Table::Waiting, &row_key);
-            let handle = row_key
-                .get(..32)
-                .and_then(|handle| GroupHandle::try_from(handle).ok())
-                .ok_or(StepError::Damaged(Table::Waiting))?;
-            match self
-                .take(&handle, &waiting)
-                .map_err(|error| self.placed(&handle, error))
-            {
-                Ok(()) => {}
-                Err(StepError::Refused(refusal)) => {
-                    Event::refused(refusal).into_iter().for_each(|event| self.event(event))
-                }
-                Err(error) => return Err(error),
+            if !self.is_late(&waiting) {
+                self.tx.delete(Table::Waiting, &row_key);
+                self.take_or_tell(&handle, &waiting)?;
+            } else if asking < ASKING_MAX {
+                asking = asking.saturating_add(1);
+                waiting.asking = true;
+                self.tx.put_object(Table::Waiting, &row_key, &waiting)?;
+                let (tag, envelope) = waiting.stored;
+                self.effect(Work::Acceptance(tag, envelope), Purpose::Acceptance(handle, number))?;
             }
         }
         Ok(())
     }
 
+    /// Takes a message of which the ledger says when it was accepted, or that it was not.
+    pub(super) fn accepted(&mut self, handle: &GroupHandle, number: u64, accepted: Option<Height>) -> Step<(), V> {
+        let row_key = key(&[handle.as_bytes(), &number.to_be_bytes()]);
+        let Some(mut waiting) = self.tx.object::<WaitingRow>(Table::Waiting, &row_key)? else {
+            return Ok(());
+        };
+        self.tx.delete(Table::Waiting, &row_key);
+        waiting.height = accepted.unwrap_or(Height::MAX);
+        self.take_or_tell(handle, &waiting)?;
+        self.take_waiting(&waiting.author)
+    }
+
+    /// Takes a message that waited; a refusal is told, and nobody else's input fails by it.
+    fn take_or_tell(&mut self, handle: &GroupHandle, waiting: &WaitingRow) -> Step<(), V> {
+        match self.take(handle, waiting).map_err(|error| self.placed(handle, error)) {
+            Err(StepError::Refused(refusal)) => {
+                Event::refused(refusal).into_iter().for_each(|event| self.event(event));
+                Ok(())
+            }
+            taken => taken,
+        }
+    }
+
     /// Looks again whether all leaves are of live devices; those that are not are to be removed, those that are missing of
     /// the owner's own are to be added.
     pub(super) fn check_liveness(&mut self, handle: &GroupHandle, session: &mut Session) -> Step<(), V> {
+        self.check_leaves(handle, session, false)
+    }
+
+    /// The same before something is said: then, look-ups may be less old, and are made anew before they are too old, so that
+    /// in a conversation that goes on nothing waits for them.
+    pub(super) fn check_leaves(&mut self, handle: &GroupHandle, session: &mut Session, to_send: bool) -> Step<(), V> {
         if session.closing.is_some() || session.standing != Standing::Active {
             return Ok(());
         }
@@ -254,15 +334,23 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         let roster = self.roster(handle)?;
         let identities = query::identities(&roster);
-        let bound = self.peer_age(identities.len());
-        if session.liveness == Liveness::Clean && self.now < session.checked.saturating_add(bound) {
+        let (soon, bound) = match peer_ages(identities.len()) {
+            (sending, _) if to_send => (sending / 2, sending),
+            (_, idle) => (idle, idle),
+        };
+        if session.liveness == Liveness::Clean && self.now < session.checked.saturating_add(soon) {
             return Ok(());
         }
         let mut oldest = self.now;
         session.waits_for = None;
         for identity in &identities {
             match self.checked(identity)? {
-                Some(checked) if self.now < checked.saturating_add(bound) => oldest = oldest.min(checked),
+                Some(checked) if self.now < checked.saturating_add(bound) => {
+                    oldest = oldest.min(checked);
+                    if self.now >= checked.saturating_add(soon) {
+                        self.look_up(*identity)?;
+                    }
+                }
                 _ => {
                     self.look_up(*identity)?;
                     session.waits_for = Some(*identity);
@@ -306,3 +394,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
 /// How far apart devices are that see the same reason for a commit, in milliseconds: the first one makes it.
 pub(super) const JITTER_MS: u64 = 5_000;
+
+/// Messages of one identity at a time of which the ledger is asked when they were accepted.
+const ASKING_MAX: usize = 8;

@@ -243,15 +243,17 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let synced = session
             .synced
             .is_some_and(|synced| self.now < synced.saturating_add(SESSION_SYNC_SECONDS_MAX.saturating_mul(1000)));
-        if session.standing != Standing::Active || !synced || session.closing.is_some() {
+        if session.standing != Standing::Active || session.closing.is_some() || session.epoch == 0 {
             return Ok(false);
         }
+        // Whom it looks up is looked up while the entry is.
+        self.check_leaves(handle, session, true)?;
         // What the ledger already has may end this epoch.
         let undecided = session
             .node
             .as_ref()
             .is_some_and(|node| node.children.len() > usize::from(session.judged));
-        if undecided || session.epoch == 0 {
+        if undecided || !synced {
             return Ok(false);
         }
         if let Some(with) = with {
@@ -260,7 +262,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 return Ok(false);
             }
         }
-        self.check_liveness(handle, session)?;
         if session.liveness == Liveness::Dead {
             // It was late: whoever is to be removed is removed by a commit of this device at once.
             self.plan(handle, session)?;

@@ -10,7 +10,7 @@ use alloc::boxed::Box;
 use tokenim_conversation::order::Clock;
 use tokenim_mailbox::group::{GroupEntryId, GroupStart, GroupUpdate, LedgerPlace};
 use tokenim_wire::{
-    BoundedString, BoundedVec,
+    BoundedString, BoundedVec, Height,
     limits::{SESSION_POST_QUANTUM_MEMBERS_MAX, SESSIONS_MAX},
 };
 
@@ -114,6 +114,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             node: None,
             judged: 0,
             synced: None,
+            looked: Height::ZERO,
             wishes: BoundedVec::empty(),
             pending: None,
             liveness: Liveness::Unknown,

@@ -135,6 +135,7 @@ impl World {
                 self.nodes.descriptors.insert(tag, descriptor);
                 self.nodes.put(tag, bytes, expiry, &reached);
                 let receipt = self.nodes.put(tag, bytes, expiry, &answered)?;
+                self.nodes.accept(&receipt);
                 Some(Answer::Stored(Box::new(receipt)))
             }
             Effect::Ledger(update) => {
@@ -212,6 +213,10 @@ impl World {
                 let seen = self.seen(at)?;
                 let (state, height) = self.ledger.identity(&identity, seen);
                 Some(Answer::Identity(state.map(Box::new), height))
+            }
+            Effect::Acceptance { envelope, .. } => {
+                self.seen(at)?;
+                Some(Answer::Accepted(self.nodes.accepted(&envelope)))
             }
             Effect::Publish { packages } => {
                 if answered.len() < QUORUM {
