@@ -1,7 +1,7 @@
 //! What may come from outside and is refused: with a reason, without any change.
 
 use crate::world::{
-    NETWORK, World, text,
+    World, text,
     villain::{Inside, inside},
 };
 use rand_chacha::ChaCha8Rng;
@@ -16,7 +16,9 @@ use tokenim_mailbox::{
     MailboxTag,
     group::{GroupHandle, GroupNode, GroupStart, LedgerPlace},
 };
-use tokenim_session::step::{Batch, ConversationId, Event, Input, Refusal, StepError, Table, Why, Write};
+use tokenim_session::step::{
+    self, Answer, Batch, Change, ConversationId, Effect, Event, Input, Refusal, StepError, Table, Why, Write,
+};
 use tokenim_wire::{Height, UnixMillis, UnixSeconds};
 
 /// Two people who talk, and what the second one knows.
@@ -327,19 +329,18 @@ fn a_request_by_a_stranger_is_refused_and_the_stranger_named() {
 
 #[test]
 fn an_identity_s_state_is_its_own() {
-    let (mut world, ..) = pair();
-    let (state, height) = world.ledger.identity(&world.people[1].clone(), u64::MAX);
-    let mut state = state.unwrap();
-    state.id = world.people[0];
-    let before = world.devices[0].store.clone();
-    // A host gives what it has proved; a state that names another identity is that one's, and older than what is known.
-    let _ = world.step(
-        0,
-        Input::Identity {
-            state: Box::new(state),
-            height: Height::new(0),
-        },
-    );
-    assert!(world.devices[0].store == before);
-    let _ = (height, NETWORK);
+    let mut world = World::new(33, 3, 1);
+    let people = world.people.clone();
+    let group = world.group(0, &[1]);
+    world.settle();
+    // It asks for the third one, and is answered with the second.
+    world.change(0, group, Change::Invite(people[2]));
+    let due = step::due(&world.devices[0].store, 64).unwrap();
+    let asked = |effect: &Effect| matches!(effect, Effect::Lookup { identity } if *identity == people[2]);
+    let (asked, _) = due.into_iter().find(|(_, effect)| asked(effect)).unwrap();
+    let (state, height) = world.ledger.identity(&people[1], u64::MAX);
+    let input = Input::Done(asked, Answer::Identity(state.map(Box::new), height));
+    assert_eq!(refuses(&mut world, 0, input), Refusal::of(Why::Malformed, None));
+    world.settle();
+    assert_eq!(world.infos(2).len(), 1);
 }

@@ -29,4 +29,5 @@ mod roles;
 mod seeds;
 mod shut_out;
 mod traffic;
+mod welcomes;
 mod world;

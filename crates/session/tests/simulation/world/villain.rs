@@ -7,6 +7,8 @@ use tokenim_conversation::{
     Body, EpochKeys, EpochView, GroupContext, Role,
     child::{self, Parent},
     content::{Content, ExtensionBody, ExtensionName},
+    note::Note,
+    welcome::{Welcome, WelcomePlace},
 };
 use tokenim_envelope::{MessageId, SealedEnvelope};
 use tokenim_identity::{EpochSigningKey, IdentityId, Signature};
@@ -15,7 +17,10 @@ use tokenim_mailbox::{
     group::{AuthorBox, CommitParts, GroupChild, GroupEntryId, GroupHandle, GroupUpdate, SignedGroupChild},
 };
 use tokenim_mls::{Group, Proposed};
-use tokenim_session::step::{self, ConversationId, Table, View};
+use tokenim_session::{
+    SessionSuite,
+    step::{self, ConversationId, Table, View},
+};
 use tokenim_wire::{BoundedVec, EnvelopeId, Object, SetEpoch, UnixMillis, UnixSeconds};
 
 /// What a member can do wrong with an entry of the group log.
@@ -202,6 +207,10 @@ pub fn all() -> [usize; NODES] {
     std::array::from_fn(|node| node)
 }
 
+fn now(world: &World) -> UnixSeconds {
+    UnixMillis::new(world.now).to_seconds()
+}
+
 pub const fn expiry(now: UnixSeconds) -> UnixSeconds {
     now.saturating_add(29 * 24 * 60 * 60)
 }
@@ -281,6 +290,37 @@ pub fn do_mischief(world: &mut World, at: usize, conversation: ConversationId, w
     }
     let receipt = world.nodes.put(child.tag, envelope.as_bytes(), expiry(now), &all())?;
     Some(inside.submit(world, child, vec![receipt]))
+}
+
+/// A Welcome for a device, and for some more, into a group that the sender makes itself, after this many empty epochs.
+pub fn fake_welcome(
+    world: &mut World,
+    at: usize,
+    to: usize,
+    context: &GroupContext,
+    more: &[usize],
+    epochs: u64,
+) -> Option<(Vec<u8>, Group)> {
+    let mut rng = ChaCha8Rng::seed_from_u64(world.rng.next_u64());
+    let now = UnixMillis::new(world.now).to_seconds();
+    let package = |at: &usize| {
+        let packages = &world.devices[*at].inbox.packages;
+        let suite = |bytes: &[u8]| Some(tokenim_mls::read_key_package(&NETWORK, bytes, now).ok()?.suite);
+        let found = packages
+            .iter()
+            .find(|package| suite(package) == Some(SessionSuite::Classical));
+        found.map(|package| package.to_vec())
+    };
+    let add = [&[to], more].concat().iter().map(package).collect::<Option<_>>()?;
+    let bytes = context.to_bytes().unwrap();
+    let owner = &world.devices[at].owner;
+    let mut group = Group::create(owner, SessionSuite::Classical, &bytes, now, &mut rng).unwrap();
+    for _ in 0..epochs {
+        group = group.commit(&update(), now, &mut rng).unwrap().next;
+    }
+    let added = Proposed { add, ..update() };
+    let commit = group.commit(&added, now, &mut rng).unwrap();
+    Some((commit.welcome?, commit.next))
 }
 
 /// Puts a good commit onto the ledger that lies in several envelopes, which its child names in their order, or not.
@@ -439,14 +479,30 @@ pub fn spam_notes(world: &mut World, at: usize, to: usize, conversation: Convers
     let body = match below(&mut rng, 6) {
         0 => noise,
         1 => vec![1, 0].into_iter().chain(handle).collect(),
-        // A part of a Welcome, or a Welcome of one part: entry, digest, index, count, bytes.
+        // A Welcome into a group of its own, here or stored; now and then one that is none, or with an entry that there is.
         2 | 3 => {
-            let count = 1 + 2 * below(&mut rng, 2) as u8;
-            let digest = match count {
-                1 => tokenim_wire::hash(tokenim_wire::Label::new("tokenim/session-welcome/v1"), &[&[5; 20]]).to_bytes(),
-                _ => [3; 32],
+            let handle = GroupHandle::from_bytes(handle);
+            let own = world.devices[at].owner.identity;
+            let context = GroupContext::group(handle, "mine", own).unwrap();
+            let epochs = 1 + below(&mut rng, 12) as u64;
+            let Some((mut welcome, _)) = fake_welcome(world, at, to, &context, &[], epochs) else {
+                return;
             };
-            [&[1, 1], handle.as_slice(), &[4; 32], &digest, &[0, count, 20], &[5; 20]].concat()
+            if chance(&mut rng, 20) {
+                welcome = vec![5; 10_000];
+            }
+            let entry = match below(&mut rng, 3) {
+                0 => handle.root(),
+                _ => GroupEntryId::from_bytes([4; 32]),
+            };
+            let (note, stored) = Welcome::new(handle, entry, &welcome, expiry(now(world)), &mut rng).unwrap();
+            if let WelcomePlace::Stored(place) = &note.place {
+                let tag = place.mailbox().tag();
+                for part in stored {
+                    world.nodes.put(tag, part.as_bytes(), expiry(now(world)), &all());
+                }
+            }
+            Note::Welcome(note).to_bytes().unwrap()
         }
         // A request to be re-added, with no package or its own.
         4 => [&[1, 2], handle.as_slice(), &[0], &[0; 32], &[1, 5]].concat(),
