@@ -138,3 +138,39 @@ fn what_was_said_is_handed_to_a_new_device_if_its_owner_says_so() {
         assert!(bert.said(talk).iter().all(|message| message.given.is_none()));
     });
 }
+
+#[test]
+fn a_device_hears_of_a_link_that_a_newer_one_has_made_while_it_was_away() {
+    run(33, |dir, config| async move {
+        let folder = dir.join("anna");
+        let (client, words) = Client::create(&folder, config.clone(), PASSPHRASE, Argon2Cost::MINIMUM).unwrap();
+        client.register().await.unwrap();
+        let anna = Person::work(folder, client);
+        assert!(anna.chat.settle(PATIENCE).await);
+        let group = anna.chat.create_group("open", Vec::new(), None).await.unwrap();
+        let more = async |name: &str| {
+            let folder = dir.join(name);
+            let made = Client::restore(&folder, config.clone(), &words, None, PASSPHRASE, Argon2Cost::MINIMUM);
+            let client = made.await.unwrap();
+            client.register().await.unwrap();
+            let device = Person::work(folder, client);
+            device
+                .sees(group, "it is let in", |info| info.standing == Standing::Active)
+                .await;
+            device
+        };
+        let _phone = more("phone").await;
+        let Person { folder, client, .. } = anna;
+        client.close().await;
+        drop(client);
+        let tablet = more("tablet").await;
+        let made = tablet.chat.make_link(group, HOUR).await.unwrap();
+        assert!(tablet.chat.settle(PATIENCE).await);
+        let anna = Person::open(folder);
+        let known = async || {
+            let links = anna.chat.links(group).ok()?;
+            (links == std::slice::from_ref(&made)).then_some(())
+        };
+        until("the link", PATIENCE, known).await.unwrap();
+    });
+}

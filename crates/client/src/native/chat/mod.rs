@@ -26,7 +26,7 @@ use super::receive::Received;
 use super::store::StoreError;
 use super::{Client, ClientError, now};
 use crate::step::contact::Notice;
-use crate::step::state::StateError;
+use crate::step::state::{self, StateError};
 use crate::step::{Batch, Table, View};
 use tables::Tables;
 
@@ -600,6 +600,7 @@ impl Client {
     /// Gives the machine what came for it in the contact inbox; the number of the next message there.
     async fn feed(&self) -> Result<u64, ClientError> {
         let mut from = self.fed()?;
+        let mut own = false;
         loop {
             let page = self.messages(from, 64)?;
             let Some((last, _)) = page.last() else {
@@ -609,6 +610,9 @@ impl Client {
             for (number, message) in page {
                 if message.kind != session::SESSION_KIND.get() {
                     continue;
+                }
+                if message.sender == self.shared.identity && !core::mem::replace(&mut own, true) {
+                    self.show_own().await?;
                 }
                 let mut also = Batch::new();
                 also.put(Table::Meta, FED, number.saturating_add(1).to_be_bytes());
@@ -623,6 +627,21 @@ impl Client {
             }
             from = next;
         }
+    }
+
+    /// Gives the machine the owner's state by which a message of another device of the owner's was opened: that device may
+    /// be newer than the state that it was given before, and what the device says would be refused.
+    async fn show_own(&self) -> Result<(), ClientError> {
+        let identity = self.shared.identity;
+        let pin = self.shared.store.read(|view| state::pin(view, &identity))?;
+        let Some((height, state)) = pin.and_then(|pin| Some((pin.height, pin.state?))) else {
+            return Ok(());
+        };
+        let state = Box::new(state);
+        if let Err(error) = self.step_quietly(Input::Identity { state, height }).await? {
+            tracing::debug!(%error, "the state of the own identity is not taken");
+        }
+        Ok(())
     }
 }
 
