@@ -1,6 +1,7 @@
 //! What can be asked of the rows alone, without a library for MLS.
 
 use alloc::vec::Vec;
+use tokenim_identity::{DeviceId, IdentityId};
 use tokenim_mailbox::group::{GroupChild, GroupHandle};
 use tokenim_wire::UnixMillis;
 use zeroize::Zeroizing;
@@ -10,8 +11,9 @@ use crate::{
     epoch::{EpochKeys, MailboxAccess},
     host::{MailboxWatch, Watches},
     order::OrderKey,
+    policy::GroupContext,
     rows::{AWAITED, AwaitedWelcome, HELD, HeldWelcome, MessageRow, PACKAGES_MS, Past, Session, key, part_key},
-    shown::{ConversationId, Message, Standing},
+    shown::{ConversationId, Member, Message, Standing},
     step::{Step, StepError, Tx},
     table::{Table, View},
 };
@@ -162,4 +164,28 @@ pub fn keys_of<V: View, S>(tx: &Tx<'_, V, S>, handle: &GroupHandle) -> Step<Opti
 /// The keys of an epoch that is over.
 pub fn past_keys<E, S>(past: &Past) -> Result<EpochKeys, StepError<E, S>> {
     EpochKeys::from_bytes(past.keys.expose()).ok_or(StepError::Damaged(Table::Past))
+}
+
+/// The leaves of a session, by identity.
+pub fn members(context: &GroupContext, leaves: &[(IdentityId, DeviceId)]) -> Vec<Member> {
+    let mut members: Vec<Member> = Vec::new();
+    for (identity, device) in leaves {
+        match members.iter_mut().find(|member| member.identity == *identity) {
+            Some(member) => member.devices.push(*device),
+            None => members.push(Member {
+                identity: *identity,
+                role: context.role(identity),
+                devices: Vec::from([*device]),
+            }),
+        }
+    }
+    members
+}
+
+/// Whose leaves these are, ascending.
+pub fn identities(leaves: &[(IdentityId, DeviceId)]) -> Vec<IdentityId> {
+    let mut identities: Vec<_> = leaves.iter().map(|(identity, _)| *identity).collect();
+    identities.sort_unstable();
+    identities.dedup();
+    identities
 }

@@ -113,6 +113,37 @@ pub struct Member {
     pub devices: Vec<DeviceId>,
 }
 
+/// A conversation as people see it; `S` names suites of MLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info<S> {
+    /// Its id, which never changes.
+    pub conversation: ConversationId,
+    /// The session in which it goes on; `None` until there is one.
+    pub handle: Option<GroupHandle>,
+    /// The other one, if it is of two people.
+    pub with: Option<IdentityId>,
+    /// Its name; empty for two people.
+    pub name: String,
+    /// Who is in it.
+    pub members: Vec<Member>,
+    /// What protects it.
+    pub suite: Option<S>,
+    /// The epoch.
+    pub epoch: u64,
+    /// The epoch's authenticator: the same for all members.
+    pub authenticator: [u8; 32],
+    /// After how many seconds messages disappear.
+    pub disappear_after: Option<u64>,
+    /// How this device stands in it.
+    pub standing: Standing,
+    /// Messages of the owner's that wait.
+    pub queued: usize,
+    /// Up to where the owner has read it on this device.
+    pub read: Option<OrderKey>,
+    /// What the owner has to do, if anything.
+    pub action: Option<Action>,
+}
+
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {

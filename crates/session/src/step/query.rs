@@ -1,7 +1,7 @@
 //! What can be asked without changing anything.
 
 use super::{
-    ConversationId, Effect, EffectId, Info, Member, Message, Standing, StepError, Table, View, Watches,
+    ConversationId, Effect, EffectId, Info, Message, Standing, StepError, Table, View, Watches,
     record::{Conversation, Due, MessageRow, Meta, Queued, Roster, Session, Work},
     tx::{Step, Tx, key},
 };
@@ -84,25 +84,9 @@ pub(crate) fn info<V: View>(tx: &Tx<'_, V>, id: ConversationId) -> Step<Option<I
         if roster.context.kind() == Kind::Group {
             info.name = String::from(roster.context.name());
         }
-        info.members = members(&roster);
+        info.members = members(&roster.context, &roster.leaves);
     }
     Ok(Some(info))
-}
-
-/// The leaves of a session, by identity.
-pub(crate) fn members(roster: &Roster) -> Vec<Member> {
-    let mut members: Vec<Member> = Vec::new();
-    for (identity, device) in &roster.leaves {
-        match members.iter_mut().find(|member| member.identity == *identity) {
-            Some(member) => member.devices.push(*device),
-            None => members.push(Member {
-                identity: *identity,
-                role: roster.context.role(identity),
-                devices: Vec::from([*device]),
-            }),
-        }
-    }
-    members
 }
 
 /// Up to `limit` messages of a conversation from `from` on, in their order.
@@ -239,11 +223,4 @@ pub fn wake<V: View>(view: &V) -> Result<Option<UnixMillis>, StepError<V::Error>
     query::wake(view)
 }
 
-pub(crate) use tokenim_conversation::query::sessions;
-
-pub(crate) fn identities(roster: &Roster) -> Vec<IdentityId> {
-    let mut identities: Vec<_> = roster.leaves.iter().map(|(identity, _)| *identity).collect();
-    identities.sort_unstable();
-    identities.dedup();
-    identities
-}
+pub(crate) use tokenim_conversation::query::{identities, members, sessions};

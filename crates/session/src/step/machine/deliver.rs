@@ -18,14 +18,7 @@ const RECEIPTS_MS: u64 = 1_000;
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     pub(super) fn deliver(&mut self, handle: &GroupHandle, session: &Session, waiting: &WaitingRow) -> Step<(), V> {
         let id = session.conversation;
-        let WaitingRow {
-            author,
-            device,
-            epoch,
-            stored,
-            body,
-            ..
-        } = waiting;
+        let (author, device, body) = (&waiting.author, &waiting.device, &waiting.body);
         if let Err(unknown) = body.content.read(self.known) {
             return Err(StepError::of(Why::Extension(unknown.name), *author));
         }
@@ -36,7 +29,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             Some(Seen::Kept(_) | Seen::Passed) => return Ok(()),
             _ => {}
         }
-        if body.epoch == session.epoch && *epoch == session.epoch {
+        if body.epoch == session.epoch && waiting.epoch == session.epoch {
             let mut session = session.clone();
             session.clock.observe(body.clock);
             self.save(handle, &session)?;
@@ -69,7 +62,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             sent: body.sent,
             received: self.now,
             content: (!erased).then(|| body.content.clone()),
-            stored: Some(*stored),
+            stored: Some(waiting.stored),
             session: Some(*handle),
             mark: None,
             marks: BoundedVec::empty(),
@@ -131,22 +124,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 }
             }
             // It has come as far as with the last of the other people.
-            let others = match self.conversation(id)?.and_then(|row| row.current) {
-                Some(handle) => {
-                    let roster = self.roster(&handle)?;
-                    let members = query::identities(&roster).into_iter().filter(|of| *of != own);
-                    members
-                        .map(|of| {
-                            row.marks
-                                .iter()
-                                .find(|(who, _)| *who == of)
-                                .map_or(Mark::Queued, |(_, mark)| *mark)
-                        })
-                        .min()
-                }
-                None => None,
-            };
-            let reached = others.unwrap_or(Mark::Queued);
+            let mut reached = Mark::Queued;
+            if let Some(handle) = self.conversation(id)?.and_then(|row| row.current) {
+                let marks = |of: &IdentityId| row.marks.iter().find(|(who, _)| who == of).map(|(_, mark)| *mark);
+                let members = query::identities(&self.roster(&handle)?.leaves).into_iter();
+                let others = members.filter(|of| *of != own).map(|of| marks(&of));
+                reached = others.min().flatten().unwrap_or(Mark::Queued);
+            }
             if row.mark.is_some_and(|before| before < reached) {
                 row.mark = Some(reached);
                 self.event(Event::Mark(*id, *message, reached));

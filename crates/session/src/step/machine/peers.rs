@@ -160,14 +160,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let own = self.owner.identity;
         let is_admin = roster.context.role(&own) >= Role::Admin;
         let leaves = |identity: &IdentityId| roster.context.named(identity) == Some(Role::Leaving);
-        for identity in query::identities(roster) {
+        for identity in query::identities(&roster.leaves) {
             if identity != own && leaves(&identity) {
                 let delay = self.jitter(JITTER_MS);
                 self.wish(session, Task::Remove(identity), delay)?;
             }
         }
         let devices: BTreeSet<_> = roster.leaves.iter().collect();
-        for identity in query::identities(roster) {
+        for identity in query::identities(&roster.leaves) {
             let delay = if identity == own {
                 self.jitter(JITTER_MS)
             } else if is_admin {

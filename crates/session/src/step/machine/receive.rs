@@ -333,7 +333,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Ok(());
         }
         let roster = self.roster(handle)?;
-        let identities = query::identities(&roster);
+        let identities = query::identities(&roster.leaves);
         let (soon, bound) = match peer_ages(identities.len()) {
             (sending, _) if to_send => (sending / 2, sending),
             (_, idle) => (idle, idle),

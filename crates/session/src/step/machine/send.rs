@@ -418,7 +418,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let Some(roster) = self.tx.object::<Roster>(Table::Roster, handle.as_bytes())? else {
             return Ok(false);
         };
-        let members = query::members(&roster).len();
+        let members = query::members(&roster.context, &roster.leaves).len();
         Ok(roster.context.kind() == Kind::Direct || members <= SESSION_RECEIPT_MEMBERS_MAX)
     }
 
