@@ -22,7 +22,7 @@ const DEVICES: usize = 2;
 /// The device whose owner does what it likes.
 const VILLAIN: usize = PEOPLE * DEVICES - 1;
 /// Until the group is there in all that trouble, 30 of them pass.
-const ROUNDS: usize = 150;
+const ROUNDS: usize = 100;
 const FEW_ROUNDS: usize = 45;
 /// How often at most the villain adds to an entry what is none, so that there is room for others.
 const MISCHIEF_MAX: usize = 3;
