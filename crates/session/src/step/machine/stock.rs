@@ -10,8 +10,8 @@ use tokenim_wire::{
 
 /// Packages that are good for less than this are replaced, in seconds: a week.
 const STALE_SECONDS: u64 = 7 * 24 * 60 * 60;
-/// Seconds between two publications of the stock, of which a node takes one a minute.
-const LOOK_SECONDS: u64 = 5 * 60;
+/// Seconds between two publications of the stock: nodes take one a minute.
+const LOOK_SECONDS: u64 = 60;
 
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// Fills the stock up when half of it is used or old, and has it published.
