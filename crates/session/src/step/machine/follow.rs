@@ -48,7 +48,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         handle: GroupHandle,
         entry: GroupEntryId,
         node: GroupNode,
-        height: Height,
+        at: Height,
     ) -> Step<(), V> {
         let mut known = self.take_held(&handle, &entry, &node)?;
         let Some(mut session) = self.session(&handle)? else {
@@ -84,7 +84,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             let known = session.node.as_ref().map_or(0, |node| node.children.len());
             self.open_commit_mailboxes(&handle, &node, known)?;
             session.node = Some(node);
-            session.looked = session.looked.max(height);
+            session.looked = session.looked.max(at);
             let stale = |synced: UnixMillis| self.now >= synced.saturating_add(SYNC_STEP_MS);
             if session.synced.is_none_or(stale) {
                 session.synced = Some(self.now);
@@ -94,7 +94,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 self.event(Event::Conversation(session.conversation));
             }
             if begins {
-                self.check_liveness(&handle, &mut session)?;
+                self.check_liveness(&handle, &mut session, false)?;
             }
             self.save(&handle, &session)?;
             self.take_held_messages(&handle)?;
@@ -476,7 +476,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         session.liveness = Liveness::Unknown;
         session.waits_for = None;
-        self.check_liveness(handle, session)?;
+        self.check_liveness(handle, session, false)?;
         self.repeat_late(handle, session, recorded)
     }
 

@@ -173,13 +173,7 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
                 self.identity(identity, state.map(|state| *state), height)
             }
             (Purpose::Lookup(identity), _) => self.lookup_failed(identity),
-            (Purpose::Acceptance(handle, number), answer) => {
-                let height = match answer {
-                    Answer::Accepted(height) => height,
-                    _ => None,
-                };
-                self.accepted(&handle, number, height)
-            }
+            (Purpose::Acceptance(handle, number), Answer::Accepted(height)) => self.accepted(&handle, number, height),
             (Purpose::History(device), answer) => self.page_given(device, matches!(answer, Answer::Sealed)),
             _ => Ok(()),
         }

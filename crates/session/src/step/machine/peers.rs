@@ -72,7 +72,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 .as_ref()
                 .is_some_and(|node| node.children.len() > usize::from(session.judged));
             if concerned || waits || undecided {
-                self.check_liveness(&handle, &mut session)?;
+                self.check_liveness(&handle, &mut session, false)?;
                 self.save(&handle, &session)?;
                 self.progress(&handle)?;
             }

@@ -118,20 +118,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if knows && !self.is_late(&waiting) && !session.may_be_over(epoch, height) {
             return self.take(handle, &waiting);
         }
-        if self
+        let others = self
             .tx
-            .scan(Table::Waiting, handle.as_bytes(), &[], SESSION_WAITING_MAX)?
-            .len()
-            >= SESSION_WAITING_MAX
-        {
+            .scan(Table::Waiting, handle.as_bytes(), &[], SESSION_WAITING_MAX)?;
+        if others.len() >= SESSION_WAITING_MAX {
             return Err(blame(Why::Full));
         }
-        let number = self.number();
-        self.tx.put_object(
-            Table::Waiting,
-            &key(&[handle.as_bytes(), &number.to_be_bytes()]),
-            &waiting,
-        )?;
+        let row = key(&[handle.as_bytes(), &self.number().to_be_bytes()]);
+        self.tx.put_object(Table::Waiting, &row, &waiting)?;
         if knows {
             return self.take_waiting(&identity);
         }
@@ -150,18 +144,17 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(recent && self.knows(&waiting.author, &waiting.device, waiting.height))
     }
 
-    /// Notes when the author of a message was removed, as far as is known.
-    fn note_removal(&mut self, handle: &GroupHandle, waiting: &mut WaitingRow) -> Step<(), V> {
-        let row = past_key(handle, waiting.epoch);
-        let Some(ended) = self.tx.object::<Past>(Table::Past, &row)?.map(|past| past.ended.height) else {
-            return Ok(());
-        };
-        if waiting.removed.is_none() && is_after_grace(waiting.height, ended) {
+    /// Notes when the author of a message was removed, as far as is known; whether it was, and that is new.
+    fn note_removal(&mut self, handle: &GroupHandle, waiting: &mut WaitingRow) -> Step<bool, V> {
+        let past: Option<Past> = self.tx.object(Table::Past, &past_key(handle, waiting.epoch))?;
+        let late = past.is_some_and(|past| is_after_grace(waiting.height, past.ended.height));
+        let open = waiting.removed.is_none() && late;
+        if open {
             let mut later = self.past(handle)?;
             later.retain(|(epoch, past)| *epoch >= waiting.epoch && past.removed(&waiting.author, &waiting.device));
             waiting.removed = later.into_iter().map(|(_, past)| past.ended.height).min();
         }
-        Ok(())
+        Ok(open && waiting.removed.is_some())
     }
 
     /// Takes the messages of a session that waited for what the ledger has of it.
@@ -247,8 +240,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(())
     }
 
-    /// Takes the messages of an identity that waited for it, or for their sessions, to be looked at. Of those that may have come too late, it asks
-    /// first when that was: of a few at a time.
+    /// Takes the messages of an identity that waited for it, or for their sessions, to be looked at. Of those that may have
+    /// come too late, it asks first when that was: of a few at a time.
     pub(super) fn take_waiting(&mut self, identity: &IdentityId) -> Step<(), V> {
         let mut asking: usize = 0;
         for (row_key, value) in self.tx.scan(Table::Waiting, &[], &[], usize::MAX >> 1)? {
@@ -270,9 +263,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             if session.is_some_and(|session| session.may_be_over(waiting.epoch, waiting.height)) {
                 continue;
             }
-            let before = waiting.removed;
-            self.note_removal(&handle, &mut waiting)?;
-            if waiting.removed != before {
+            if self.note_removal(&handle, &mut waiting)? {
                 self.tx.put_object(Table::Waiting, &row_key, &waiting)?;
             }
             if !self.knows_author(&waiting)? {
@@ -319,13 +310,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     /// Looks again whether all leaves are of live devices; those that are not are to be removed, those that are missing of
     /// the owner's own are to be added.
-    pub(super) fn check_liveness(&mut self, handle: &GroupHandle, session: &mut Session) -> Step<(), V> {
-        self.check_leaves(handle, session, false)
-    }
-
-    /// The same before something is said: then, look-ups may be less old, and are made anew before they are too old, so that
-    /// in a conversation that goes on nothing waits for them.
-    pub(super) fn check_leaves(&mut self, handle: &GroupHandle, session: &mut Session, to_send: bool) -> Step<(), V> {
+    /// Before something is said, look-ups may be less old, and are made anew before they are too old, so that in a
+    /// conversation that goes on nothing waits for them.
+    pub(super) fn check_liveness(&mut self, handle: &GroupHandle, session: &mut Session, to_send: bool) -> Step<(), V> {
         if session.closing.is_some() || session.standing != Standing::Active {
             return Ok(());
         }

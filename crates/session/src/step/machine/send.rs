@@ -247,7 +247,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Ok(false);
         }
         // Whom it looks up is looked up while the entry is.
-        self.check_leaves(handle, session, true)?;
+        self.check_liveness(handle, session, true)?;
         // What the ledger already has may end this epoch.
         let undecided = session
             .node

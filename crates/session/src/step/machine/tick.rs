@@ -31,7 +31,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 && session.standing == Standing::Active
             {
                 if session.liveness != Liveness::Dead {
-                    self.check_liveness(&handle, &mut session)?;
+                    self.check_liveness(&handle, &mut session, false)?;
                 }
                 self.save(&handle, &session)?;
                 self.progress(&handle)?;
