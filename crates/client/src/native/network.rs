@@ -14,6 +14,8 @@ use super::links::{CallError, Links};
 use super::{ClientError, now};
 use crate::step::{Fault, LedgerView, LookedUp, LookupError, Pin, Tip};
 
+/// How old the newest block may be that was proved, for what the ledger has now to be known.
+const RECENT_MS: u64 = 10_000;
 /// A node that has not answered after this long gets company.
 pub(crate) const HEDGE_AFTER: Duration = Duration::from_millis(300);
 /// How long a single question may take.
@@ -154,6 +156,13 @@ impl Network {
     #[must_use]
     pub fn tip(&self) -> Option<Tip> {
         self.with_view(|view| view.tip())
+    }
+
+    /// Whether a block was proved to this client that is a few seconds old: what the ledger does not have then, it did not
+    /// have shortly before.
+    pub(crate) fn is_recent(&self) -> bool {
+        self.tip()
+            .is_some_and(|tip| now().get().saturating_sub(tip.time.get()) < RECENT_MS)
     }
 
     /// The light client, for proofs that came in a file.

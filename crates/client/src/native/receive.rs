@@ -24,7 +24,7 @@ use crate::step::{Comparison, Coverage, EnvelopeCopy, Fault, InboxMessage, LogWa
 /// How old the proof of a sender's devices may be.
 const SENDER_AGE: Duration = Duration::from_secs(30);
 /// How long the proof of an envelope's time is waited for, where it is needed.
-const TIME_PATIENCE: Duration = Duration::from_secs(8);
+pub(in crate::native) const TIME_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a reading waits for all nodes.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long it waits for the rest once enough nodes have answered.
@@ -392,10 +392,7 @@ impl Client {
             match network.acceptance_of(of, tag, copy.envelope, TIME_PATIENCE).await {
                 Ok(Some((_, accepted))) => accepted.signed_height,
                 Ok(None) => {
-                    let recent = network
-                        .tip()
-                        .is_some_and(|tip| now().get().saturating_sub(tip.time.get()) < 10_000);
-                    if recent {
+                    if network.is_recent() {
                         return self.refuse(&copy, Refusal::DeviceNotLive, taken).await;
                     }
                     return Ok(());

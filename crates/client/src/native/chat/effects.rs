@@ -5,17 +5,18 @@ use std::time::Duration;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokenim_envelope::{Content, MessageId, Recipient, SealedEnvelope, Sender, seal};
 use tokenim_identity::{DeviceId, IdentityId, IdentityState, MailboxSigningKey};
-use tokenim_mailbox::{Descriptor, KeyPackage, Quorum, swarm};
-use tokenim_rpc::Request;
+use tokenim_mailbox::{Descriptor, KeyPackage, MailboxTag, Quorum, swarm};
+use tokenim_rpc::{AcceptanceOf, Request};
 use tokenim_session::SessionSuite;
 use tokenim_session::mls::read_key_package;
 use tokenim_session::step::{Answer, Effect, EffectId, Input, SESSION_KIND};
 use tokenim_wire::limits::ENVELOPE_LIFETIME_SECONDS_MAX;
-use tokenim_wire::{BoundedBytes, NetworkId, Object as _};
+use tokenim_wire::{BoundedBytes, EnvelopeId, NetworkId, Object as _};
 
 use super::super::client::os_rng;
 use super::super::network::{CALL_TIMEOUT, HEDGE_AFTER};
 use super::super::put::{Authority, Failure, Put};
+use super::super::receive::TIME_PATIENCE;
 use super::super::{Client, ClientError, contact_keys, now};
 use super::tables;
 use crate::step::{Batch, state};
@@ -118,6 +119,7 @@ impl Client {
                 suite,
             } => self.fetch_package(identity, device, *suite).await,
             Effect::Lookup { identity } => self.look_up(identity).await,
+            Effect::Acceptance { tag, envelope } => self.accepted_at(*tag, *envelope).await,
             Effect::Publish { packages } => match self.publish_packages(packages).await? {
                 true => Ok(Answer::Published),
                 false => Err(Trouble::Later("too few nodes took the key packages".to_owned())),
@@ -307,6 +309,20 @@ impl Client {
         let height = found.height;
         let found = self.keep_pin(identity, found).await?;
         Ok(Answer::Identity(found.state.map(Box::new), height))
+    }
+
+    /// When an envelope was accepted that may have come too late.
+    async fn accepted_at(&self, tag: MailboxTag, envelope: EnvelopeId) -> Result<Answer, Trouble> {
+        let network = &self.shared.network;
+        let of = AcceptanceOf::Envelope { tag, envelope };
+        let found = network.acceptance_of(of, tag, envelope, TIME_PATIENCE).await?;
+        // Of a ledger that stands still nobody knows what it will have.
+        if found.is_none() && !network.is_recent() {
+            return Err(Trouble::Later(
+                "the ledger does not say yet whether it was accepted".to_owned(),
+            ));
+        }
+        Ok(Answer::Accepted(found.map(|(_, accepted)| accepted.signed_height)))
     }
 
     /// Those of the key packages whose secrets this device still has, because nobody has added it with them.

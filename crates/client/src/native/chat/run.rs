@@ -291,8 +291,8 @@ impl Driving {
         Ok(())
     }
 
-    /// Has the entries looked at in whose sessions something waits to be said, where that was not done lately: while all is
-    /// quiet, nodes are asked seldom.
+    /// Has the entries looked at in whose sessions something waits to be said or to be shown, where that was not done
+    /// lately: while all is quiet, nodes are asked seldom.
     fn want_entries(&self) -> Result<(), ClientError> {
         let handles = self.client.ask(|view| waiting(view))?;
         for (watch, (_, looked)) in &self.watches {
@@ -306,10 +306,21 @@ impl Driving {
     }
 }
 
-/// The sessions in which something waits to be said.
+/// The sessions in which something waits to be said, or has come and waits.
 fn waiting<V: session::View>(view: &V) -> Result<BTreeSet<GroupHandle>, session::StepError<V::Error>> {
     let mut handles = BTreeSet::new();
     let mut from = Vec::new();
+    while let Some((key, _)) = view
+        .scan(session::Table::Waiting, &from, 1)
+        .map_err(session::StepError::Store)?
+        .pop()
+    {
+        let handle = key.get(..32).and_then(|handle| GroupHandle::try_from(handle).ok());
+        let handle = handle.ok_or(session::StepError::Damaged(session::Table::Waiting))?;
+        handles.insert(handle);
+        from = [handle.as_bytes().as_slice(), &[0xff; 9]].concat();
+    }
+    from.clear();
     loop {
         let row = view
             .scan(session::Table::Queue, &from, 1)

@@ -290,8 +290,12 @@ impl Reading<'_> {
                 .read_page_of(descriptor, &self.watch.read_key, &node, &mut walk, wait_ms)
                 .await?;
             drop(permit);
-            let (copies, height) = match read {
-                Ok(read) => read,
+            let (copies, height, had) = match read {
+                // Not before what this client knows itself: a node may say that it had a message long ago.
+                Ok((copies, height)) => {
+                    let tip = network.tip().map_or(height, |tip| tip.height);
+                    (copies, height, height.max(tip))
+                }
                 Err(trouble) => {
                     match trouble {
                         Trouble::Caught(_) => client.note_caught().await?,
@@ -308,7 +312,7 @@ impl Reading<'_> {
                 }
             };
             pause = PAUSE;
-            self.give(copies, height).await?;
+            self.give(copies, had).await?;
             self.settle(&node, &mut walk).await;
             if walk.is_complete() {
                 self.complete(node, height).await?;
