@@ -139,7 +139,10 @@ async fn decide(one: &One, relation: Relation, done: &str) -> Result<(), CliErro
 
 async fn call(client: &Client, identity: &IdentityId, name: Option<&str>, forget: bool) -> Result<(), CliError> {
     if *identity == client.identity() {
-        return Err(CliError::new(USAGE, "that is you: names are for others"));
+        return Err(CliError::new(
+            USAGE,
+            "that is you: a name of your own is for somebody else",
+        ));
     }
     if let Some(name) = name {
         let name = ContactName::new(name).map_err(ClientError::from)?;

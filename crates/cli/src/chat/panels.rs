@@ -129,7 +129,7 @@ pub(super) fn content(model: &Model) -> (Rect, Vec<String>) {
                     model.names.whole(whom)
                 ),
                 Confirm::Refuse(whom) => format!(
-                    "Not let {} in? They learn nothing of it, and don't come before you again by this link.",
+                    "Not let {} in? They learn nothing of it, and don't come before you again.",
                     model.names.whole(whom)
                 ),
                 Confirm::Unlink(link) => {

@@ -83,7 +83,8 @@ fn groups_are_made_changed_written_to_and_read() {
     by_a_link(&anna, &bert, &cleo);
     on_the_screen(&anna, &bert);
     on_two_screens(&anna, &bert);
-    by_a_link_on_the_screen(&anna, &cleo);
+    let dora = Person::new(&nodes, dir, "dora", &[]);
+    by_a_link_on_the_screen(&anna, &dora);
     without_a_network(&mut nodes, &anna, &bert);
 }
 
@@ -256,7 +257,7 @@ fn on_two_screens(anna: &Person, bert: &Person) {
 }
 
 /// A link is made, somebody asks by it, gets a name and is let in, all without leaving the screen.
-fn by_a_link_on_the_screen(anna: &Person, cleo: &Person) {
+fn by_a_link_on_the_screen(anna: &Person, dora: &Person) {
     let mut screen = Terminal::run(["chat", "--dir", &anna.dir]);
     screen.shows("the trip");
     for _ in 0..3 {
@@ -274,19 +275,19 @@ fn by_a_link_on_the_screen(anna: &Person, cleo: &Person) {
     screen.press("n");
     screen.shows("TIM:INVITE:1:");
     let made = group(anna, &["links", "the trip"]);
-    group(cleo, &["join", made["link"].as_str().unwrap()]);
+    group(dora, &["join", made["link"].as_str().unwrap()]);
     screen.shows("asks to be let into the trip");
     screen.escape_from("TIM:INVITE:1:");
     screen.press("a");
-    screen.shows(&cleo.identity);
+    screen.shows(&dora.identity);
     screen.press("c");
     screen.shows("What do you call");
-    screen.press("Cleo\r");
+    screen.press("Dora\r");
     screen.shows("K renew keys");
     screen.press("a");
-    screen.shows("Cleo: not verified");
+    screen.shows("Dora: not verified");
     screen.press("a");
-    screen.shows(&format!("Let Cleo ({}", &cleo.identity[..20]));
+    screen.shows(&format!("Let Dora ({}", &dora.identity[..20]));
     screen.press("y");
     screen.shows("Nobody.");
     screen.shows("the trip · 3 members");
@@ -294,17 +295,17 @@ fn by_a_link_on_the_screen(anna: &Person, cleo: &Person) {
     assert_eq!(screen.ended().code(), Some(0));
     let name = |args: &[&str]| {
         done(
-            tokenim(["contact", "name", &cleo.identity, "--dir", &anna.dir])
+            tokenim(["contact", "name", &dora.identity, "--dir", &anna.dir])
                 .args(args)
                 .output()
                 .unwrap(),
         )
     };
-    assert!(name(&[]).contains("is Cleo to you"));
+    assert!(name(&[]).contains("is Dora to you"));
     let shown = done(run(["group", "show", "the trip", "--dir", &anna.dir]));
-    assert!(shown.contains(&format!("Cleo ({})", cleo.identity)), "{shown}");
+    assert!(shown.contains(&format!("Dora ({})", dora.identity)), "{shown}");
     assert!(name(&["--forget"]).contains("no name"));
-    let hidden = run(["contact", "name", &cleo.identity, "a\u{202e}b", "--dir", &anna.dir]);
+    let hidden = run(["contact", "name", &dora.identity, "a\u{202e}b", "--dir", &anna.dir]);
     assert!(refused(&hidden, 2).contains("hide"));
     let own = run(["contact", "name", &anna.identity, "me", "--dir", &anna.dir]);
     refused(&own, 2);
