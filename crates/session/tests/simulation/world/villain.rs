@@ -30,7 +30,7 @@ pub enum Mischief {
     NoAuthor,
     /// The signature of another leaf.
     ForeignAuthor,
-    /// The mailbox of another commit.
+    /// The mailbox of another commit, named when the box was made for the right one: the box does not open any more.
     OtherMailbox,
     /// An envelope that is none of the epoch.
     NoEnvelope,
@@ -38,8 +38,8 @@ pub enum Mischief {
     OtherCommit,
     /// A commit that is none.
     NoCommit,
-    /// A commit of an epoch that is over.
-    OldCommit,
+    /// A commit of another group.
+    ForeignCommit,
     /// A commit that removes the owner, by somebody who may not.
     Forbidden,
     /// A commit that makes its author an owner.
@@ -58,7 +58,7 @@ impl Mischief {
         Self::NoEnvelope,
         Self::OtherCommit,
         Self::NoCommit,
-        Self::OldCommit,
+        Self::ForeignCommit,
         Self::Forbidden,
         Self::OwnRole,
         Self::NoContext,
@@ -256,8 +256,7 @@ pub fn do_mischief(world: &mut World, at: usize, conversation: ConversationId, w
     match what {
         Mischief::NoCommit => (made.promised, made.stored) = (vec![7; 300], vec![7; 300]),
         Mischief::OtherCommit => made.stored = vec![8; 300],
-        Mischief::OldCommit => {
-            // What it made itself for another epoch, or for another group altogether.
+        Mischief::ForeignCommit => {
             let state = Group::create(&world.devices[at].owner, group.suite(), group.context(), now, &mut rng);
             let old = state.unwrap().commit(&update(), now, &mut rng).unwrap();
             (made.promised, made.stored) = (old.bytes.clone(), old.bytes);
@@ -282,7 +281,6 @@ pub fn do_mischief(world: &mut World, at: usize, conversation: ConversationId, w
             child.author = AuthorBox::try_from(noise).unwrap();
         }
         Mischief::OtherMailbox => {
-            // Signed by its author, but the commit lies where no member looks: the box must still be good.
             let commitment = keys.commit_tag(&[1]);
             child.tag = keys.commit_mailbox(&commitment).tag();
         }
