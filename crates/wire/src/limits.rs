@@ -234,7 +234,7 @@ pub const SESSION_PAST_SECONDS: u64 = 60 * 60;
 pub const SESSION_GRACE_HEIGHTS: u64 = 600;
 /// Seconds for which a look at the newest epoch on the ledger is good for sending.
 pub const SESSION_SYNC_SECONDS_MAX: u64 = 60;
-/// Seconds for which a look-up of the members' devices is good for sending, for up to 16 members; longer as they are more.
+/// Seconds for which a look-up of the members' devices is good while nothing is said, for up to 16 members; longer with more.
 pub const SESSION_PEER_SECONDS_MAX: u64 = 600;
 /// Messages of one session that wait for a look-up of their author.
 pub const SESSION_WAITING_MAX: usize = 256;
