@@ -301,6 +301,7 @@ impl Network {
         request: &Request,
         timeout: Duration,
     ) -> (NodeKey, Result<Response, CallError>) {
+        tracing::debug!(%node, question = %request.kind(), "a node is asked");
         (node, self.links.call(&node, request, timeout).await)
     }
 
