@@ -4,18 +4,18 @@
 use crate::world::{
     NETWORK, World,
     store::MemoryStore,
-    villain::{Inside, inside},
+    villain::{Inside, fake_welcome, inside},
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use std::{convert::Infallible, sync::LazyLock};
 use tokenim_conversation::{
-    Content,
+    Content, GroupContext,
     child::{self, Parent},
 };
 use tokenim_identity::{EpochKey, IdentityState, Signature};
 use tokenim_mailbox::{
     MailboxTag,
-    group::{GroupNode, LedgerPlace, RecordedChild},
+    group::{GroupHandle, GroupNode, LedgerPlace, RecordedChild},
 };
 use tokenim_session::{
     Owner,
@@ -39,6 +39,8 @@ pub struct Scene {
     pub prepared: [MemoryStore; 4],
     /// Commits of the other's, each with the key that follows it.
     commits: Vec<(Vec<u8>, EpochKey)>,
+    /// Of the other's, into a group of its own making with the handle of the group, and with another one.
+    pub welcomes: [(GroupHandle, Vec<u8>); 2],
 }
 
 /// Past the time for which envelopes, commits and key packages are kept.
@@ -77,10 +79,15 @@ pub static SCENE: LazyLock<Scene> = LazyLock::new(|| {
         ticked(&store, later),
     ];
     let commits = (0..4).map(|number| commit(&inside, now, number)).collect();
+    let welcomes = [inside.handle, GroupHandle::from_bytes([8; 32])].map(|handle| {
+        let context = GroupContext::group(handle, "mine", other.identity).unwrap();
+        (handle, fake_welcome(&mut world, 0, 1, &context, &[], 12).unwrap().0)
+    });
     Scene {
         store,
         prepared,
         commits,
+        welcomes,
         owner: device,
         other,
         talk,
@@ -212,7 +219,7 @@ pub fn inputs(data: &[u8]) {
                 let due = step::due(&store, 8).unwrap();
                 let known = Some(Box::new(scene.state.clone()));
                 due.into_iter().nth(usize::from(first % 8)).map(|(id, _)| {
-                    let answer = match bytes.get(1).copied().unwrap_or_default() % 8 {
+                    let answer = match bytes.get(1).copied().unwrap_or_default() % 10 {
                         0 => Answer::Included,
                         1 => Answer::Sealed,
                         2 => Answer::Published,
@@ -220,7 +227,9 @@ pub fn inputs(data: &[u8]) {
                         4 => Answer::Package(None),
                         5 => Answer::Package(Some(bytes.to_vec().try_into().unwrap_or_default())),
                         6 => Answer::Identity(known, at),
-                        _ => Answer::Identity(None, at),
+                        7 => Answer::Identity(None, at),
+                        8 => Answer::Accepted(Some(at)),
+                        _ => Answer::Accepted(None),
                     };
                     Input::Done(id, answer)
                 })

@@ -17,10 +17,13 @@ mod targets;
 #[path = "simulation/world/mod.rs"]
 mod world;
 
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
 use replay::write;
-use tokenim_conversation::{Body, Content, EpochView};
+use tokenim_conversation::{Body, Content, EpochView, note::Note, welcome::Welcome};
 use tokenim_envelope::MessageId;
-use tokenim_wire::{Object, UnixMillis};
+use tokenim_mailbox::group::{GroupEntryId, GroupHandle};
+use tokenim_wire::{Object, UnixMillis, UnixSeconds};
 
 replay::tests!(inputs, rows);
 
@@ -66,15 +69,22 @@ fn write_corpus() {
         "note_invitation",
         &[input(1, &[&[1, 0], handle].concat()), tick.clone()],
     );
-    let part = [
-        &[1, 1],
-        handle,
-        inside.entry.as_bytes(),
-        &[3; 32],
-        &[0, 1, 4, 1, 2, 3, 4],
-    ]
-    .concat();
-    both("note_welcome", &[input(1, &part), input(1, &part)]);
+    // A Welcome that is none, here and stored; and real ones into a group of the other's, under this handle and another one.
+    let into = |handle: GroupHandle, entry: GroupEntryId, welcome: &[u8]| {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let expiry = UnixSeconds::new(2_000_000_000);
+        let (welcome, _) = Welcome::new(handle, entry, welcome, expiry, &mut rng).unwrap();
+        input(1, &Note::Welcome(welcome).to_bytes().unwrap())
+    };
+    let none = [
+        into(inside.handle, GroupEntryId::from_bytes([3; 32]), &[5; 20]),
+        into(inside.handle, inside.entry, &[5; 20_000]),
+    ];
+    both("note_welcome", &none);
+    for (name, (handle, welcome)) in ["note_welcome_own", "note_welcome_other"].iter().zip(&scene.welcomes) {
+        let good = into(*handle, inside.entry, welcome);
+        both(name, &[good.clone(), follow.concat(), good, tick.clone()]);
+    }
     let request = [&[1, 2], handle, &[0], &[0; 32], &[1, 5]].concat();
     both("note_request", &[input(1, &request)]);
     both(
