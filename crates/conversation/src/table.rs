@@ -25,7 +25,7 @@ pub enum Table {
     Mailbox = 5,
     /// Handle ‖ entry → the envelope of a commit that is not judged yet.
     Commit = 6,
-    /// Reference of a key package → its secrets.
+    /// Reference of a key package, ‖ 1 if it was used and others may have got it too → its secrets.
     Package = 7,
     /// Conversation ‖ order key → message.
     Message = 8,

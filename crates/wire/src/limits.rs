@@ -263,6 +263,8 @@ pub const SESSION_TYPING_SECONDS: u64 = 15;
 pub const SESSION_STOCK: usize = 8;
 /// Seconds for which a key package is used: 30 days.
 pub const SESSION_PACKAGE_LIFETIME_SECONDS: u64 = 30 * 24 * 60 * 60;
+/// Seconds for which a key package of the stock opens more Welcomes after its first one. In half of it the stock has another.
+pub const SESSION_PACKAGE_REUSE_SECONDS: u64 = 60 * 60;
 /// Seconds for which a session that lost against another one of the same two people is still read: 7 days.
 pub const SESSION_CLOSING_SECONDS: u64 = 7 * 24 * 60 * 60;
 /// Bytes of the certificate by which a device vouches for its leaf of a session.

@@ -1,7 +1,7 @@
 //! The decisions of a device about its conversations, without sockets, disks or clocks.
 //!
 //! [`step`] takes one [`Input`] and the time, reads through a [`View`], and gives one [`Batch`] with everything that the
-//! step changes: the epoch, past epochs, messages, the deletion of a used key package, and what is to be done next. The
+//! step changes: the epoch, past epochs, messages, the use of a key package, and what is to be done next. The
 //! host applies the batch in the transaction in which it was made. What is to be done ([`due`]) is part of it: a crash
 //! between two steps loses nothing, and what is done twice is harmless.
 //!

@@ -1,11 +1,16 @@
 //! What goes wrong, and how each of it ends in a working member by itself, or in one thing to do.
 
 use crate::world::{
-    NOBODY, World,
+    NETWORK, NOBODY, World,
     store::MemoryStore,
     villain::{Mischief, do_mischief},
 };
-use tokenim_session::step::{Action, Batch, Change, Event, Standing, Table, View, Why, Write};
+use tokenim_mailbox::KeyPackage;
+use tokenim_session::{
+    SessionSuite,
+    step::{Action, Batch, Change, ConversationId, Event, Standing, Table, View, Why, Write},
+};
+use tokenim_wire::UnixMillis;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -207,6 +212,99 @@ fn who_is_added_anew_twice_with_one_key_package_asks_once_more() {
     world.say(2, group, "here");
     world.settle();
     assert_eq!(world.texts(1, group), ["here"]);
+}
+
+/// How many key packages a device has, and how many of them were used.
+fn packages(world: &World, at: usize) -> (usize, usize) {
+    let rows = world.devices[at].store.scan(Table::Package, &[], 999).unwrap();
+    let used = rows.iter().filter(|(key, _)| key.len() > 32).count();
+    (rows.len(), used)
+}
+
+/// Makes a group with this key package of the third one's, and waits until the Welcome has come. Whether it brought the third
+/// one in, or another one was asked for.
+fn is_brought_in(world: &mut World, package: &KeyPackage) -> Option<ConversationId> {
+    world.devices[2].inbox.packages = vec![package.clone()];
+    let group = world.group(0, &[1, 2]);
+    let is_in = |world: &World| world.infos(2).iter().any(|info| info.conversation == group);
+    let asked = |world: &World| world.devices[2].store.rows(Table::Invitation) > 0;
+    for _ in 0..20 {
+        world.round();
+    }
+    assert_ne!(is_in(world), asked(world));
+    is_in(world).then_some(group)
+}
+
+#[test]
+fn one_key_package_brings_a_device_into_many_groups_for_an_hour() {
+    let mut world = World::new(45, 3, 1);
+    world.settle();
+    let (all, _) = packages(&world, 2);
+    let now = UnixMillis::new(world.now).to_seconds();
+    let is_classical = |bytes: &&KeyPackage| {
+        let info = tokenim_mls::read_key_package(&NETWORK, bytes, now).unwrap();
+        info.suite == SessionSuite::Classical
+    };
+    let first = world.devices[2]
+        .inbox
+        .packages
+        .iter()
+        .find(is_classical)
+        .unwrap()
+        .clone();
+    for _ in 0..12 {
+        let group = is_brought_in(&mut world, &first).unwrap();
+        world.settle();
+        world.assert_together(&[0, 1, 2], group);
+        assert_eq!(world.info(0, group).epoch, 1, "added once");
+    }
+    assert_eq!(packages(&world, 2), (all, 1));
+    assert_eq!(world.devices[2].inbox.packages, [first.clone()]);
+    // In half an hour the nodes have others in its place; in an hour it is gone.
+    world.sleep(1_700_000);
+    world.settle();
+    assert!(!world.devices[2].inbox.packages.contains(&first));
+    assert_eq!(packages(&world, 2), (all + 1, 1));
+    assert!(is_brought_in(&mut world, &first).is_some());
+    world.sleep(1_800_000);
+    world.settle();
+    assert_eq!(packages(&world, 2), (all, 0));
+    assert_eq!(is_brought_in(&mut world, &first), None);
+}
+
+#[test]
+fn who_is_behind_is_not_brought_back_to_where_it_was_with_a_key_package_of_the_stock() {
+    let mut world = World::new(46, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    let mut welcomes = world.devices[2].inbox.letters.clone();
+    welcomes.iter_mut().for_each(|letter| letter.id[0] ^= 1);
+    let copy = world.devices[2].store.clone();
+    world.change(2, group, Change::Refresh);
+    world.settle();
+    world.restore(2, copy);
+    for at in [0, 1] {
+        world.devices[at].online = false;
+    }
+    world.settle();
+    assert_eq!(world.info(2, group).standing, Standing::Behind);
+    let before = world.info(2, group).epoch;
+    world.devices[2].inbox.letters.extend(welcomes);
+    world.devices[2].refusals.clear();
+    world.settle();
+    let why: Vec<_> = world.devices[2].refusals.iter().map(|refusal| &refusal.why).collect();
+    assert_eq!(why, [&Why::Replayed]);
+    assert_eq!(world.info(2, group).standing, Standing::Behind);
+    assert_eq!(world.info(2, group).epoch, before);
+    assert_eq!(packages(&world, 2).1, 1);
+    for at in [0, 1] {
+        world.devices[at].online = true;
+    }
+    for _ in 0..3 {
+        world.sleep(130_000);
+        world.settle();
+    }
+    world.assert_together(&[0, 1, 2], group);
 }
 
 #[test]

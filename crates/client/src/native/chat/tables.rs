@@ -32,7 +32,7 @@ pub(super) fn receipt_row(envelope: &EnvelopeId) -> Vec<u8> {
     row
 }
 
-/// Whether this device has the secrets of a key package.
+/// Whether this device has the secrets of a key package that it has not used yet.
 pub(super) fn has_package<V: View<Error = StoreError>>(view: &V, reference: &[u8]) -> Result<bool, StoreError> {
     let row = row(session::Table::Package, reference);
     Ok(view.get(Table::Session, &row)?.is_some())

@@ -2,8 +2,10 @@
 
 use super::{
     super::record::{AWAITED, AwaitedWelcome, HELD, HeldWelcome, Invitation, PackageRow, Task, Wish},
+    stock::is_used,
     *,
 };
+use crate::mls::welcome_packages;
 use tokenim_conversation::{
     note::{Note, Readd},
     welcome::{self, Welcome, WelcomePlace},
@@ -16,7 +18,7 @@ use tokenim_mailbox::{
 use tokenim_wire::{
     BoundedBytes, BoundedVec, EnvelopeId,
     limits::{
-        KEY_PACKAGES_MAX, SESSION_ASK_SECONDS, SESSION_INVITATIONS_MAX, SESSION_READD_SECONDS_MIN, SESSION_READDS_MAX,
+        SESSION_ASK_SECONDS, SESSION_INVITATIONS_MAX, SESSION_READD_SECONDS_MIN, SESSION_READDS_MAX,
         SESSION_WELCOME_PARTS_MAX, SESSION_WELCOMES_HELD_MAX, SESSION_WELCOMES_MAX, SESSIONS_DIRECT_MAX,
     },
 };
@@ -234,9 +236,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     fn open_welcome(&self, held: &HeldWelcome, welcome: &[u8]) -> Step<Option<Opened>, V> {
         let sender = held.by.0;
         let blame = |why| StepError::of(why, sender);
-        let packages = KEY_PACKAGES_MAX.saturating_mul(2);
-        for (package, value) in self.tx.scan(Table::Package, &[], &[], packages)? {
-            let row = PackageRow::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Package))?;
+        let names = welcome_packages(welcome).map_err(|error| refused(error, Some(sender)))?;
+        let mut packages = self.tx.objects::<PackageRow>(Table::Package, &[])?;
+        packages.retain(|(package, _)| names.iter().any(|name| package.starts_with(name)));
+        for (package, row) in packages {
             let group = match Group::join(self.owner, &row.secrets, welcome) {
                 Ok(group) => group,
                 Err(SessionError::NotForUs | SessionError::Suite) => continue,
@@ -251,6 +254,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 None => ConversationId::group(&held.handle),
             };
             match self.session(&held.handle)? {
+                // Nobody brings it back to where it was before, with a package that others have got too.
+                Some(kept) if kept.epoch >= group.epoch() && (!kept.is_behind() || is_used(&package)) => {
+                    return Err(blame(Why::Replayed));
+                }
                 // Whom this device can't follow, only those who were there can bring it back to.
                 Some(kept) if kept.is_behind() => {
                     let known = self.roster(&held.handle)?.leaves;
@@ -258,7 +265,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                         return Err(blame(Why::NotAMember));
                     }
                 }
-                Some(kept) if kept.epoch >= group.epoch() => return Err(blame(Why::Replayed)),
                 Some(_) => {}
                 None if with.is_some() => {
                     let mut rivals = query::sessions(&self.tx)?;
@@ -307,7 +313,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             session.root = kept.root;
             session.closing = kept.closing;
         }
-        self.tx.delete(Table::Package, &package);
+        self.use_up(&package)?;
         self.tx.delete(Table::Invitation, handle.as_bytes());
         self.tx.delete(Table::Joining, handle.as_bytes());
         self.save(&handle, &session)?;

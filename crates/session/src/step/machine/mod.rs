@@ -285,12 +285,8 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
     /// Has an envelope put into a mailbox.
     fn put(&mut self, access: &MailboxAccess, envelope: &[u8], purpose: Purpose) -> Step<EffectId, V> {
         let bytes = BoundedBytes::try_from(envelope).map_err(|_| StepError::Full("bytes of an envelope"))?;
-        let work = Work::Put(
-            access.descriptor,
-            Secret::from_bytes(*access.write.expose_seed()),
-            bytes,
-        );
-        self.effect(work, purpose)
+        let key = Secret::from_bytes(*access.write.expose_seed());
+        self.effect(Work::Put(access.descriptor, key, bytes), purpose)
     }
 
     /// Appends an effect.

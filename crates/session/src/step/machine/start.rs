@@ -27,18 +27,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         {
             return Ok(());
         }
-        let (start, keys) = self.new_start();
+        let new = self.new_start();
         let context =
-            GroupContext::direct(start.handle(), self.owner.identity, with).map_err(|_| StepError::Content)?;
-        self.begin(
-            id,
-            Some(with),
-            &[with],
-            SessionSuite::PostQuantum,
-            start,
-            &keys,
-            &context,
-        )
+            GroupContext::direct(new.0.handle(), self.owner.identity, with).map_err(|_| StepError::Content)?;
+        self.begin(id, Some(with), &[with], SessionSuite::PostQuantum, new, &context)
     }
 
     pub(super) fn create_group(
@@ -52,10 +44,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         } else {
             SessionSuite::Classical
         });
-        let (start, keys) = self.new_start();
-        let context = GroupContext::group(start.handle(), name, self.owner.identity).map_err(|_| StepError::Content)?;
-        let id = ConversationId::group(&start.handle());
-        self.begin(id, None, members, suite, start, &keys, &context)
+        let new = self.new_start();
+        let handle = new.0.handle();
+        let context = GroupContext::group(handle, name, self.owner.identity).map_err(|_| StepError::Content)?;
+        let id = ConversationId::group(&handle);
+        self.begin(id, None, members, suite, new, &context)
     }
 
     fn new_start(&mut self) -> (GroupStart, EpochKeys) {
@@ -67,15 +60,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 
     /// Makes a session of this device alone, which then invites the others.
-    #[expect(clippy::too_many_arguments, reason = "what a session is made of")]
     fn begin(
         &mut self,
         id: ConversationId,
         with: Option<IdentityId>,
         members: &[IdentityId],
         suite: SessionSuite,
-        start: GroupStart,
-        keys: &EpochKeys,
+        (start, keys): (GroupStart, EpochKeys),
         context: &GroupContext,
     ) -> Step<(), V> {
         let handle = start.handle();
@@ -87,7 +78,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         for identity in members.iter().chain([&self.owner.identity]) {
             self.wish(&mut session, Task::Invite(*identity), 0)?;
         }
-        self.enter(&handle, group, keys)?;
+        self.enter(&handle, group, &keys)?;
         self.save(&handle, &session)?;
         self.open_conversation(&id, with, context.name(), handle)?;
         self.effect(

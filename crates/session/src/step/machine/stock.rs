@@ -5,7 +5,7 @@ use crate::{SessionSuite, mls::key_package};
 use tokenim_mailbox::KeyPackage;
 use tokenim_wire::{
     BoundedBytes, BoundedVec,
-    limits::{KEY_PACKAGES_MAX, SESSION_PACKAGE_LIFETIME_SECONDS, SESSION_STOCK},
+    limits::{KEY_PACKAGES_MAX, SESSION_PACKAGE_LIFETIME_SECONDS, SESSION_PACKAGE_REUSE_SECONDS, SESSION_STOCK},
 };
 
 /// Packages that are good for less than this are replaced, in seconds: a week.
@@ -13,8 +13,13 @@ const STALE_SECONDS: u64 = 7 * 24 * 60 * 60;
 /// Seconds between two publications of the stock: nodes take one a minute.
 const LOOK_SECONDS: u64 = 60;
 
+/// Whether the package of a row was used: more than its reference stands there.
+pub(super) fn is_used(row: &[u8]) -> bool {
+    row.len() > 32
+}
+
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
-    /// Fills the stock up when half of it is used or old, and has it published.
+    /// Fills the stock up when half of it is used or old, or some of it was used a while ago, and has it published.
     pub(super) fn look_after_stock(&mut self) -> Step<(), V> {
         let lately = self
             .meta
@@ -22,13 +27,24 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             .is_some_and(|at| self.now < at.saturating_add(LOOK_SECONDS.saturating_mul(1000)));
         let now = self.now.to_seconds();
         let mut stock: Vec<(SessionSuite, UnixSeconds, KeyPackage)> = Vec::new();
-        for (reference, row) in self.tx.objects::<PackageRow>(Table::Package, &[])? {
+        let mut used = Vec::new();
+        for (place, row) in self.tx.objects::<PackageRow>(Table::Package, &[])? {
             if row.expires <= now {
-                self.tx.delete(Table::Package, &reference);
+                self.tx.delete(Table::Package, &place);
+            } else if is_used(&place) {
+                used.push((place, row));
             } else if row.stock {
                 stock.push((row.suite, row.expires, row.package.clone()));
             }
         }
+        // Of too many those go that were used first.
+        used.sort_unstable_by_key(|(_, row)| row.expires);
+        for (place, _) in used.drain(..used.len().saturating_sub(KEY_PACKAGES_MAX)) {
+            self.tx.delete(Table::Package, &place);
+        }
+        used.retain(|(_, row)| row.stock);
+        let soon = now.saturating_add(SESSION_PACKAGE_REUSE_SECONDS / 2);
+        let outworn = used.first().is_some_and(|(_, row)| row.expires <= soon);
         let fresh = |stock: &[(SessionSuite, UnixSeconds, KeyPackage)], suite| {
             let good = stock
                 .iter()
@@ -38,8 +54,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let low = SessionSuite::ALL
             .iter()
             .any(|suite| fresh(&stock, *suite) < SESSION_STOCK.div_ceil(2));
-        if !low || (lately && !stock.is_empty()) {
+        if !(low || outworn) || (lately && !stock.is_empty()) {
             return Ok(());
+        }
+        for (place, mut row) in used {
+            row.stock = false;
+            self.tx.put_object(Table::Package, &place, &row)?;
         }
         for suite in SessionSuite::ALL {
             while fresh(&stock, suite) < SESSION_STOCK {
@@ -57,6 +77,21 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let packages = BoundedVec::try_from(packages).map_err(|_| StepError::Full("key packages"))?;
         self.effect(Work::Publish(packages), Purpose::Nothing)?;
         self.meta.published = Some(self.now);
+        Ok(())
+    }
+
+    /// A session was joined with a key package. One of the stock opens others for a while: nodes that have no new one left hand
+    /// it out again.
+    pub(super) fn use_up(&mut self, place: &[u8]) -> Step<(), V> {
+        let row = self.tx.object::<PackageRow>(Table::Package, place)?;
+        if let Some(mut row) = row.filter(|_| !is_used(place)) {
+            self.tx.delete(Table::Package, place);
+            let until = self.now.to_seconds().saturating_add(SESSION_PACKAGE_REUSE_SECONDS);
+            row.expires = row.expires.min(until);
+            if row.stock {
+                self.tx.put_object(Table::Package, &key(&[place, &[1]]), &row)?;
+            }
+        }
         Ok(())
     }
 

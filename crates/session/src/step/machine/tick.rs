@@ -41,6 +41,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 
     fn due(&mut self, what: Forget, about: &[u8]) -> Step<(), V> {
+        let damaged = |_| StepError::Damaged(Table::Expiry);
         match what {
             Forget::Seen => self.tx.delete(Table::Seen, about),
             Forget::Part => match about.try_into() {
@@ -52,22 +53,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 }
             },
             Forget::Message => self.disappear(about)?,
-            Forget::Receipts => {
-                let id = ConversationId::try_from(about).map_err(|_| StepError::Damaged(Table::Expiry))?;
-                self.send_receipts(&id)?;
-            }
-            Forget::Invitation => {
-                let handle = GroupHandle::try_from(about).map_err(|_| StepError::Damaged(Table::Expiry))?;
-                self.ask_about_invitation(&handle)?;
-            }
-            Forget::Joining => {
-                let handle = GroupHandle::try_from(about).map_err(|_| StepError::Damaged(Table::Expiry))?;
-                self.joining_over(&handle)?;
-            }
-            Forget::Session => {
-                let handle = GroupHandle::try_from(about).map_err(|_| StepError::Damaged(Table::Expiry))?;
-                self.session_due(&handle)?;
-            }
+            Forget::Receipts => self.send_receipts(&about.try_into().map_err(damaged)?)?,
+            Forget::Invitation => self.ask_about_invitation(&about.try_into().map_err(damaged)?)?,
+            Forget::Joining => self.joining_over(&about.try_into().map_err(damaged)?)?,
+            Forget::Session => self.session_due(&about.try_into().map_err(damaged)?)?,
         }
         Ok(())
     }
