@@ -111,3 +111,23 @@ fn what_was_used_is_not_handed_out_with_the_next_keys() {
         assert_eq!(asker.drain().await.len(), 13);
     });
 }
+
+#[test]
+fn many_groups_of_the_same_people_add_nobody_twice() {
+    run(53, |dir, config| async move {
+        let anna = Person::new(&dir, "anna", &config).await;
+        let bert = Person::new(&dir, "bert", &config).await;
+        let cleo = Person::new(&dir, "cleo", &config).await;
+        let started = std::time::Instant::now();
+        // More than a device leaves key packages of a suite, before it leaves others.
+        for _ in 0..20 {
+            let people = vec![bert.client.identity(), cleo.client.identity()];
+            let group = anna.chat.create_group("one more", people, None).await.unwrap();
+            for person in [&bert, &cleo] {
+                person.sees(group, "the group", |info| info.members.len() == 3).await;
+                let info = person.chat.conversation(group).unwrap();
+                assert_eq!(info.epoch, 1, "after {:?}", started.elapsed());
+            }
+        }
+    });
+}
