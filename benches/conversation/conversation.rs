@@ -34,6 +34,7 @@ fn contents(criterion: &mut Criterion) -> Outcome<()> {
         epoch: 4,
         clock: 5,
         sent: UnixMillis::new(1_800_000_000_000),
+        checkpoint: None,
         content: Content::text("x".repeat(1024))?,
     };
     let bytes = body.encode()?;

@@ -48,7 +48,7 @@ fn group(members: usize) -> (World, ConversationId, [Inside; 2]) {
 
 /// A step of a device on a store of its own.
 fn step(device: &Device, store: &mut MemoryStore, now: u64, rng: &mut ChaCha8Rng, input: Input) {
-    let outcome = step::step(store, &device.owner, &[], UnixMillis::new(now), rng, input).unwrap();
+    let outcome = step::step(store, &device.owner, &[], None, UnixMillis::new(now), rng, input).unwrap();
     store.apply(&outcome.batch);
 }
 
@@ -99,6 +99,7 @@ fn messages(criterion: &mut Criterion) {
             epoch: sender.group.epoch(),
             clock: 1,
             sent: UnixMillis::new(world.now),
+            checkpoint: None,
             content: Content::text(&text).unwrap(),
         };
         let body = body.encode().unwrap();

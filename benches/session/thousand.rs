@@ -233,6 +233,7 @@ impl World {
             &device.store,
             &device.owner,
             &[],
+            None,
             UnixMillis::new(self.now),
             &mut self.rng,
             input,

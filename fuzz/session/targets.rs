@@ -66,7 +66,15 @@ pub static SCENE: LazyLock<Scene> = LazyLock::new(|| {
     let store = world.devices[1].store.clone();
     let ticked = |store: &MemoryStore, now: u64| {
         let mut store = store.clone();
-        let done = step::step(&store, &device, &[], UnixMillis::new(now), &mut rng(now), Input::Tick);
+        let done = step::step(
+            &store,
+            &device,
+            &[],
+            None,
+            UnixMillis::new(now),
+            &mut rng(now),
+            Input::Tick,
+        );
         store.apply(&done.unwrap().batch);
         store
     };
@@ -270,7 +278,15 @@ pub fn inputs(data: &[u8]) {
             }
         };
         let Some(input) = input else { continue };
-        match step::step(&store, &scene.owner, &[], UnixMillis::new(now), &mut random, input) {
+        match step::step(
+            &store,
+            &scene.owner,
+            &[],
+            None,
+            UnixMillis::new(now),
+            &mut random,
+            input,
+        ) {
             Ok(outcome) => store.apply(&outcome.batch),
             Err(StepError::Refused(_)) => {
                 // What was refused leaves nothing behind that stands in the way of the next step.
@@ -278,6 +294,7 @@ pub fn inputs(data: &[u8]) {
                     &store,
                     &scene.owner,
                     &[],
+                    None,
                     UnixMillis::new(now),
                     &mut random,
                     Input::Tick,
@@ -434,6 +451,6 @@ pub fn rows(data: &[u8]) {
         },
     ];
     for input in inputs {
-        let _ = step::step(&store, &scene.owner, &[], now, &mut rng(3), input);
+        let _ = step::step(&store, &scene.owner, &[], None, now, &mut rng(3), input);
     }
 }

@@ -4,7 +4,7 @@ use crate::secret::{Octets, Secret32, Text, TextError};
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use tokenim_envelope::MessageId;
+use tokenim_envelope::{Checkpoint, MessageId};
 use tokenim_mailbox::group::GroupEntryId;
 use tokenim_wire::{
     BoundedString, BoundedVec, DecodeError, Digest, EncodeError, Label, Object, UnixMillis, bytes_newtype, encode_into,
@@ -45,10 +45,10 @@ impl EpochView {
 /// One message of a session, as MLS encrypts it.
 ///
 /// ```text
-/// ┌─────────┬────┬──────┬────────┬────────┬────────┬─────────┐
-/// │ version │ id │ view │ epoch  │ clock  │ sent   │ content │   at most 62,464 bytes
-/// │ 1       │ 16 │ 32   │ varint │ varint │ varint │         │
-/// └─────────┴────┴──────┴────────┴────────┴────────┴─────────┘
+/// ┌─────────┬────┬──────┬────────┬────────┬────────┬────────────────────────┬─────────┐
+/// │ version │ id │ view │ epoch  │ clock  │ sent   │ checkpoint: 0, or      │ content │   at most 62,464 bytes
+/// │ 1       │ 16 │ 32   │ varint │ varint │ varint │ 1, height v, header 32 │         │
+/// └─────────┴────┴──────┴────────┴────────┴────────┴────────────────────────┴─────────┘
 /// ```
 ///
 /// Who wrote it and with which device, says MLS.
@@ -59,12 +59,14 @@ pub struct Body {
     /// Where its author stands.
     pub view: EpochView,
     /// The epoch in which it was said for the first time, never a later one than that in which MLS encrypted it. A message
-    /// that was not stored when its epoch ended is encrypted again in the next, with the same place: only `view` differs.
+    /// not stored when its epoch ended is encrypted again in the next: only `view` and `checkpoint` differ.
     pub epoch: u64,
     /// One more than the highest that its author has seen in this epoch: see [`OrderKey`](crate::OrderKey).
     pub clock: u64,
     /// When it was written, by its author's clock: what the author says, for people to see. It puts nothing in order.
     pub sent: UnixMillis,
+    /// The newest final header that its author's device knew when it was encrypted, if it knew one.
+    pub checkpoint: Option<Checkpoint>,
     /// What it says.
     pub content: Content,
 }
@@ -223,6 +225,17 @@ impl Content {
     }
 }
 
+/// Has the decoding of a newtype check as its constructor does.
+macro_rules! checked {
+    ($name:ident, $inner:ty) => {
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::checked(<$inner>::deserialize(deserializer)?).map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
 /// 1 to 256 messages, each once. Encoded as their number (varint) and the ids, ascending.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Marks(BoundedVec<MessageId, SESSION_MARKS_MAX>);
@@ -277,11 +290,7 @@ impl fmt::Debug for Marks {
     }
 }
 
-impl<'de> Deserialize<'de> for Marks {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::checked(BoundedVec::deserialize(deserializer)?).map_err(de::Error::custom)
-    }
-}
+checked!(Marks, BoundedVec<MessageId, SESSION_MARKS_MAX>);
 
 /// Where a file is, how to open it, and what to call it.
 ///
@@ -324,17 +333,6 @@ pub enum AttachmentError {
     /// The type is not of the form `type/subtype` in small letters.
     #[error("the media type of the attachment is not of the form type/subtype, in small letters")]
     Type,
-}
-
-/// Declares a checked newtype around a bounded type, whose decoding checks as its constructor does.
-macro_rules! checked {
-    ($name:ident, $inner:ty) => {
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::checked(<$inner>::deserialize(deserializer)?).map_err(de::Error::custom)
-            }
-        }
-    };
 }
 
 /// The length of an attachment in bytes.

@@ -2,7 +2,7 @@
 
 use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
-use tokenim_envelope::MessageId;
+use tokenim_envelope::{Checkpoint, MessageId};
 use tokenim_identity::{DeviceId, IdentityId, IdentityState, MailboxSigningKey};
 use tokenim_mailbox::{
     Descriptor, KeyPackage, QuorumReceipt,
@@ -137,4 +137,6 @@ pub struct Outcome {
     pub batch: Batch,
     /// What to tell.
     pub events: Vec<Event>,
+    /// What authors of messages say to have seen of the ledger. Kept with the batch, and compared later.
+    pub seen: Vec<(IdentityId, Checkpoint)>,
 }

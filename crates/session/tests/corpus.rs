@@ -52,6 +52,7 @@ fn write_corpus() {
         epoch: inside.group.epoch(),
         clock: 9,
         sent: UnixMillis::new(scene.now),
+        checkpoint: None,
         content: Content::text("said").unwrap(),
     };
     let body = body.encode().unwrap();

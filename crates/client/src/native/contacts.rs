@@ -325,6 +325,11 @@ impl Client {
 }
 
 impl Network {
+    /// Whether the header that somebody has seen was proved here.
+    pub(crate) fn is_proved(&self, seen: &Checkpoint) -> bool {
+        self.with_view(|view| view.compare(seen.height, &seen.header)) == Comparison::Same
+    }
+
     /// The final header of a height, proved.
     async fn header_at(&self, height: Height) -> Result<Tip, ClientError> {
         self.ask(

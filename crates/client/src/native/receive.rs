@@ -19,7 +19,7 @@ use super::network::{CALL_TIMEOUT, Misbehaviour};
 use super::{Client, ClientError, Network, now, vault};
 use crate::step::contact::Relation;
 use crate::step::state::{Arrival, ArrivalRefusal};
-use crate::step::{Comparison, Coverage, EnvelopeCopy, Fault, InboxMessage, LogWalk, LookupError, seen, state};
+use crate::step::{Coverage, EnvelopeCopy, Fault, InboxMessage, LogWalk, LookupError, seen, state};
 
 /// How old the proof of a sender's devices may be.
 const SENDER_AGE: Duration = Duration::from_secs(30);
@@ -426,9 +426,7 @@ impl Client {
         };
         let sender = message.sender;
         let network = &self.shared.network;
-        let checkpoint = message
-            .checkpoint
-            .filter(|seen| network.with_view(|view| view.compare(seen.height, &seen.header)) != Comparison::Same);
+        let checkpoint = message.checkpoint.filter(|seen| !network.is_proved(seen));
         let vault = &self.keys()?.secrets.vault;
         let sealed =
             vault::seal(vault, &vault::received(&envelope), &message.content.body).ok_or(ClientError::Random)?;

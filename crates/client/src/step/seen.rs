@@ -62,7 +62,7 @@ fn row(sender: &IdentityId) -> Vec<u8> {
 }
 
 /// Adds to a batch the header that a sender names, to be compared. Of each sender one waits at a time, and the first one
-/// stays; who is not let in gets a place only while there are many. Gives it if it is kept now and was not before.
+/// stays; who is not let in gets a place only while there are many, and who is blocked gets none. Gives it if it is kept now and was not before.
 ///
 /// # Errors
 /// The store's, or a damaged value.
@@ -77,8 +77,11 @@ pub fn keep<V: View>(
     if view.get(Table::Meta, &row).map_err(StateError::Store)?.is_some() {
         return Ok(None);
     }
-    let allowed = contact::contact(view, sender)?.is_some_and(|contact| contact.relation == Relation::Allowed);
-    let places = if allowed { SEEN_MAX } else { SEEN_OF_STRANGERS_MAX };
+    let places = match contact::contact(view, sender)?.map(|contact| contact.relation) {
+        Some(Relation::Allowed) => SEEN_MAX,
+        Some(Relation::Blocked) => 0,
+        _ => SEEN_OF_STRANGERS_MAX,
+    };
     if all(view)?.len() >= places {
         return Ok(None);
     }

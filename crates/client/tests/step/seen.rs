@@ -94,3 +94,12 @@ fn strangers_leave_places_to_those_who_are_let_in() {
     }
     assert_eq!(seen::all(&store).unwrap().len(), SEEN_MAX);
 }
+
+#[test]
+fn nothing_that_a_blocked_sender_has_seen_is_kept() {
+    let mut store = Store::default();
+    let batch = contact::set_relation(&store, &ANNA, Relation::Blocked, NOW).unwrap();
+    store.apply(&batch);
+    assert_eq!(keep(&mut store, &ANNA, 7), None);
+    assert!(seen::all(&store).unwrap().is_empty());
+}

@@ -14,10 +14,10 @@ use tokenim_conversation::{
     policy::{Change, Kind, MemberDevice, permits},
     secret::{Secret32, TextError},
 };
-use tokenim_envelope::MessageId;
+use tokenim_envelope::{Checkpoint, MessageId};
 use tokenim_identity::{DeviceId, DeviceKeys, DeviceSigningKey, EnvelopeKey, IdentityId, MailboxSigningKey};
 use tokenim_mailbox::group::GroupHandle;
-use tokenim_wire::{Digest, NetworkId, Object as _, UnixMillis, UnixSeconds};
+use tokenim_wire::{Digest, Height, NetworkId, Object as _, UnixMillis, UnixSeconds};
 
 fn config() -> ProptestConfig {
     ProptestConfig {
@@ -79,13 +79,20 @@ fn content() -> impl Strategy<Value = Content> {
 
 fn body() -> impl Strategy<Value = Body> {
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>());
-    (id(), any::<[u8; 32]>(), numbers, content()).prop_map(|(id, view, (epoch, clock, sent), content)| Body {
-        id,
-        view: EpochView::from_bytes(view),
-        epoch,
-        clock,
-        sent: UnixMillis::new(sent),
-        content,
+    let seen = option::of((any::<u64>(), any::<[u8; 32]>()));
+    (id(), any::<[u8; 32]>(), numbers, seen, content()).prop_map(|(id, view, (epoch, clock, sent), seen, content)| {
+        Body {
+            id,
+            view: EpochView::from_bytes(view),
+            epoch,
+            clock,
+            sent: UnixMillis::new(sent),
+            checkpoint: seen.map(|(height, header)| Checkpoint {
+                height: Height::new(height),
+                header: Digest::from_bytes(header),
+            }),
+            content,
+        }
     })
 }
 

@@ -22,6 +22,7 @@ fn body(content: Content) -> Body {
         epoch: 3,
         clock: 4,
         sent: UnixMillis::new(5),
+        checkpoint: None,
         content,
     }
 }

@@ -96,8 +96,12 @@ def content(kind, *fields):
     return varint(kind) + b"".join(fields)
 
 
-def body(inside, id=ID[0], view=VIEW, epoch=3, clock=9, sent=1_800_000_000_123):
-    return b"\1" + id + view + varint(epoch) + varint(clock) + varint(sent) + inside
+def body(inside, id=ID[0], view=VIEW, epoch=3, clock=9, sent=1_800_000_000_123, seen=None):
+    return b"\1" + id + view + varint(epoch) + varint(clock) + varint(sent) + option(seen) + inside
+
+
+def checkpoint(height):
+    return varint(height) + some("header")
 
 
 def attachment(name="holiday photos.zip", mime="application/zip", length=5_000_000):
@@ -136,11 +140,17 @@ def bodies():
     ]
     out = []
     for name, value, inside in cases:
-        fields = dict(id=ID[0].hex(), view=VIEW.hex(), epoch=3, clock=9, sent=1_800_000_000_123, content=value)
+        fields = dict(id=ID[0].hex(), view=VIEW.hex(), epoch=3, clock=9, sent=1_800_000_000_123, checkpoint=None)
+        fields["content"] = value
         out.append(dict(name=name, value=fields, bytes=body(inside).hex()))
+    fields = dict(fields, checkpoint=dict(height=5_000_000, header=some("header").hex()), content="Typing")
+    out.append(dict(name="checkpoint", value=fields, bytes=body(content(8), seen=checkpoint(5_000_000)).hex()))
     top = 2**64 - 1
-    largest = dict(id=ID[3].hex(), view=bytes(32).hex(), epoch=top, clock=top, sent=top, content="Typing")
-    out.append(dict(name="largest", value=largest, bytes=body(content(8), ID[3], bytes(32), top, top, top).hex()))
+    largest = dict(id=ID[3].hex(), view=bytes(32).hex(), epoch=top, clock=top, sent=top)
+    largest["checkpoint"] = dict(height=top, header=some("header").hex())
+    largest["content"] = "Typing"
+    made = body(content(8), ID[3], bytes(32), top, top, top, checkpoint(top))
+    out.append(dict(name="largest", value=largest, bytes=made.hex()))
     view = dict(entry=some("entry").hex(), authenticator=some("authenticator").hex(), view=VIEW.hex())
     return dict(views=[view], bodies=out)
 
@@ -696,6 +706,15 @@ def refused_objects():
     case("body", "too_long", "TooLong", b"\1", 62464)
     case("body", "long_epoch", "NotCanonical", good[:49] + b"\x83\0" + good[50:])
     case("body", "epoch_too_large", "Malformed", good[:49] + b"\xff" * 9 + b"\2" + good[50:])
+    case("body", "checkpoint_neither_there_nor_not", "Malformed", start[:-1] + b"\2" + good[len(start):])
+    hello = content(0, text("hi"))
+    for name, error, seen in [
+        ("checkpoint_without_header", "Truncated", varint(7)),
+        ("header_cut", "Truncated", checkpoint(7)[:20]),
+        ("long_height", "NotCanonical", b"\x87\0" + some("header")),
+        ("height_too_large", "Malformed", b"\xff" * 9 + b"\2" + some("header")),
+    ]:
+        case("body", name, error, body(b"" if error == "Truncated" else hello, seen=seen))
     case("body", "no_content", "Truncated", start)
     case("body", "unknown_content", "Malformed", start + content(10))
     case("body", "long_number_of_content", "NotCanonical", start + b"\x80\0" + text("hi"))

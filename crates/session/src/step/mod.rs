@@ -6,7 +6,7 @@
 //! between two steps loses nothing, and what is done twice is harmless.
 //!
 //! ```text
-//!            ┌──────────── step(view, owner, known, now, rng, input) ──────┐
+//!            ┌─── step(view, owner, known, checkpoint, now, rng, input) ───┐
 //!  owner ───▶│ StartDirect, CreateGroup, Change, Send, MarkRead, …         │──▶ Batch (applied first)
 //!  ledger ──▶│ Node, Identity                                              │──▶ Events (told then)
 //!  nodes ───▶│ Envelope, Read, Sealed                                      │
@@ -18,6 +18,7 @@
 
 use crate::Owner;
 use tokenim_conversation::note;
+use tokenim_envelope::Checkpoint;
 use tokenim_wire::UnixMillis;
 
 mod face;
@@ -38,7 +39,8 @@ pub use tokenim_conversation::{
 pub use tx::StepError;
 
 /// Makes one step. `known` names the extensions that this software can read beside the contents that all can: what needs
-/// another one is refused with [`Why::Extension`].
+/// another one is refused with [`Why::Extension`]. `checkpoint` is the newest final header that the host knows: each message
+/// tells it to the others, whose hosts compare it.
 ///
 /// # Errors
 /// [`StepError`]; nothing has changed then. [`StepError::Refused`] is the fault of whoever sent the input.
@@ -46,11 +48,12 @@ pub fn step<V: View>(
     view: &V,
     owner: &Owner,
     known: &[&str],
+    checkpoint: Option<Checkpoint>,
     now: UnixMillis,
     rng: &mut impl rand_core::CryptoRng,
     input: Input,
 ) -> Result<Outcome, StepError<V::Error>> {
-    let mut machine = machine::Machine::new(view, owner, known, now, rng)?;
+    let mut machine = machine::Machine::new(view, owner, known, checkpoint, now, rng)?;
     machine.input(input)?;
     machine.finish()
 }

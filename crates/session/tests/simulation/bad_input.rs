@@ -1,7 +1,9 @@
 //! What may come from outside and is refused: with a reason, without any change.
 
 use crate::world::{
-    World, text,
+    World,
+    host::checkpoint,
+    text,
     villain::{Inside, inside},
 };
 use rand_chacha::ChaCha8Rng;
@@ -62,6 +64,7 @@ fn body(inside: &Inside, epoch: u64, content: Content) -> Body {
         epoch,
         clock: 1,
         sent: UnixMillis::new(1),
+        checkpoint: None,
         content,
     }
 }
@@ -239,6 +242,32 @@ fn a_message_in_another_envelope_is_refused_as_replayed() {
     };
     assert_eq!(refuses(&mut world, 0, input).why, Why::Replayed);
     assert_eq!(world.texts(0, talk), ["once"]);
+}
+
+#[test]
+fn what_an_author_has_seen_of_the_ledger_comes_with_each_message() {
+    let (mut world, talk, _) = pair();
+    world.say(1, talk, "hello");
+    world.settle();
+    let author = world.devices[1].owner.identity;
+    let seen = std::mem::take(&mut world.devices[0].seen);
+    assert!(!seen.is_empty());
+    for (by, seen) in seen {
+        assert_eq!((by, seen), (author, checkpoint(seen.height.get())));
+    }
+    // What has come before, or is refused, says nothing.
+    let (mut world, talk, mut inside) = pair();
+    let mut said = body(&inside, inside.group.epoch(), text("elsewhere"));
+    said.checkpoint = Some(checkpoint(u64::MAX));
+    let input = message(&mut inside, &said);
+    for _ in 0..2 {
+        world.tell(0, input.clone());
+    }
+    said.epoch += 1;
+    let input = message(&mut inside, &said);
+    assert_eq!(refuses(&mut world, 0, input).why, Why::Malformed);
+    assert_eq!(world.devices[0].seen, [(author, checkpoint(u64::MAX))]);
+    assert_eq!(world.texts(0, talk), ["elsewhere"]);
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn sealed(inside: &mut Inside, keys: &EpochKeys, words: &str) -> Vec<u8> {
         epoch: inside.group.epoch(),
         clock: 9,
         sent: UnixMillis::new(1),
+        checkpoint: None,
         content: text(words),
     };
     let bytes = inside.group.encrypt(&body.encode().unwrap(), &mut rng).unwrap();

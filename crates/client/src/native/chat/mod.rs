@@ -27,7 +27,7 @@ use super::store::StoreError;
 use super::{Client, ClientError, now};
 use crate::step::contact::Notice;
 use crate::step::state::{self, StateError};
-use crate::step::{Batch, Table, View};
+use crate::step::{Batch, Table, View, seen};
 use tables::Tables;
 
 pub use run::Running;
@@ -240,7 +240,7 @@ impl Client {
     /// a caller that goes away.
     async fn step(&self, input: Input, also: Batch) -> Result<Stepped, ClientError> {
         let owner = self.owner()?;
-        let client = self.clone();
+        let (client, tip) = (self.clone(), self.checkpoint());
         let step = async move {
             // Before anybody can see what the step changes.
             let begun = client.shared.chat.begin();
@@ -253,11 +253,18 @@ impl Client {
                         return Err(StateError::Store(StoreError::Closed));
                     };
                     let (vault, known) = (&keys.secrets.vault, shared.chat.known());
-                    let made = session::step(&Tables::new(view, vault), &owner, known, now(), &mut os_rng(), input);
+                    let tables = Tables::new(view, vault);
+                    let made = session::step(&tables, &owner, known, tip, now(), &mut os_rng(), input);
                     match made {
                         Ok(outcome) => {
                             let mut batch = also;
                             tables::extend(&mut batch, vault, &outcome.batch).map_err(StateError::Store)?;
+                            // They are compared in the next round: there may be many.
+                            for (author, tip) in &outcome.seen {
+                                if !shared.network.is_proved(tip) {
+                                    seen::keep(view, &mut batch, author, tip, now())?;
+                                }
+                            }
                             Ok((Ok(outcome.events), batch))
                         }
                         Err(session::StepError::Store(error)) => Err(StateError::Store(error)),
@@ -282,6 +289,7 @@ impl Client {
                 &Tables::new(view, vault),
                 &owner,
                 known,
+                self.checkpoint(),
                 now(),
                 &mut os_rng(),
                 input.clone(),

@@ -20,6 +20,7 @@ use tokenim_conversation::{
     policy::GroupContext,
     query::{commit_parts, keys_of, past_keys},
 };
+use tokenim_envelope::Checkpoint;
 use tokenim_identity::{DeviceId, IdentityId};
 use tokenim_mailbox::group::{GroupChild, GroupEntryId, GroupHandle};
 use tokenim_wire::{BoundedBytes, BoundedVec, Object, UnixMillis, UnixSeconds, limits::ENVELOPE_LIFETIME_SECONDS_MAX};
@@ -47,10 +48,12 @@ pub(crate) struct Machine<'a, V, R> {
     tx: Tx<'a, V>,
     owner: &'a Owner,
     known: &'a [&'a str],
+    checkpoint: Option<Checkpoint>,
     now: UnixMillis,
     rng: &'a mut R,
     meta: Meta,
     events: Vec<Event>,
+    seen: Vec<(IdentityId, Checkpoint)>,
     /// States of MLS that were loaded, and whether they have changed.
     groups: BTreeMap<GroupHandle, (Group, bool)>,
 }
@@ -60,6 +63,7 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
         view: &'a V,
         owner: &'a Owner,
         known: &'a [&'a str],
+        checkpoint: Option<Checkpoint>,
         now: UnixMillis,
         rng: &'a mut R,
     ) -> Step<Self, V> {
@@ -75,10 +79,12 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
             tx,
             owner,
             known,
+            checkpoint,
             now,
             rng,
             meta,
             events: Vec::new(),
+            seen: Vec::new(),
             groups: BTreeMap::new(),
         })
     }
@@ -96,6 +102,7 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
         Ok(Outcome {
             batch: self.tx.finish(),
             events: self.events,
+            seen: self.seen,
         })
     }
 

@@ -97,6 +97,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if body.view != EpochView::of(&entry, &authenticator) {
             self.event(Event::Diverged(session.conversation));
         }
+        // Also of what is not taken yet: on another ledger it may never be.
+        self.seen.extend(body.checkpoint.map(|seen| (identity, seen)));
         self.tx.put_object(Table::Seen, &seen, &Seen::Passed)?;
         let until = self.later(ENVELOPE_LIFETIME_SECONDS_MAX.saturating_mul(1000));
         self.forget_at(until, Forget::Seen, &seen);

@@ -15,7 +15,7 @@ use tokenim_conversation::{
 use tokenim_envelope::MessageId;
 use tokenim_mailbox::QuorumReceipt;
 use tokenim_wire::{
-    BoundedBytes, BoundedVec,
+    BoundedVec,
     limits::{
         SESSION_IN_FLIGHT_MAX, SESSION_MARKS_MAX, SESSION_QUEUE_MAX, SESSION_RECEIPT_MEMBERS_MAX,
         SESSION_SYNC_SECONDS_MAX, SESSION_TYPING_SECONDS,
@@ -142,11 +142,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         for (queue, value) in waiting.into_iter().take(room) {
             let mut queued = Queued::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Queue))?;
             self.tx.delete(Table::Queue, &queue);
-            let number = queue
-                .get(32..)
-                .and_then(|number| <[u8; 8]>::try_from(number).ok())
-                .map(u64::from_be_bytes)
-                .ok_or(StepError::Damaged(Table::Queue))?;
+            let number = queue.get(32..).and_then(|number| <[u8; 8]>::try_from(number).ok());
+            let number = u64::from_be_bytes(number.ok_or(StepError::Damaged(Table::Queue))?);
             if matches!(queued.content, Content::Typing) && is_stale(queued.sent, self.now) {
                 continue;
             }
@@ -170,6 +167,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 epoch,
                 clock,
                 sent: queued.sent,
+                checkpoint: self.checkpoint,
                 content: queued.content.clone(),
             };
             let plain = body.encode()?;
@@ -186,21 +184,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             self.tx.put_object(Table::Seen, &sent, &Seen::Passed)?;
             let until = self.expiry().to_millis();
             self.forget_at(until, Forget::Seen, &sent);
-            let bytes =
-                BoundedBytes::try_from(envelope.as_bytes()).map_err(|_| StepError::Full("bytes of a message"))?;
-            self.effect(
-                Work::Put(
-                    access.descriptor,
-                    Secret::from_bytes(*access.write.expose_seed()),
-                    bytes,
-                ),
-                Purpose::Message {
-                    handle,
-                    epoch: session.epoch,
-                    number,
-                    queued: Box::new(queued),
-                },
-            )?;
+            let purpose = Purpose::Message {
+                handle,
+                epoch: session.epoch,
+                number,
+                queued: Box::new(queued),
+            };
+            self.put(&access, envelope.as_bytes(), purpose)?;
         }
         self.save(&handle, &session)
     }
@@ -338,10 +328,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let id = session.conversation;
         let device = self.own_device();
         for (row_key, row) in self.tx.objects::<MessageRow>(Table::Message, id.as_bytes())? {
-            let order = row_key
-                .get(32..)
-                .and_then(OrderKey::from_bytes)
-                .ok_or(StepError::Damaged(Table::Message))?;
+            let order = row_key.get(32..).and_then(OrderKey::from_bytes);
+            let order = order.ok_or(StepError::Damaged(Table::Message))?;
             if order.device == device && row.session == Some(*handle) && row.mark == Some(Mark::Stored) {
                 self.queue_again(handle, &id, &order)?;
             }
@@ -385,10 +373,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             .map_or_else(Vec::new, |read| key(&[id.as_bytes(), &read.to_bytes(), &[0]]));
         let mut ids = Vec::new();
         for (row_key, value) in self.tx.scan(Table::Message, id.as_bytes(), &from, usize::MAX >> 1)? {
-            let order = row_key
-                .get(32..)
-                .and_then(OrderKey::from_bytes)
-                .ok_or(StepError::Damaged(Table::Message))?;
+            let order = row_key.get(32..).and_then(OrderKey::from_bytes);
+            let order = order.ok_or(StepError::Damaged(Table::Message))?;
             if order > up_to {
                 break;
             }

@@ -413,6 +413,7 @@ pub fn spam_messages(world: &mut World, at: usize, conversation: ConversationId)
         epoch,
         clock: u64::from(id[0]),
         sent: UnixMillis::new(world.now),
+        checkpoint: None,
         content,
     };
     let text = || super::text("spam");

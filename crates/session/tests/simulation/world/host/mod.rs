@@ -15,6 +15,7 @@ use std::{
     convert::Infallible,
 };
 use tokenim_conversation::{EpochKeys, rows::Session};
+use tokenim_envelope::Checkpoint;
 use tokenim_identity::{DeviceId, IdentityId};
 use tokenim_mailbox::{
     KeyPackage, MailboxTag,
@@ -26,7 +27,7 @@ use tokenim_session::{
         self, Answer, Effect, EffectId, Event, Input, Mark, Outcome, Refusal, Standing, StepError, Table, View, Watches,
     },
 };
-use tokenim_wire::{EnvelopeId, Height, Object, UnixMillis, limits::SESSION_SYNC_SECONDS_MAX};
+use tokenim_wire::{Digest, EnvelopeId, Height, Object, UnixMillis, limits::SESSION_SYNC_SECONDS_MAX};
 
 /// After how long the host gives the machine again what has not changed, and lets time pass, in milliseconds.
 const AGAIN_MS: u64 = 10_000;
@@ -35,6 +36,14 @@ const ONCE_MS: u64 = 2_000;
 /// For how long after the end of an epoch on the ledger its members may still encrypt for it: what they believe may be so old,
 /// and what they saw then may be.
 const UNAWARE_MS: u64 = SESSION_SYNC_SECONDS_MAX * 1000 + 123_000 + 10_000;
+
+/// The header of this height.
+pub fn checkpoint(height: u64) -> Checkpoint {
+    Checkpoint {
+        height: Height::new(height),
+        header: Digest::from_bytes(std::array::from_fn(|at| height.to_be_bytes()[at % 8])),
+    }
+}
 
 /// Where a device crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +143,8 @@ pub struct Device {
     /// Nodes that it can't reach.
     pub cut: [bool; NODES],
     pub events: Vec<Event>,
+    /// Headers that authors of messages say to have seen.
+    pub seen: Vec<(IdentityId, Checkpoint)>,
     pub refusals: Vec<Refusal>,
     /// Batches that were made, and effects that were carried out.
     pub batches: u64,
@@ -181,6 +192,7 @@ impl Device {
             online: true,
             cut: NOBODY,
             events: Vec::new(),
+            seen: Vec::new(),
             refusals: Vec::new(),
             batches: 0,
             effects: 0,
@@ -327,8 +339,10 @@ impl World {
         let mut rng = ChaCha8Rng::seed_from_u64(self.rng.next_u64());
         let now = UnixMillis::new(self.now);
         let device = &mut self.devices[at];
-        let Outcome { batch, events } =
-            match step::step(&device.store, &device.owner, device.known, now, &mut rng, input) {
+        let known = device.known;
+        let tip = checkpoint(self.ledger.height);
+        let Outcome { batch, events, seen } =
+            match step::step(&device.store, &device.owner, known, Some(tip), now, &mut rng, input) {
                 Ok(outcome) => outcome,
                 Err(StepError::Refused(refusal)) => {
                     let line = format!("{} {} refused {refusal:?}", self.now - BEGIN, device.name);
@@ -363,6 +377,7 @@ impl World {
             .iter()
             .any(|event| matches!(event, Event::Epoch(..) | Event::Conversation(_)));
         device.untold.extend(events);
+        device.seen.extend(seen);
         if moved {
             self.note_epochs(at);
         }
