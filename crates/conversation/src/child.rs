@@ -121,17 +121,33 @@ pub fn build<E>(
     sign: impl FnOnce(&[u8]) -> Result<Signature, E>,
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<GroupChild, E> {
-    use aes_gcm::{KeyInit as _, aead::AeadInOut as _};
     let commitment = parent.keys.commit_tag(commit);
-    let tag = parent.keys.commit_mailbox(&commitment).tag();
-    let claim = Claim {
-        handle: &parent.handle,
-        parent: &parent.entry,
-        commitment: &commitment,
-        next: &next,
-        tag: &tag,
-        envelopes: &envelopes,
+    let mut child = GroupChild {
+        handle: parent.handle,
+        parent: parent.entry,
+        commitment,
+        next,
+        author: AuthorBox::default(),
+        tag: parent.keys.commit_mailbox(&commitment).tag(),
+        envelopes,
     };
+    child.author = author_box(parent, &child, leaf, sign, rng)?;
+    Ok(child)
+}
+
+/// The author box of a child, for all else that the child says. [`build`] puts it there.
+///
+/// # Errors
+/// What `sign` gives.
+pub fn author_box<E>(
+    parent: &Parent<'_>,
+    child: &GroupChild,
+    leaf: u32,
+    sign: impl FnOnce(&[u8]) -> Result<Signature, E>,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<AuthorBox, E> {
+    use aes_gcm::{KeyInit as _, aead::AeadInOut as _};
+    let claim = Claim::from(child);
     let signature = sign(&claim.signed(parent.network, leaf))?;
     let mut nonce = [0; NONCE_BYTES];
     rng.fill_bytes(&mut nonce);
@@ -146,15 +162,7 @@ pub fn build<E>(
         author.extend_from_slice(&nonce);
         author.extend_from_slice(&inner);
     }
-    Ok(GroupChild {
-        handle: parent.handle,
-        parent: parent.entry,
-        commitment,
-        next,
-        author: AuthorBox::try_from(author).unwrap_or_default(),
-        tag,
-        envelopes,
-    })
+    Ok(AuthorBox::try_from(author).unwrap_or_default())
 }
 
 /// Why a child is none. In the order in which it is looked for, so that all members give the same reason.
@@ -212,7 +220,9 @@ pub struct Garbage {
 }
 
 impl Garbage {
-    const fn by(author: u32, why: Flaw) -> Self {
+    /// Of an author who is named.
+    #[must_use]
+    pub const fn by(author: u32, why: Flaw) -> Self {
         Self {
             author: Some(author),
             why,

@@ -12,8 +12,8 @@ use tokenim_wire::{
     BoundedString, BoundedVec, EnvelopeId, Height, Object, UnixMillis, UnixSeconds,
     limits::{
         DEVICES_PER_IDENTITY_MAX, GROUP_COMMIT_PARTS_MAX, GROUP_NAME_BYTES_MAX, MESSAGE_BODY_BYTES_MAX,
-        SESSION_GRACE_HEIGHTS, SESSION_IN_FLIGHT_MAX, SESSION_LEAVES_MAX, SESSION_MARKS_MAX, SESSION_PEER_SECONDS_MAX,
-        SESSION_RECEIPT_MEMBERS_MAX, SESSION_SYNC_SECONDS_MAX, SESSION_WISHES_MAX,
+        SESSION_GRACE_HEIGHTS, SESSION_IN_FLIGHT_MAX, SESSION_LEAVES_MAX, SESSION_MARKS_MAX, SESSION_PAST_SECONDS,
+        SESSION_PEER_SECONDS_MAX, SESSION_RECEIPT_MEMBERS_MAX, SESSION_SYNC_SECONDS_MAX, SESSION_WISHES_MAX,
     },
 };
 
@@ -205,6 +205,13 @@ pub struct Past {
 row!(Past, "session past epoch", 256 * 1024);
 
 impl Past {
+    /// Until when its messages are taken at least.
+    #[must_use]
+    pub const fn over(&self) -> UnixMillis {
+        let past = SESSION_PAST_SECONDS.saturating_mul(1000);
+        self.ended.time.saturating_add(past)
+    }
+
     /// Whether a device that was a member was removed at its end.
     #[must_use]
     pub fn removed(&self, identity: &IdentityId, device: &DeviceId) -> bool {

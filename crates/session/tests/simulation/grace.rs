@@ -339,3 +339,56 @@ fn a_group_is_post_quantum_from_its_beginning_if_it_is_small_enough_then() {
         assert_eq!((made.suite, made.members.len()), (Some(suite), 1));
     }
 }
+
+#[test]
+fn who_could_not_follow_reads_the_rest_of_its_epoch_when_it_is_added_anew() {
+    let mut world = World::new(87, 4, 1);
+    let group = world.group(0, &[1, 2, 3]);
+    world.settle();
+    let copy = world.devices[2].store.clone();
+    for at in [0, 1, 3] {
+        world.say(at, group, &format!("of {at}"));
+    }
+    world.settle();
+    let mut inside = inside(&world, 3, group).unwrap();
+    let tag = inside.keys.mailbox().tag();
+    world.change(2, group, Change::Refresh);
+    world.settle();
+    // Its old copy knows nothing of what it has done, and it sees no message before it is added anew.
+    let nodes = world.nodes.nodes.iter_mut();
+    let boxes: Vec<_> = nodes.map(|node| node.boxes.remove(&tag)).collect();
+    world.restore(2, copy);
+    world.devices[3].online = false;
+    let removed = world.people[3];
+    world.change(0, group, Change::Remove(removed));
+    for _ in 0..4 {
+        world.settle();
+        world.sleep(70_000);
+    }
+    world.settle();
+    assert!(world.readded.contains(&(2, group)));
+    world.assert_together(&[0, 1, 2], group);
+    assert_eq!(world.texts(2, group), [""; 0]);
+    for (node, kept) in world.nodes.nodes.iter_mut().zip(boxes) {
+        node.boxes.extend(kept.map(|kept| (tag, kept)));
+    }
+    // Meanwhile one was removed: it is heard with what it had said before.
+    world.pass(GRACE_MS + 10_000);
+    store(&mut world, &mut inside, "too late", true);
+    world.settle();
+    let mut texts = world.texts(2, group);
+    texts.sort();
+    assert_eq!(texts, ["of 0", "of 1", "of 3"]);
+    assert_eq!(world.orders(2, group), world.orders(1, group));
+    let refused = Event::Refused {
+        conversation: Some(group),
+        author: removed,
+        why: Why::Revoked,
+    };
+    assert_eq!(refusals(&world, 2), [refused]);
+    // In an hour its keys are gone.
+    world.sleep(SESSION_PAST_SECONDS * 1000);
+    world.settle();
+    let watched = step::watches(&world.devices[2].store).unwrap().mailboxes;
+    assert!(watched.iter().all(|watch| watch.descriptor.tag() != tag));
+}

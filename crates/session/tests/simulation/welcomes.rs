@@ -6,10 +6,11 @@ use crate::world::{
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
+use std::convert::Infallible;
 use tokenim_conversation::{
     EpochKeys, GroupContext,
     note::{Note, Readd},
-    welcome::Welcome,
+    welcome::{Welcome, WelcomePlace},
 };
 use tokenim_identity::IdentityId;
 use tokenim_mailbox::{
@@ -20,7 +21,10 @@ use tokenim_session::{
     SessionSuite,
     step::{Change, ConversationId, Event, Input, Standing, StepError, Table, View, Why},
 };
-use tokenim_wire::{Object, UnixMillis, limits::SESSION_WELCOMES_HELD_MAX};
+use tokenim_wire::{
+    Object, UnixMillis,
+    limits::{SESSION_INVITATIONS_MAX, SESSION_WELCOMES_HELD_MAX, SESSION_WELCOMES_MAX},
+};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// No entry of any log.
@@ -283,6 +287,90 @@ fn a_welcome_that_does_not_fit_is_refused_and_its_sender_named() {
         refused(&mut world, 1, 3, note(unknown, handle.root(), &good)),
         Why::Full
     );
+}
+
+/// One of these people sends the first device a note.
+fn notes(world: &mut World, from: usize, note: &Note) -> Result<bool, StepError<Infallible>> {
+    let (sender, device) = (world.people[from], world.devices[from].id);
+    let body = note.to_bytes().unwrap();
+    world.step(0, Input::Sealed { sender, device, body })
+}
+
+fn is_full(result: &Result<bool, StepError<Infallible>>) -> bool {
+    matches!(result, Err(StepError::Refused(refusal)) if refusal.why == Why::Full)
+}
+
+/// Fills all places that there are for what others send the first one: each of sixteen people as many as it may, seven of
+/// them also those of stored Welcomes.
+fn fill(world: &mut World) {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let expiry = tokenim_wire::UnixSeconds::new(1_900_000_000);
+    for from in 2..18 {
+        let handle = GroupHandle::from_bytes([from as u8; 32]);
+        let context = mine(handle, world.people[from]);
+        let (welcome, _) = fake_welcome(world, from, 0, &context, &[], 1).unwrap();
+        let mut full = [0; 3];
+        for number in 0..20 {
+            let mut other = [number; 32];
+            other[1] = from as u8;
+            let entry = GroupEntryId::from_bytes(other);
+            let (here, _) = Welcome::new(handle, entry, &welcome, expiry, &mut rng).unwrap();
+            let (stored, _) = Welcome::new(handle, entry, &[7; 9_000], expiry, &mut rng).unwrap();
+            let invitation = Note::Invitation(GroupHandle::from_bytes(other));
+            let sent = [invitation, Note::Welcome(here), Note::Welcome(stored)];
+            for (full, note) in full.iter_mut().zip(&sent[..if from < 9 { 3 } else { 2 }]) {
+                *full += usize::from(is_full(&notes(world, from, note)));
+            }
+        }
+        assert!(full[1] >= 4, "{full:?}");
+    }
+}
+
+#[test]
+fn nobody_is_shut_out_by_those_who_fill_all_places() {
+    let mut world = World::new(77, 19, 1);
+    fill(&mut world);
+    let store = &world.devices[0].store;
+    assert_eq!(store.rows(Table::Invitation), SESSION_INVITATIONS_MAX);
+    assert_eq!(
+        store.rows(Table::Part),
+        2 * SESSION_INVITATIONS_MAX + SESSION_WELCOMES_MAX
+    );
+    // Somebody else has something to say: a small Welcome, and one that is stored.
+    let small = world.group(1, &[0]);
+    let large = ConversationId::group(&{
+        let members = [&[world.people[0]], &world.people[8..18]].concat();
+        let create = Input::CreateGroup {
+            name: "large".into(),
+            members,
+            suite: Some(SessionSuite::PostQuantum),
+        };
+        world.tell(1, create);
+        let infos = world.infos(1);
+        let large = infos.iter().find(|info| info.conversation != small).unwrap();
+        large.handle.unwrap()
+    });
+    world.devices[0].online = false;
+    world.settle();
+    let letters = &world.devices[0].inbox.letters;
+    let is_stored = |note: Note| matches!(note, Note::Welcome(of) if matches!(of.place, WelcomePlace::Stored(_)));
+    assert!(
+        letters
+            .iter()
+            .any(|letter| Note::from_bytes(&letter.body).is_ok_and(is_stored))
+    );
+    for letter in letters.clone() {
+        let (sender, device, body) = (letter.sender, letter.device, letter.body);
+        world.devices[0].online = true;
+        world.step(0, Input::Sealed { sender, device, body }).unwrap();
+        world.devices[0].online = false;
+    }
+    // It stays, whatever the others send again.
+    fill(&mut world);
+    world.devices[0].online = true;
+    world.settle();
+    world.assert_together(&[0, 1], small);
+    world.assert_together(&[0, 1], large);
 }
 
 /// Key packages of a device that are none for a session of this suite.

@@ -11,7 +11,7 @@ use tokenim_conversation::{
     order::{Clock, OrderKey},
     policy::{self, Forbidden, Kind, MemberDevice, Role},
 };
-use tokenim_mailbox::group::{GroupEntryId, GroupNode, RecordedChild};
+use tokenim_mailbox::group::{GroupEntryId, GroupNode, LedgerPlace, RecordedChild};
 use tokenim_wire::{
     BoundedVec, EnvelopeId, Height,
     limits::{GROUP_CHILDREN_MAX, SESSION_IN_FLIGHT_MAX, SESSION_PAST_EPOCHS_MAX, SESSION_PAST_SECONDS},
@@ -50,13 +50,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         node: GroupNode,
         at: Height,
     ) -> Step<(), V> {
+        let wanted = |known: bool| known.then_some(()).ok_or(StepError::from(Why::Unknown));
         let mut known = self.take_held(&handle, &entry, &node)?;
         let Some(mut session) = self.session(&handle)? else {
-            return if known {
-                Ok(())
-            } else {
-                Err(StepError::from(Why::Unknown))
-            };
+            return wanted(known);
         };
         if entry == handle.root() && session.root.is_none() {
             session.root = Some(node.place);
@@ -66,11 +63,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             known = true;
         }
         if entry != session.entry {
-            return if known {
-                Ok(())
-            } else {
-                Err(StepError::from(Why::Unknown))
-            };
+            return wanted(known);
         }
         if node.key != self.keys_of_entry(&handle, &session)? {
             return Err(StepError::from(Why::Forged));
@@ -224,10 +217,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             let permitted = self.permitted(&group, &before, after.as_ref(), group.own(), &added, &removed, recorded)?;
             return Ok(match permitted {
                 Err(one) => Judgement::Open(Some(one)),
-                Ok(Err(forbidden)) => Judgement::Skip(Garbage {
-                    author: Some(group.own()),
-                    why: Flaw::Forbidden(forbidden),
-                }),
+                Ok(Err(forbidden)) => Judgement::Skip(Garbage::by(group.own(), Flaw::Forbidden(forbidden))),
                 Ok(Ok(())) => Judgement::Go(alloc::boxed::Box::new(Next {
                     group: Some(next),
                     added,
@@ -255,12 +245,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         // With a part that is missing nothing is said: the ledger has proof that it is stored.
         let Some(parts) = commit_parts(&self.tx, handle, child)? else {
-            let kept_until = recorded
-                .place
-                .time
-                .to_seconds()
-                .saturating_add(ENVELOPE_LIFETIME_SECONDS_MAX);
-            let gone = kept_until < self.now.to_seconds();
+            let gone = self.is_gone(&recorded.place);
             return Ok(if gone { Judgement::Lost } else { Judgement::Open(None) });
         };
         let commit = match child::open_commit(&parent, child, author, &parts) {
@@ -270,15 +255,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         };
         let applied = match group.apply(&commit, recorded.place.time.to_seconds()) {
             Ok(applied) => Some(applied),
-            Err(SessionError::Path | SessionError::Own) => {
+            // This leaf made it, and somebody else says that it is theirs.
+            Err(SessionError::Own) => return Ok(Judgement::Skip(Garbage::by(author, Flaw::Author))),
+            Err(SessionError::Path) => {
                 // Nobody follows a device that was not live, so nobody is lost by it.
                 let live = self.permitted(&group, &before, Some(&before), author, &[], &[], recorded)?;
                 return Ok(match live {
                     Err(one) => Judgement::Open(Some(one)),
-                    Ok(Err(forbidden)) => Judgement::Skip(Garbage {
-                        author: Some(author),
-                        why: Flaw::Forbidden(forbidden),
-                    }),
+                    Ok(Err(forbidden)) => Judgement::Skip(Garbage::by(author, Flaw::Forbidden(forbidden))),
                     Ok(Ok(())) => Judgement::Lost,
                 });
             }
@@ -399,46 +383,55 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(Err(last))
     }
 
-    /// Goes on to the next epoch.
-    fn go(&mut self, handle: &GroupHandle, session: &mut Session, recorded: &RecordedChild, next: Next) -> Step<(), V> {
-        let entry = recorded.child.id()?;
-        let old = session.epoch;
+    /// Keeps of the epoch where this device stands what its messages need, its state if that is asked for, and forgets what
+    /// was to end it.
+    pub(super) fn end_epoch(
+        &mut self,
+        handle: &GroupHandle,
+        session: &mut Session,
+        ended: LedgerPlace,
+        state: bool,
+        removed: impl Fn(&(IdentityId, DeviceId)) -> bool,
+    ) -> Step<(), V> {
         let roster = self.roster(handle)?;
-        if !next.removed.is_empty() {
-            // What those who go had sent opens with this state only.
+        if state {
             let group = self.group(handle)?.clone();
-            self.keep_group(&past_group_key(handle, old), group)?;
+            self.keep_group(&past_group_key(handle, session.epoch), group)?;
         }
+        let (keys, leaves) = (self.keys(handle)?.to_bytes(), roster.leaves.iter().zip(&roster.places));
+        let keys = <[u8; 32]>::try_from(keys.as_slice());
         let past = Past {
             entry: session.entry,
             authenticator: roster.authenticator,
-            keys: Secret::from_bytes(
-                <[u8; 32]>::try_from(self.keys(handle)?.to_bytes().as_slice())
-                    .map_err(|_| StepError::Damaged(Table::Keys))?,
-            ),
-            ended: recorded.place,
-            leaves: BoundedVec::try_from_iter(roster.leaves.iter().zip(&roster.places).map(|(leaf, place)| {
-                let removed = next.removed.contains(leaf) && !next.added.contains(leaf);
-                (*place, leaf.0, leaf.1, removed)
-            }))
-            .map_err(|_| StepError::Full("devices in a session"))?,
+            keys: Secret::from_bytes(keys.map_err(|_| StepError::Damaged(Table::Keys))?),
+            ended,
+            leaves: BoundedVec::try_from_iter(leaves.map(|(leaf, place)| (*place, leaf.0, leaf.1, removed(leaf))))
+                .map_err(|_| StepError::Full("devices in a session"))?,
             read: false,
         };
-        self.tx.put_object(Table::Past, &past_key(handle, old), &past)?;
-        let over = past
-            .ended
-            .time
-            .max(self.now)
-            .saturating_add(SESSION_PAST_SECONDS.saturating_mul(1000));
+        self.tx
+            .put_object(Table::Past, &past_key(handle, session.epoch), &past)?;
+        let over = past.over().max(self.later(SESSION_PAST_SECONDS.saturating_mul(1000)));
         self.forget_at(over, Forget::Session, handle.as_bytes());
         for other in session.node.iter().flat_map(|node| node.children.iter()) {
-            let id = other.child.id()?;
-            self.drop_parts(handle, &id, &other.child);
+            self.drop_parts(handle, &other.child.id()?, &other.child);
             self.tx.delete(Table::Mailbox, other.child.tag.as_bytes());
         }
         self.withdraw(handle)?;
-        let welcome = self.tx.get(Table::Commit, &part_key(handle, &entry, WELCOME))?;
         self.drop_pending(handle, session);
+        Ok(())
+    }
+
+    /// Goes on to the next epoch.
+    fn go(&mut self, handle: &GroupHandle, session: &mut Session, recorded: &RecordedChild, next: Next) -> Step<(), V> {
+        let entry = recorded.child.id()?;
+        let roster = self.roster(handle)?;
+        let welcome = self.tx.get(Table::Commit, &part_key(handle, &entry, WELCOME))?;
+        // What those who go had sent opens with this state only.
+        let goes = !next.removed.is_empty();
+        self.end_epoch(handle, session, recorded.place, goes, |leaf| {
+            next.removed.contains(leaf) && !next.added.contains(leaf)
+        })?;
         session.node = None;
         session.looked = recorded.place.height;
         session.judged = 0;
@@ -498,7 +491,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Ok(true);
         }
         match past.first() {
-            Some((epoch, oldest)) if oldest.read || self.is_gone(oldest) => {
+            Some((epoch, oldest)) if oldest.read || self.is_gone(&oldest.ended) => {
                 self.drop_past(handle, *epoch, oldest)?;
                 Ok(true)
             }
@@ -506,13 +499,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
     }
 
-    /// Whether everything that may have been stored in this epoch has expired.
-    pub(super) fn is_gone(&self, past: &Past) -> bool {
-        let kept = past
-            .ended
-            .time
-            .to_seconds()
-            .saturating_add(ENVELOPE_LIFETIME_SECONDS_MAX);
+    /// Whether all has expired that was stored before this block.
+    pub(super) fn is_gone(&self, place: &LedgerPlace) -> bool {
+        let kept = place.time.to_seconds().saturating_add(ENVELOPE_LIFETIME_SECONDS_MAX);
         kept < self.now.to_seconds()
     }
 

@@ -2,7 +2,6 @@
 
 use super::{
     super::record::{AWAITED, AwaitedWelcome, HELD, HeldWelcome, Invitation, PackageRow, Task, Wish},
-    stock::is_used,
     *,
 };
 use crate::mls::welcome_packages;
@@ -96,9 +95,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if is_in || self.tx.get(Table::Invitation, handle.as_bytes())?.is_some() {
             return Ok(());
         }
-        let held = self.tx.scan(Table::Invitation, &[], &[], SESSION_INVITATIONS_MAX)?;
-        if held.len() >= SESSION_INVITATIONS_MAX {
-            return Err(StepError::of(Why::Full, sender));
+        let (by, most) = (|row: &Invitation| row.by.0, SESSION_INVITATIONS_MAX);
+        if let Some((row, _)) = self.make_room(sender, (Table::Invitation, &[]), by, [most; 2])? {
+            self.tx.delete(Table::Invitation, &row);
         }
         let ask_next = self.later(SESSION_ASK_SECONDS.saturating_mul(1000));
         let row = Invitation {
@@ -109,6 +108,30 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.tx.put_object(Table::Invitation, handle.as_bytes(), &row)?;
         self.forget_at(ask_next, Forget::Invitation, handle.as_bytes());
         Ok(())
+    }
+
+    /// Which of these rows, as many of which there may be of one sender and of all, gives way to one more if there is no room
+    /// for it: by chance, one of whoever has the most, if they are more than this sender has. So nobody shuts others out. The
+    /// owner's devices come before all.
+    fn make_room<T: Object>(
+        &mut self,
+        sender: IdentityId,
+        (table, rows): (Table, &[u8]),
+        by: impl Fn(&T) -> IdentityId,
+        [each, all]: [usize; 2],
+    ) -> Step<Option<(Vec<u8>, T)>, V> {
+        let mut rows: Vec<(_, T)> = self.tx.objects(table, rows)?;
+        let mut of: Vec<_> = rows.iter().map(|(_, row)| by(row)).collect();
+        of.retain(|of| *of != self.owner.identity);
+        let count = |one: &IdentityId| of.iter().filter(|of| *of == one).count();
+        let most = of.iter().map(count).max().unwrap_or(0);
+        let full = rows.len() >= all;
+        if count(&sender) >= each || (full && count(&sender) >= most) {
+            return Err(StepError::of(Why::Full, sender));
+        }
+        rows.retain(|(_, row)| full && count(&by(row)) == most);
+        let which = self.jitter(rows.len() as u64);
+        Ok(rows.into_iter().nth(usize::try_from(which).unwrap_or(0)))
     }
 
     fn take_welcome(&mut self, sender: IdentityId, device: DeviceId, welcome: Welcome) -> Step<(), V> {
@@ -128,9 +151,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             WelcomePlace::Stored(stored) => stored,
         };
         let tag = stored.mailbox().tag();
-        let held: Vec<(_, AwaitedWelcome)> = self.tx.objects(Table::Part, AWAITED)?;
-        if held.len() >= SESSION_WELCOMES_MAX && held.iter().all(|(row, _)| *row != awaited_key(&tag)) {
-            return Err(StepError::of(Why::Full, sender));
+        if self.tx.get(Table::Part, &awaited_key(&tag))?.is_some() {
+            // Others who were added know the place too, and may say something else of it.
+            return Ok(());
+        }
+        let (of, most) = (|row: &AwaitedWelcome| row.by.0, SESSION_WELCOMES_MAX);
+        if let Some((_, other)) = self.make_room(sender, (Table::Part, AWAITED), of, [most; 2])? {
+            self.drop_welcome(&other.stored.mailbox().tag())?;
         }
         let row = AwaitedWelcome {
             by,
@@ -187,12 +214,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return self.ask_for_welcome(held);
         }
         let [row, bytes] = held.rows();
-        if held.by.0 != self.owner.identity {
-            let mut others: Vec<(_, HeldWelcome)> = self.tx.objects(Table::Part, HELD)?;
-            others.retain(|(other, _)| *other != row);
-            let of_sender = others.iter().filter(|(_, other)| other.by.0 == held.by.0);
-            if of_sender.count() >= SESSION_WELCOMES_HELD_MAX || others.len() >= SESSION_INVITATIONS_MAX {
-                return Err(StepError::of(Why::Full, held.by.0));
+        if self.tx.get(Table::Part, &row)?.is_none() {
+            let (by, most) = (
+                |row: &HeldWelcome| row.by.0,
+                [SESSION_WELCOMES_HELD_MAX, SESSION_INVITATIONS_MAX],
+            );
+            if let Some((_, other)) = self.make_room(held.by.0, (Table::Part, HELD), by, most)? {
+                self.drop_held(&other)?;
             }
         }
         self.tx.put_object(Table::Part, &row, held)?;
@@ -254,10 +282,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 None => ConversationId::group(&held.handle),
             };
             match self.session(&held.handle)? {
-                // Nobody brings it back to where it was before, with a package that others have got too.
-                Some(kept) if kept.epoch >= group.epoch() && (!kept.is_behind() || is_used(&package)) => {
-                    return Err(blame(Why::Replayed));
-                }
+                // Nobody brings it back to where it was before.
+                Some(kept) if kept.epoch >= group.epoch() => return Err(blame(Why::Replayed)),
                 // Whom this device can't follow, only those who were there can bring it back to.
                 Some(kept) if kept.is_behind() => {
                     let known = self.roster(&held.handle)?.leaves;
@@ -304,9 +330,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Err(StepError::of(Why::Forged, held.by.0));
         }
         let kept = self.session(&handle)?;
-        // Where this device was before, it can't go on; what it was removed from, it reads to the end.
+        // Where this device was before, it can't go on; what it was in, it reads to the end.
         if let Some(kept) = kept.as_ref().filter(|kept| kept.is_behind()) {
-            self.leave_epoch(&handle, kept)?;
+            self.leave_epoch(&handle, &mut kept.clone(), &group)?;
         }
         let mut session = self.new_session(id, held.entry, group.epoch())?;
         if let Some(kept) = kept {
@@ -324,16 +350,15 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(())
     }
 
-    /// Forgets the epoch that this device stands in, before it is added anew.
-    fn leave_epoch(&mut self, handle: &GroupHandle, session: &Session) -> Step<(), V> {
-        for recorded in session.node.iter().flat_map(|node| node.children.iter()) {
-            let entry = recorded.child.id()?;
-            self.drop_parts(handle, &entry, &recorded.child);
-            self.tx.delete(Table::Mailbox, recorded.child.tag.as_bytes());
-        }
-        self.withdraw(handle)?;
-        self.drop_pending(handle, &mut session.clone());
-        self.forget_session(handle)
+    /// Leaves the epoch that this device can't follow. What was stored in it is still read, of those who are not there any more
+    /// what was accepted before its grace was over.
+    fn leave_epoch(&mut self, handle: &GroupHandle, session: &mut Session, next: &Group) -> Step<(), V> {
+        let node = session.node.as_ref();
+        let end = node.and_then(|node| node.children.get(usize::from(session.judged)));
+        let end = end.ok_or(StepError::Damaged(Table::Session))?.place;
+        let leaves = next.leaves();
+        let stays = |of: &(_, _)| leaves.iter().any(|leaf| (leaf.identity, leaf.device) == *of);
+        self.end_epoch(handle, session, end, true, |leaf| !stays(leaf))
     }
 
     /// A Welcome that no key package opens: its sender is asked for another one, if it has not been asked lately.

@@ -10,7 +10,7 @@ use tokenim_conversation::content::{Body, EpochView};
 use tokenim_mailbox::MailboxTag;
 use tokenim_wire::{
     EnvelopeId, Height,
-    limits::{SESSION_ASK_SECONDS, SESSION_PAST_SECONDS, SESSION_WAITING_MAX},
+    limits::{SESSION_ASK_SECONDS, SESSION_WAITING_MAX},
 };
 
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
@@ -230,11 +230,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 past.read = true;
                 self.tx.put_object(Table::Past, &past_key, &past)?;
             }
-            let over = past
-                .ended
-                .time
-                .saturating_add(SESSION_PAST_SECONDS.saturating_mul(1000));
-            if over <= self.now {
+            if past.over() <= self.now {
                 self.drop_past(&row.handle, epoch, &past)?;
             }
             return self.progress(&row.handle);

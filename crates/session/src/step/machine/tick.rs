@@ -1,7 +1,6 @@
 //! What is due when time has passed.
 
 use super::{super::record::Liveness, *};
-use tokenim_wire::limits::SESSION_PAST_SECONDS;
 
 /// Rows of [`Table::Expiry`] that one step works off.
 const ROWS_MAX: usize = 256;
@@ -86,11 +85,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return self.forget_session(handle);
         }
         for (epoch, past) in self.past(handle)? {
-            let over = past
-                .ended
-                .time
-                .saturating_add(SESSION_PAST_SECONDS.saturating_mul(1000));
-            if (past.read && over <= self.now) || self.is_gone(&past) {
+            if (past.read && past.over() <= self.now) || self.is_gone(&past.ended) {
                 self.drop_past(handle, epoch, &past)?;
             }
         }

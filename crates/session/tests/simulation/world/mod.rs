@@ -99,6 +99,8 @@ pub struct World {
     pub acknowledged: BTreeSet<(usize, ConversationId, MessageId)>,
     /// Devices whose owners do not follow the protocol: nothing is expected of them.
     pub malicious: BTreeSet<DeviceId>,
+    /// What they have kept of an old epoch.
+    pub kept: BTreeMap<(usize, ConversationId), villain::Inside>,
 }
 
 pub fn text(words: &str) -> Content {
@@ -140,6 +142,7 @@ impl World {
             readded: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
             malicious: BTreeSet::new(),
+            kept: BTreeMap::new(),
         };
         for person in 0..people {
             let id = world.ledger.add_identity(person as u8 + 1);

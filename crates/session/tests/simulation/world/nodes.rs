@@ -25,7 +25,7 @@ pub type Bytes = Arc<[u8]>;
 #[derive(Clone)]
 pub struct Node {
     key: NodeSigningKey,
-    boxes: BTreeMap<MailboxTag, Vec<(EnvelopeId, Bytes)>>,
+    pub boxes: BTreeMap<MailboxTag, Vec<(EnvelopeId, Bytes)>>,
     /// What it took, in this order.
     journal: Vec<(MailboxTag, EnvelopeId, Bytes)>,
     /// How much of the journals of the others it has looked at.

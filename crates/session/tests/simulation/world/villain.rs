@@ -1,13 +1,14 @@
 //! A member who does not follow the protocol: it has the keys of its epoch, and does with them what it likes.
 
-use super::{NETWORK, World, below, chance, host::Letter, nodes::NODES};
+use super::{BEGIN, NETWORK, World, below, chance, host::Letter, nodes::NODES};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use tokenim_conversation::{
     Body, EpochKeys, EpochView, GroupContext, Role,
-    child::{self, Parent},
+    child::{self, AppliedCommit, Garbage, Parent, Verdict},
     content::{Content, ExtensionBody, ExtensionName},
     note::Note,
+    policy::{self, Forbidden, MemberDevice},
     welcome::{Welcome, WelcomePlace},
 };
 use tokenim_envelope::{MessageId, SealedEnvelope};
@@ -16,7 +17,7 @@ use tokenim_mailbox::{
     QuorumReceipt,
     group::{AuthorBox, CommitParts, GroupChild, GroupEntryId, GroupHandle, GroupUpdate, SignedGroupChild},
 };
-use tokenim_mls::{Group, Proposed};
+use tokenim_mls::{Group, Leaf, Proposed};
 use tokenim_session::{
     SessionSuite,
     step::{self, ConversationId, Table, View},
@@ -30,7 +31,7 @@ pub enum Mischief {
     NoAuthor,
     /// The signature of another leaf.
     ForeignAuthor,
-    /// The mailbox of another commit, named when the box was made for the right one: the box does not open any more.
+    /// The mailbox of another commit.
     OtherMailbox,
     /// An envelope that is none of the epoch.
     NoEnvelope,
@@ -40,6 +41,10 @@ pub enum Mischief {
     NoCommit,
     /// A commit of another group.
     ForeignCommit,
+    /// A commit of an epoch that is over.
+    OldCommit,
+    /// A good commit of another member's.
+    MadeByAnother,
     /// A commit that removes the owner, by somebody who may not.
     Forbidden,
     /// A commit that makes its author an owner.
@@ -51,7 +56,7 @@ pub enum Mischief {
 }
 
 impl Mischief {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::NoAuthor,
         Self::ForeignAuthor,
         Self::OtherMailbox,
@@ -59,6 +64,8 @@ impl Mischief {
         Self::OtherCommit,
         Self::NoCommit,
         Self::ForeignCommit,
+        Self::OldCommit,
+        Self::MadeByAnother,
         Self::Forbidden,
         Self::OwnRole,
         Self::NoContext,
@@ -171,6 +178,47 @@ impl Inside {
         child::build(&self.parent(), commit, next, envelope.into(), leaf, sign, rng).unwrap()
     }
 
+    /// What this device has to find wrong with a child whose commit lies in these envelopes.
+    pub fn flaw(&self, child: &GroupChild, envelopes: &[impl AsRef<[u8]>]) -> Option<Garbage> {
+        let leaf = |leaf: &Leaf| MemberDevice {
+            identity: leaf.identity,
+            device: leaf.device,
+        };
+        let devices = |leaves: &[Leaf]| leaves.iter().map(leaf).collect::<Vec<_>>();
+        let leaves = self.group.leaves();
+        let before = GroupContext::from_bytes(self.group.context()).unwrap();
+        let apply = |commit: &[u8]| {
+            let applied = self.group.apply(commit, UnixSeconds::new(BEGIN / 1000)).ok()?;
+            let next = applied.next?;
+            let after = GroupContext::from_bytes(next.context());
+            let permitted = after.map_err(|_| Forbidden::Context).and_then(|after| {
+                let change = policy::Change {
+                    before: &before,
+                    after: &after,
+                    members: &devices(&leaves),
+                    author: leaf(&leaves[applied.author as usize]),
+                    added: &devices(&applied.added),
+                    removed: &devices(&applied.removed),
+                };
+                policy::permits(&change, |_| true)
+            });
+            let keys = EpochKeys::derive(&NETWORK, &self.handle, |label, context, length| {
+                next.export(label, context, length)
+            });
+            Some(AppliedCommit {
+                author: applied.author,
+                permitted,
+                next: Some(keys.unwrap().verifying_key()),
+                state: (),
+            })
+        };
+        let verify = |leaf, message: &[u8], signature: &Signature| self.group.verify_author(leaf, message, signature);
+        match child::check(&self.parent(), child, envelopes, verify, apply).unwrap() {
+            Verdict::Valid { .. } => None,
+            Verdict::Garbage(garbage) => Some(garbage),
+        }
+    }
+
     /// The child of a commit that lies in these envelopes, and these.
     pub fn child_in_parts(&self, made: &Made, parts: &[SealedEnvelope], rng: &mut ChaCha8Rng) -> GroupChild {
         let sign = |message: &[u8]| Ok::<Signature, ()>(self.group.sign_author(message));
@@ -226,6 +274,8 @@ pub fn update() -> Proposed {
 pub fn do_mischief(world: &mut World, at: usize, conversation: ConversationId, what: Mischief) -> Option<GroupEntryId> {
     let inside = inside(world, at, conversation)?;
     let (keys, group) = (&inside.keys, &inside.group);
+    let old = world.kept.entry((at, conversation)).or_insert_with(|| inside.clone());
+    let old = old.clone();
     let mut rng = ChaCha8Rng::seed_from_u64(world.rng.next_u64());
     let now = UnixMillis::new(world.now).to_seconds();
     let leaves = group.leaves();
@@ -261,6 +311,14 @@ pub fn do_mischief(world: &mut World, at: usize, conversation: ConversationId, w
             let old = state.unwrap().commit(&update(), now, &mut rng).unwrap();
             (made.promised, made.stored) = (old.bytes.clone(), old.bytes);
         }
+        Mischief::OldCommit if old.entry == inside.entry => return None,
+        Mischief::OldCommit => made = inside.made(old.group.commit(&update(), now, &mut rng).unwrap()),
+        Mischief::MadeByAnother => {
+            let others = (0..world.devices.len()).filter(|other| *other != at);
+            let mut others = others.filter_map(|other| self::inside(world, other, conversation));
+            let other = others.find(|other| other.entry == inside.entry)?;
+            made = inside.made(other.group.commit(&update(), now, &mut rng).unwrap());
+        }
         _ => {}
     }
     let wrap = if what == Mischief::NoEnvelope { &made.next } else { keys };
@@ -283,6 +341,8 @@ pub fn do_mischief(world: &mut World, at: usize, conversation: ConversationId, w
         Mischief::OtherMailbox => {
             let commitment = keys.commit_tag(&[1]);
             child.tag = keys.commit_mailbox(&commitment).tag();
+            let sign = |message: &[u8]| Ok::<Signature, ()>(group.sign_author(message));
+            child.author = child::author_box(&inside.parent(), &child, leaf, sign, &mut rng).unwrap();
         }
         _ => {}
     }
