@@ -19,6 +19,7 @@ mod content;
 mod conversation;
 mod crashes;
 mod doors;
+mod gone;
 mod grace;
 mod healing;
 mod history;

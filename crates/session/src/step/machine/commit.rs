@@ -466,19 +466,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if let Some(welcome) = welcome {
             self.tx.put(Table::Commit, &part_key(handle, &entry, WELCOME), welcome);
         }
-        let added: Vec<_> = plan
-            .add
-            .iter()
-            .map(|(identity, device, _)| (*identity, *device))
-            .collect();
-        for (identity, device) in &added {
-            self.note(*identity, *device, &Note::Invitation(*handle))?;
+        let added = plan.add.iter().map(|add| (add.0, add.1));
+        for (identity, device) in added.clone() {
+            self.note(identity, device, &Note::Invitation(*handle))?;
         }
-        let removed: Vec<_> = plan
-            .remove
-            .iter()
-            .map(|(_, identity, device)| (*identity, *device))
-            .collect();
+        let removed = plan.remove.iter().map(|leaf| (leaf.1, leaf.2));
         let mut pending = Pending {
             child,
             entry,
@@ -486,8 +478,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             effects: BoundedVec::empty(),
             receipts: BoundedVec::empty(),
             tries: 0,
-            added: BoundedVec::try_from(added).map_err(|_| full())?,
-            removed: BoundedVec::try_from(removed).map_err(|_| full())?,
+            added: BoundedVec::try_from_iter(added).map_err(|_| full())?,
+            removed: BoundedVec::try_from_iter(removed).map_err(|_| full())?,
         };
         self.store_commit(handle, &mut pending)?;
         session.pending = Some(Box::new(pending));

@@ -209,12 +209,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     /// The link by which the owner has asked has expired: what is left of it is forgotten.
     pub(super) fn joining_over(&mut self, handle: &GroupHandle) -> Step<(), V> {
-        let over = |joining: &Joining| joining.expires <= self.now.to_seconds();
-        if !self
-            .tx
-            .object(Table::Joining, handle.as_bytes())?
-            .is_some_and(|joining| over(&joining))
-        {
+        let joining: Option<Joining> = self.tx.object(Table::Joining, handle.as_bytes())?;
+        if joining.is_none_or(|joining| joining.expires > self.now.to_seconds()) {
             return Ok(());
         }
         self.tx.delete(Table::Joining, handle.as_bytes());

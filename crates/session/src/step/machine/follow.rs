@@ -463,6 +463,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         for (identity, device) in &next.added {
             drop_add(session, identity, device)?;
         }
+        if goes {
+            self.invite_other(handle, session)?;
+        }
         if next.own {
             retain(session, |wish| wish.task != Task::Refresh)?;
             self.welcome(handle, &entry, &next.added, &welcome.unwrap_or_default())?;

@@ -73,15 +73,16 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(())
     }
 
-    /// Asks for the Welcome that an invitation has announced.
-    pub(super) fn ask_about_invitation(&mut self, handle: &GroupHandle) -> Step<(), V> {
-        let Some(mut row) = self.tx.object::<Invitation>(Table::Invitation, handle.as_bytes())? else {
+    /// Asks for the Welcome that an invitation has announced, of whoever sent it.
+    pub(super) fn ask_about_invitation(&mut self, place: &[u8]) -> Step<(), V> {
+        let Some(mut row) = self.tx.object::<Invitation>(Table::Invitation, place)? else {
             return Ok(());
         };
         if row.asked >= SESSION_ASKS_MAX {
-            self.tx.delete(Table::Invitation, handle.as_bytes());
+            self.tx.delete(Table::Invitation, place);
             return Ok(());
         }
+        let handle = place.first_chunk().ok_or(StepError::Damaged(Table::Invitation))?;
         // Which suite the session has, the invitation does not say: the answer to the wrong one is a refusal.
         let mut suites = crate::SessionSuite::ALL.into_iter().rev().cycle();
         let suite = suites
@@ -89,7 +90,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             .unwrap_or(crate::SessionSuite::PostQuantum);
         let package = self.package_for_request(suite)?;
         let note = Note::Readd(Readd {
-            handle: *handle,
+            handle: GroupHandle::from_bytes(*handle),
             at: None::<GroupEntryId>,
             authenticator: [0; 32],
             package,
@@ -99,8 +100,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let pause = ask_pause(row.asked);
         row.asked = row.asked.saturating_add(1);
         row.ask_next = self.later(pause);
-        self.tx.put_object(Table::Invitation, handle.as_bytes(), &row)?;
-        self.forget_at(row.ask_next, Forget::Invitation, handle.as_bytes());
+        self.tx.put_object(Table::Invitation, place, &row)?;
+        self.forget_at(row.ask_next, Forget::Invitation, place);
         Ok(())
     }
 }

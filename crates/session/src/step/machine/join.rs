@@ -92,7 +92,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     fn invitation(&mut self, sender: IdentityId, device: DeviceId, handle: GroupHandle) -> Step<(), V> {
         let session = self.session(&handle)?;
         let is_in = session.is_some_and(|session| session.standing != Standing::Removed);
-        if is_in || self.tx.get(Table::Invitation, handle.as_bytes())?.is_some() {
+        let place = key(&[handle.as_bytes(), device.as_bytes()]);
+        if is_in || self.tx.get(Table::Invitation, &place)?.is_some() {
             return Ok(());
         }
         let (by, most) = (|row: &Invitation| row.by.0, SESSION_INVITATIONS_MAX);
@@ -105,8 +106,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             ask_next,
             asked: 0,
         };
-        self.tx.put_object(Table::Invitation, handle.as_bytes(), &row)?;
-        self.forget_at(ask_next, Forget::Invitation, handle.as_bytes());
+        self.tx.put_object(Table::Invitation, &place, &row)?;
+        self.forget_at(ask_next, Forget::Invitation, &place);
         Ok(())
     }
 
@@ -318,14 +319,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let Some(opened) = self.open_welcome(held, welcome)? else {
             return self.ask_for_welcome(held);
         };
-        let Opened {
-            package,
-            group,
-            context,
-            with,
-            conversation: id,
-        } = opened;
-        let (handle, keys) = (held.handle, self.derive(&held.handle, &group)?);
+        let (handle, id, group) = (held.handle, opened.conversation, opened.group);
+        let keys = self.derive(&handle, &group)?;
         if keys.verifying_key() != node.key {
             return Err(StepError::of(Why::Forged, held.by.0));
         }
@@ -339,12 +334,17 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             session.root = kept.root;
             session.closing = kept.closing;
         }
-        self.use_up(&package)?;
-        self.tx.delete(Table::Invitation, handle.as_bytes());
+        self.use_up(&opened.package)?;
+        let announced = self
+            .tx
+            .scan(Table::Invitation, handle.as_bytes(), &[], SESSION_INVITATIONS_MAX)?;
+        for (row, _) in announced {
+            self.tx.delete(Table::Invitation, &row);
+        }
         self.tx.delete(Table::Joining, handle.as_bytes());
         self.save(&handle, &session)?;
         self.enter(&handle, group, &keys)?;
-        self.open_conversation(&id, with, context.name(), handle)?;
+        self.open_conversation(&id, opened.with, opened.context.name(), handle)?;
         self.act(&id, None)?;
         self.event(Event::Members(id));
         Ok(())
@@ -369,9 +369,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         self.invitation(sender, device, handle)?;
         // What was announced has come and does not open: there is nothing more to wait for.
-        let row: Option<Invitation> = self.tx.object(Table::Invitation, handle.as_bytes())?;
+        let place = key(&[handle.as_bytes(), device.as_bytes()]);
+        let row: Option<Invitation> = self.tx.object(Table::Invitation, &place)?;
         if row.is_some_and(|row| row.asked == 0) {
-            self.ask_about_invitation(&handle)?;
+            self.ask_about_invitation(&place)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use alloc::collections::BTreeSet;
-use tokenim_conversation::Role;
+use tokenim_conversation::{Role, policy::Kind};
 use tokenim_identity::IdentityState;
 use tokenim_wire::Height;
 
@@ -60,10 +60,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 continue;
             };
             let waits = session.wishes.iter().any(|wish| wish.task == Task::Invite(identity));
-            let concerned = match self.tx.object::<Roster>(Table::Roster, handle.as_bytes())? {
-                Some(roster) => roster.leaves.iter().any(|(of, _)| *of == identity),
-                None => false,
-            };
+            let roster: Option<Roster> = self.tx.object(Table::Roster, handle.as_bytes())?;
+            let concerned = roster.is_some_and(|roster| roster.leaves.iter().any(|(of, _)| *of == identity));
             if concerned && changed {
                 session.liveness = super::super::record::Liveness::Unknown;
             }
@@ -152,6 +150,19 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         self.look_up(*identity)?;
         Ok(None)
+    }
+
+    /// Of two people the one who is not in the session is invited: whoever was to do it may be gone.
+    pub(super) fn invite_other(&mut self, handle: &GroupHandle, session: &mut Session) -> Step<(), V> {
+        let Roster { context, leaves, .. } = self.roster(handle)?;
+        let is_in = |who: &IdentityId| leaves.iter().any(|(of, _)| of == who);
+        match context.roles().iter().find(|(who, _)| !is_in(who)) {
+            Some((other, _)) if context.kind() == Kind::Direct => {
+                let delay = self.jitter(JITTER_MS);
+                self.wish(session, Task::Invite(*other), delay)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Wishes for the devices of members that are not in the session: the owner's own soon, others' if their own devices

@@ -212,15 +212,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Ok(());
         }
         let rivals = self.rivals(id)?;
-        let mut first: Option<(LedgerPlace, GroupHandle)> = None;
-        for (handle, session) in &rivals {
-            let Some(root) = session.root else { return Ok(()) };
-            let candidate = (root, *handle);
-            if first.is_none_or(|first| candidate < first) {
-                first = Some(candidate);
-            }
-        }
-        let Some((_, winner)) = first else { return Ok(()) };
+        let start = |(handle, session): &(GroupHandle, Session)| Some((session.root?, *handle));
+        let starts: Option<Vec<(LedgerPlace, GroupHandle)>> = rivals.iter().map(start).collect();
+        let Some((_, winner)) = starts.and_then(|starts| starts.into_iter().min()) else {
+            return Ok(());
+        };
         if row.current != Some(winner) {
             row.current = Some(winner);
             row.action = None;
@@ -232,6 +228,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 // It was closed as long as one before it went on.
                 if session.closing.take().is_some() {
                     session.liveness = Liveness::Unknown;
+                    self.invite_other(&handle, &mut session)?;
                     self.save(&handle, &session)?;
                 }
                 continue;

@@ -11,16 +11,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.send_asks()?;
         self.go_on_with_history()?;
         for (row, _) in self.tx.scan(Table::Expiry, &[], &[], ROWS_MAX)? {
-            let Some((time, rest)) = row.split_first_chunk::<8>() else {
+            let Some((time, [number, about @ ..])) = row.split_first_chunk::<8>() else {
                 return Err(StepError::Damaged(Table::Expiry));
             };
             if UnixMillis::new(u64::from_be_bytes(*time)) > self.now {
                 break;
             }
             self.tx.delete(Table::Expiry, &row);
-            let Some((number, about)) = rest.split_first() else {
-                return Err(StepError::Damaged(Table::Expiry));
-            };
             let what = Forget::from_number(*number).ok_or(StepError::Damaged(Table::Expiry))?;
             self.due(what, about)?;
         }
@@ -53,7 +50,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             },
             Forget::Message => self.disappear(about)?,
             Forget::Receipts => self.send_receipts(&about.try_into().map_err(damaged)?)?,
-            Forget::Invitation => self.ask_about_invitation(&about.try_into().map_err(damaged)?)?,
+            Forget::Invitation => self.ask_about_invitation(about)?,
             Forget::Joining => self.joining_over(&about.try_into().map_err(damaged)?)?,
             Forget::Session => self.session_due(&about.try_into().map_err(damaged)?)?,
         }
