@@ -4,10 +4,7 @@ use crate::{epoch::EpochKeys, policy::Forbidden};
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use tokenim_identity::{EpochKey, Signature};
-use tokenim_mailbox::{
-    MailboxTag,
-    group::{AuthorBox, CommitParts, CommitTag, GroupChild, GroupEntryId, GroupHandle},
-};
+use tokenim_mailbox::group::{AuthorBox, CommitParts, GroupChild, GroupEntryId, GroupHandle};
 use tokenim_wire::{EnvelopeId, Label, NetworkId};
 use zeroize::Zeroizing;
 
@@ -36,67 +33,43 @@ pub struct Parent<'a> {
     pub keys: &'a EpochKeys,
 }
 
-/// What of a child its author signs: all but the box itself.
-struct Claim<'a> {
-    handle: &'a GroupHandle,
-    parent: &'a GroupEntryId,
-    commitment: &'a CommitTag,
-    next: &'a EpochKey,
-    tag: &'a MailboxTag,
-    envelopes: &'a CommitParts,
-}
-
-impl Claim<'_> {
-    fn append_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.handle.as_bytes());
-        out.extend_from_slice(self.parent.as_bytes());
-        out.extend_from_slice(self.commitment.as_bytes());
-        out.extend_from_slice(self.next.as_bytes());
-        out.extend_from_slice(self.tag.as_bytes());
-        // At most eight: a byte is their varint.
-        out.push(u8::try_from(self.envelopes.len()).unwrap_or(u8::MAX));
-        for envelope in self.envelopes.iter() {
-            out.extend_from_slice(envelope.as_bytes());
-        }
-    }
-
-    /// What the author's leaf key signs:
-    ///
-    /// ```text
-    /// 25 ‖ "tokenim/session-author/v1" ‖ network id 32 ‖ leaf 4, big-endian ‖
-    ///   handle 32 ‖ parent 32 ‖ commitment 32 ‖ next 32 ‖ tag 32 ‖ number of envelopes 1 ‖ for each: its id 32
-    /// ```
-    fn signed(&self, network: &NetworkId, leaf: u32) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.push(AUTHOR.length_byte());
-        out.extend_from_slice(AUTHOR.as_str().as_bytes());
-        out.extend_from_slice(network.as_bytes());
-        out.extend_from_slice(&leaf.to_be_bytes());
-        self.append_to(&mut out);
-        out
-    }
-
-    /// The authenticated data of the box.
-    fn aad(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.push(BOX.length_byte());
-        out.extend_from_slice(BOX.as_str().as_bytes());
-        self.append_to(&mut out);
-        out
+/// Appends what of a child its author signs: all but the box itself.
+fn append_claim(child: &GroupChild, out: &mut Vec<u8>) {
+    out.extend_from_slice(child.handle.as_bytes());
+    out.extend_from_slice(child.parent.as_bytes());
+    out.extend_from_slice(child.commitment.as_bytes());
+    out.extend_from_slice(child.next.as_bytes());
+    out.extend_from_slice(child.tag.as_bytes());
+    // At most eight: a byte is their varint.
+    out.push(u8::try_from(child.envelopes.len()).unwrap_or(u8::MAX));
+    for envelope in child.envelopes.iter() {
+        out.extend_from_slice(envelope.as_bytes());
     }
 }
 
-impl<'a> From<&'a GroupChild> for Claim<'a> {
-    fn from(child: &'a GroupChild) -> Self {
-        Self {
-            handle: &child.handle,
-            parent: &child.parent,
-            commitment: &child.commitment,
-            next: &child.next,
-            tag: &child.tag,
-            envelopes: &child.envelopes,
-        }
-    }
+/// What the author's leaf key signs:
+///
+/// ```text
+/// 25 ‖ "tokenim/session-author/v1" ‖ network id 32 ‖ leaf 4, big-endian ‖
+///   handle 32 ‖ parent 32 ‖ commitment 32 ‖ next 32 ‖ tag 32 ‖ number of envelopes 1 ‖ for each: its id 32
+/// ```
+fn signed(network: &NetworkId, leaf: u32, child: &GroupChild) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.push(AUTHOR.length_byte());
+    out.extend_from_slice(AUTHOR.as_str().as_bytes());
+    out.extend_from_slice(network.as_bytes());
+    out.extend_from_slice(&leaf.to_be_bytes());
+    append_claim(child, &mut out);
+    out
+}
+
+/// The authenticated data of the box.
+fn box_data(child: &GroupChild) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.push(BOX.length_byte());
+    out.extend_from_slice(BOX.as_str().as_bytes());
+    append_claim(child, &mut out);
+    out
 }
 
 /// Makes the child of a commit that is stored: in the mailbox of that commit, as these envelopes, which
@@ -147,22 +120,15 @@ pub fn author_box<E>(
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<AuthorBox, E> {
     use aes_gcm::{KeyInit as _, aead::AeadInOut as _};
-    let claim = Claim::from(child);
-    let signature = sign(&claim.signed(parent.network, leaf))?;
+    let signature = sign(&signed(parent.network, leaf, child))?;
     let mut nonce = [0; NONCE_BYTES];
     rng.fill_bytes(&mut nonce);
-    let mut inner = Vec::with_capacity(AUTHOR_BOX_BYTES);
-    inner.extend_from_slice(&leaf.to_be_bytes());
-    inner.extend_from_slice(signature.as_bytes());
+    let mut inner = [leaf.to_be_bytes().as_slice(), signature.as_bytes()].concat();
     let key = parent.keys.author_key();
     // AES-GCM refuses only plaintexts of many gigabytes.
-    let sealed = aes_gcm::Aes256Gcm::new((&*key).into()).encrypt_in_place(&nonce.into(), &claim.aad(), &mut inner);
-    let mut author = Vec::with_capacity(AUTHOR_BOX_BYTES);
-    if sealed.is_ok() {
-        author.extend_from_slice(&nonce);
-        author.extend_from_slice(&inner);
-    }
-    Ok(AuthorBox::try_from(author).unwrap_or_default())
+    let sealed = aes_gcm::Aes256Gcm::new((&*key).into()).encrypt_in_place(&nonce.into(), &box_data(child), &mut inner);
+    let author = sealed.map(|()| [nonce.as_slice(), &inner].concat());
+    Ok(AuthorBox::try_from(author.unwrap_or_default()).unwrap_or_default())
 }
 
 /// Why a child is none. In the order in which it is looked for, so that all members give the same reason.
@@ -280,9 +246,8 @@ pub fn inspect(
     if child.handle != parent.handle || child.parent != parent.entry {
         return Err(nobody(Flaw::Foreign));
     }
-    let claim = Claim::from(child);
-    let (leaf, signature) = open_box(parent.keys, &claim, &child.author).ok_or(nobody(Flaw::AuthorBox))?;
-    if !verify(leaf, &claim.signed(parent.network, leaf), &signature) {
+    let (leaf, signature) = open_box(parent.keys, child).ok_or(nobody(Flaw::AuthorBox))?;
+    if !verify(leaf, &signed(parent.network, leaf, child), &signature) {
         return Err(nobody(Flaw::AuthorBox));
     }
     if parent.keys.commit_mailbox(&child.commitment).tag() != child.tag {
@@ -291,16 +256,16 @@ pub fn inspect(
     Ok(leaf)
 }
 
-fn open_box(keys: &EpochKeys, claim: &Claim<'_>, author: &AuthorBox) -> Option<(u32, Signature)> {
+fn open_box(keys: &EpochKeys, child: &GroupChild) -> Option<(u32, Signature)> {
     use aes_gcm::{KeyInit as _, aead::AeadInOut as _};
-    if author.len() != AUTHOR_BOX_BYTES {
+    if child.author.len() != AUTHOR_BOX_BYTES {
         return None;
     }
-    let (nonce, sealed) = author.split_first_chunk::<NONCE_BYTES>()?;
+    let (nonce, sealed) = child.author.split_first_chunk::<NONCE_BYTES>()?;
     let mut inner = sealed.to_vec();
     let key = keys.author_key();
     aes_gcm::Aes256Gcm::new((&*key).into())
-        .decrypt_in_place(&(*nonce).into(), &claim.aad(), &mut inner)
+        .decrypt_in_place(&(*nonce).into(), &box_data(child), &mut inner)
         .ok()?;
     let (leaf, signature) = inner.split_first_chunk::<LEAF_BYTES>()?;
     Some((u32::from_be_bytes(*leaf), Signature::try_from(signature).ok()?))
