@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use tokenim_client::chat::{Chat, Content as Said, ConversationId};
+use tokenim_client::step::Tip;
 use tokenim_client::step::contact::{KeyChange, Relation};
 use tokenim_client::{Client, ClientError, Content, IdentityId};
 use tokenim_envelope::{Checkpoint, Suite};
 use tokenim_mailbox::{Descriptor, Postage, PostageBits, check_postage, find_postage};
 use tokenim_rpc::Request;
 use tokenim_testkit::{Lie, until};
-use tokenim_wire::Digest;
+use tokenim_wire::{Digest, Object as _};
 
 use crate::world::{ByHand, World, now, put_everywhere};
 
@@ -228,6 +230,79 @@ fn a_sender_who_saw_another_block_is_told_of() {
         .unwrap();
         told_of_other_view(&world.bert, carl.state.id, seen);
     });
+}
+
+#[test]
+fn a_member_of_a_conversation_who_saw_another_block_is_told_of() {
+    World::run(async |world| {
+        let (anna, bert) = (world.anna.chat().unwrap(), world.bert.chat().unwrap());
+        let (work, _work) = (anna.run().unwrap(), bert.run().unwrap());
+        for chat in [&anna, &bert] {
+            assert!(chat.settle(Duration::from_secs(60)).await);
+        }
+        let talk = anna.start(world.bert.identity()).await.unwrap();
+        say(&anna, &bert, talk, "hello").await;
+        say(&bert, &anna, talk, "hello to you").await;
+        for chat in [&anna, &bert] {
+            assert!(chat.settle(Duration::from_secs(60)).await);
+        }
+        let letters = world.bert.messages(0, 1_000).unwrap().len();
+        drop(work);
+        world.anna.close().await;
+
+        // What Anna's device takes for the newest header is of another ledger.
+        let known = world.bert.network().tip().unwrap();
+        let tip = Tip {
+            height: known.height.saturating_add(40),
+            header: Digest::from_bytes([1; 32]),
+            ..known
+        };
+        let rows = redb::TableDefinition::<&[u8], &[u8]>::new("meta");
+        let store = redb::Builder::new()
+            .set_concurrency_mode(redb::ConcurrencyMode::MultiWriter)
+            .open(world.folders[0].path().join("client.redb"))
+            .unwrap();
+        let change = store.begin_write().unwrap();
+        let before = change
+            .open_table(rows)
+            .unwrap()
+            .insert(b"tip".as_slice(), tip.to_bytes().unwrap().as_slice())
+            .unwrap()
+            .is_some();
+        assert!(before);
+        change.commit().unwrap();
+        drop(store);
+        let again = Client::open(world.folders[0].path(), Some(b"secret")).unwrap();
+        let chat = again.chat().unwrap();
+        let work = chat.run().unwrap();
+        say(&chat, &bert, talk, "and again").await;
+        until("Bert is told", Duration::from_secs(120), || async {
+            world.bert.monitor(Duration::ZERO).await.unwrap();
+            (!of(&world.bert, again.identity()).is_empty()).then_some(())
+        })
+        .await
+        .unwrap();
+        let (height, header) = (tip.height, tip.header);
+        told_of_other_view(&world.bert, again.identity(), Checkpoint { height, header });
+        // No envelope has told him.
+        assert_eq!(world.bert.messages(0, 1_000).unwrap().len(), letters);
+        drop(work);
+        again.close().await;
+    });
+}
+
+/// Says something, and waits until it is there.
+async fn say(from: &Chat, to: &Chat, talk: ConversationId, text: &str) {
+    let said = Said::text(text).unwrap();
+    from.send(talk, said.clone()).await.unwrap();
+    until("it is there", Duration::from_secs(60), || async {
+        let held = to.messages(talk, None, 1_000).ok()?;
+        held.iter()
+            .any(|message| message.content.as_ref() == Some(&said))
+            .then_some(())
+    })
+    .await
+    .unwrap();
 }
 
 fn told_of_other_view(client: &Client, sender: IdentityId, seen: Checkpoint) {
