@@ -52,7 +52,7 @@ fn write_corpus() {
         epoch: inside.group.epoch(),
         clock: 9,
         sent: UnixMillis::new(scene.now),
-        checkpoint: None,
+        checkpoint: Some(world::host::checkpoint(scene.height)),
         content: Content::text("said").unwrap(),
     };
     let body = body.encode().unwrap();
