@@ -7,7 +7,7 @@ use crate::world::{
 };
 use tokenim_conversation::{Role, note::Note};
 use tokenim_mailbox::group::GroupHandle;
-use tokenim_session::step::{Change, Input, Standing, Table};
+use tokenim_session::step::{Action, Change, Input, Standing, Table};
 use tokenim_wire::Object;
 
 #[test]
@@ -69,6 +69,30 @@ fn the_other_one_of_two_people_is_invited_into_a_session_that_goes_on_after_all(
     world.say(2, talk, "here then");
     world.settle();
     assert_eq!(world.texts(0, talk), ["here then"]);
+}
+
+#[test]
+fn the_other_one_of_two_people_is_invited_again_when_he_begins_too() {
+    let mut world = World::new(64, 2, 1);
+    let packages = std::mem::take(&mut world.devices[1].inbox.packages);
+    let talk = world.start(0, 1);
+    for _ in 0..8 {
+        world.settle();
+        world.sleep(100_000);
+    }
+    let first = world.info(0, talk);
+    assert_eq!(first.action, Some(Action::NoPackage(world.people[1])));
+    world.devices[1].inbox.packages = packages;
+    world.say(0, talk, "are you there?");
+    world.settle();
+    world.start(1, 0);
+    for _ in 0..3 {
+        world.settle();
+        world.sleep(10_000);
+    }
+    world.assert_together(&[0, 1], talk);
+    assert_eq!(world.info(1, talk).handle, first.handle);
+    assert_eq!(world.texts(1, talk), ["are you there?"]);
 }
 
 #[test]

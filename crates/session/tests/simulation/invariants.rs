@@ -55,6 +55,13 @@ pub fn check(world: &World, talks: &[ConversationId], seed: u64) {
             continue;
         };
         let current = together(world, &honest, &infos, newest, seed);
+        if newest.with.is_some() {
+            // Two people, whatever each of them began, are in one session in the end.
+            for (at, info) in infos.iter().filter(|(_, info)| info.standing == Standing::Active) {
+                let name = &world.devices[*at].name;
+                assert_eq!(info.handle, newest.handle, "seed {seed}: {name} talks to nobody");
+            }
+        }
         let held: BTreeMap<usize, Held> = honest
             .iter()
             .map(|at| {

@@ -223,11 +223,15 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             self.save_conversation(id, &row)?;
             self.event(Event::Conversation(*id));
         }
+        let news = |(handle, session): &(_, Session)| (*handle == winner) == session.closing.is_some();
+        let news = rivals.iter().any(news);
         for (handle, mut session) in rivals {
             if handle == winner {
-                // It was closed as long as one before it went on.
+                // It was closed as long as one before it went on, or nobody has come into it who is there by now.
                 if session.closing.take().is_some() {
                     session.liveness = Liveness::Unknown;
+                }
+                if news {
                     self.invite_other(&handle, &mut session)?;
                     self.save(&handle, &session)?;
                 }
