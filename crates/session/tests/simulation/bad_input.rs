@@ -268,6 +268,16 @@ fn what_an_author_has_seen_of_the_ledger_comes_with_each_message() {
     assert_eq!(refuses(&mut world, 0, input).why, Why::Malformed);
     assert_eq!(world.devices[0].seen, [(author, checkpoint(u64::MAX))]);
     assert_eq!(world.texts(0, talk), ["elsewhere"]);
+    // What waits to be taken says it at once.
+    said = body(&inside, inside.group.epoch(), text("much later"));
+    (said.id, said.checkpoint) = (MessageId::from_bytes([8; 16]), Some(checkpoint(1)));
+    let Input::Envelope { tag, bytes, .. } = message(&mut inside, &said) else {
+        unreachable!()
+    };
+    let height = Height::new(world.ledger.height + 10_000);
+    world.tell(0, Input::Envelope { tag, bytes, height });
+    assert_eq!(world.devices[0].seen.last(), Some(&(author, checkpoint(1))));
+    assert_eq!(world.texts(0, talk), ["elsewhere"]);
 }
 
 #[test]
