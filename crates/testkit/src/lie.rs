@@ -62,6 +62,14 @@ pub enum Lie {
     ShortHistory,
     /// Dates a history's records a second late.
     ForeignTimes,
+    /// Serves histories one record at a time, which is no lie.
+    PagesOfOne,
+    /// Serves the first record of a history whichever was asked for, and says that there are more.
+    RepeatedPage,
+    /// Serves the first record of a history, and says that there are no more.
+    FirstPageOnly,
+    /// Says of every identity that it can't be looked up now.
+    NoLookups,
     /// Proves with a block that never was, under a certificate in which it signs for all.
     ForgedFinality,
     /// Proves with a block of a network of its own, in which it is the only validator.

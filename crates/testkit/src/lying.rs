@@ -520,6 +520,22 @@ impl Inner {
                 page.entries = BoundedVec::try_from(entries).ok()?;
                 Some(Response::History(Box::new(page)))
             }
+            (Lie::PagesOfOne | Lie::RepeatedPage | Lie::FirstPageOnly, Request::History { identity, from }) => {
+                let (identity, from) = (*identity, if lie == Lie::RepeatedPage { 1 } else { *from });
+                let request = Request::History { identity, from };
+                let mut page = self.honest(&request).await.ok()?.into_history().ok()?;
+                let mut entries = page.entries.into_inner();
+                page.more = match lie {
+                    Lie::PagesOfOne => page.more || entries.len() > 1,
+                    _ => lie == Lie::RepeatedPage,
+                };
+                entries.truncate(1);
+                page.entries = BoundedVec::try_from(entries).ok()?;
+                Some(Response::History(Box::new(page)))
+            }
+            (Lie::NoLookups, Request::Lookup { .. }) => {
+                Some(Response::Error(RpcError::new(ErrorCode::PENDING, "ask later")))
+            }
             (Lie::HiddenContactKeys, Request::FetchContact { .. }) => Some(Response::FetchContact(None)),
             (Lie::OldContactKeys, Request::FetchContact { tag, .. }) => lock(&self.memory).contacts.get(tag).cloned(),
             (Lie::OtherContactKeys, Request::FetchContact { tag, .. }) => {

@@ -9,8 +9,16 @@
 
 #[path = "chat/joining.rs"]
 mod joining;
+#[path = "chat/large.rs"]
+mod large;
+#[path = "chat/late.rs"]
+mod late;
+#[path = "chat/standing.rs"]
+mod standing;
 #[path = "chat/stock.rs"]
 mod stock;
+#[path = "chat/suites.rs"]
+mod suites;
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};

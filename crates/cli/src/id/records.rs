@@ -160,13 +160,16 @@ pub(crate) async fn rotate(args: &NextRootArgs) -> Result<(), CliError> {
     let second = words::read_next(&args.next_words)?;
     let (next, after) = words::next_root(&state, &words, second.as_ref())?;
     let record = SignedRecord::rotate_root(client.network().id(), &state, &next, &after);
-    carry_out(
-        &client,
-        record,
-        args.root.json,
-        "The next root key asks to be the root.",
-    )
-    .await
+    let done = "The next root key asks to be the root.";
+    carry_out(&client, record, args.root.json, done).await?;
+    let kept = second
+        .iter()
+        .chain([&words])
+        .find(|words| words.find_root(&next.verifying_key()).is_some());
+    if !args.root.json && kept.is_none_or(|words| words.genesis().id() != state.id) {
+        words::tell_name(&state.id);
+    }
+    Ok(())
 }
 
 pub(crate) async fn deactivate(args: &RootArgs) -> Result<(), CliError> {

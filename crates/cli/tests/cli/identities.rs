@@ -257,6 +257,11 @@ fn accounts_are_shown_to_whom_one_chooses(dir: &Path, anna: &Person, bert: &Pers
 fn the_end_waits_for_the_window(nodes: &Nodes, dir: &Path) {
     let words = path(dir, "carl's words");
     let carl = Person::new(nodes, dir, "carl", &["--words-to", &words]);
+    // The same words give the name and the next root.
+    let output = run(["id", "rotate", "--words-from", &words, "--dir", &carl.dir]);
+    assert!(!String::from_utf8(output.stderr.clone()).unwrap().contains("--identity"));
+    assert!(done(output).contains("Pending"));
+    done(run(["id", "cancel", "--words-from", &words, "--dir", &carl.dir]));
     let deactivate = ["id", "deactivate", "--json", "--words-from", &words, "--dir", &carl.dir];
     assert!(json(&done(run(deactivate)))["pending_due_ms"].as_u64().is_some());
     done(run(["id", "cancel", "--words-from", &words, "--dir", &carl.dir]));
@@ -362,7 +367,13 @@ fn second_words_take_a_name_and_no_words_are_logged(nodes: &Nodes, dir: &Path) {
     let keys = path(dir, "dora's keys");
     let signed = ["--words-from", words, "--next-words-from", second, "--dir", &tablet];
     logged(&[&["id", "recovery", "--out", &keys][..], &signed].concat());
-    logged(&[&["id", "rotate"][..], &signed].concat());
+    let output = tokenim([&["id", "rotate"][..], &signed].concat()).output().unwrap();
+    let told = format!("--identity {identity}");
+    assert!(
+        String::from_utf8(output.stderr.clone()).unwrap().contains(&told),
+        "{output:?}"
+    );
+    done(output);
     std::thread::sleep(Duration::from_secs(4));
     logged(&["id", "complete", "--dir", &tablet]);
     refused(&run(["id", "backup", "--words-from", words, "--dir", &tablet]), 1);

@@ -16,15 +16,17 @@ use crate::step::{Fault, LookedUp, Proved};
 
 /// How long what is submitted may take to become final.
 const FINAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// For how long gateways are asked again that take nothing because there are no new blocks: a network stands still for a
+/// while when it starts, and when its machines have other things to do.
+const STALLED_PATIENCE: Duration = Duration::from_secs(15);
+/// Pause between two such questions.
+const STALLED_PAUSE: Duration = Duration::from_millis(500);
 /// First pause before a look for it; it doubles each time.
 const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// Longest such pause.
 const LOOK_PAUSE: Duration = Duration::from_millis(150);
 /// How old the proof of a state may be on which a record is built.
 const STATE_AGE: Duration = Duration::from_secs(30);
-
-/// Records of one identity that are read at most.
-const HISTORY_RECORDS_MAX: usize = 65_536;
 
 /// Why a node did not tell a history.
 enum Untold {
@@ -144,13 +146,13 @@ impl Network {
     /// # Errors
     /// [`ClientError::UnknownIdentity`], [`ClientError::Unreachable`], [`ClientError::NotProgressing`].
     pub async fn history(&self, identity: &IdentityId) -> Result<ProvenHistory, ClientError> {
-        let (shower, proof) = self.shown(identity).await?;
+        let (shower, proof, records) = self.shown(identity).await?;
         // Whoever shows the state has the records that lead to it; the others are asked where those don't.
         let nodes = self.nodes();
         let others = nodes.members().iter().map(|member| member.key);
         let mut last = "no answer".to_owned();
         for node in std::iter::once(shower).chain(others.filter(|node| *node != shower)) {
-            match self.history_of(&node, identity, &proof).await {
+            match self.history_of(&node, identity, &proof, records).await {
                 Ok(history) => return Ok(history),
                 // It may not have applied the last ones yet.
                 Err(Untold::Fault(fault @ Fault::Proof(ProofError::HistoryShort { .. }))) if node != shower => {
@@ -169,8 +171,8 @@ impl Network {
         })
     }
 
-    /// The proof of an identity's state now, and the node that gave it.
-    async fn shown(&self, identity: &IdentityId) -> Result<(NodeKey, LookupProof), ClientError> {
+    /// The node that gave the proof of an identity's state now, the proof, and how many records led to that state.
+    async fn shown(&self, identity: &IdentityId) -> Result<(NodeKey, LookupProof, u64), ClientError> {
         let max_age_ms = u64::try_from(STATE_AGE.as_millis()).unwrap_or(u64::MAX);
         let request = Request::Lookup { identity: *identity };
         self.ask(&request, CALL_TIMEOUT, ASK_TIMEOUT, |node, response| {
@@ -179,7 +181,7 @@ impl Network {
                 let found = view.identity(identity, &proof, None)?;
                 view.check_age(&found, now(), max_age_ms).map(|()| found)
             })?;
-            Ok(found.state.map(|_| (*node, proof)))
+            Ok(found.state.map(|state| (*node, proof, state.seq)))
         })
         .await?
         .ok_or(ClientError::UnknownIdentity(*identity))
@@ -190,11 +192,13 @@ impl Network {
         node: &NodeKey,
         identity: &IdentityId,
         proof: &LookupProof,
+        records: u64,
     ) -> Result<ProvenHistory, Untold> {
         let mut entries = Vec::new();
         let mut genesis: Option<Genesis> = None;
         loop {
-            let from = u64::try_from(entries.len()).unwrap_or(u64::MAX).saturating_add(1);
+            let read = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+            let from = read.saturating_add(1);
             let request = Request::History {
                 identity: *identity,
                 from,
@@ -205,9 +209,10 @@ impl Network {
                 Err(error) => return Err(Untold::Failed(error.to_string())),
             };
             genesis.get_or_insert(page.genesis);
-            let more = page.more && !page.entries.is_empty() && entries.len() < HISTORY_RECORDS_MAX;
+            let added = u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
             entries.extend(page.entries);
-            if !more {
+            // A page adds something, and no more pages are read than records are proved: a node can't keep this up for ever.
+            if !page.more || added == 0 || read.saturating_add(added) >= records {
                 break;
             }
         }
@@ -260,6 +265,10 @@ impl Network {
                 match self.submit(request, answer).await {
                     Ok(sent) => submitted = sent,
                     Err(error @ ClientError::Refused { .. }) => failed = Some(error),
+                    Err(ClientError::NotProgressing { .. }) if started.elapsed() < STALLED_PATIENCE => {
+                        tokio::time::sleep(STALLED_PAUSE).await;
+                        continue;
+                    }
                     Err(error) => return Err(error),
                 }
             }

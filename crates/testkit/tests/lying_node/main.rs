@@ -5,6 +5,7 @@
 //! stands in front of one of them with that node's key.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod histories;
 mod submissions;
 mod transparency;
 mod world;

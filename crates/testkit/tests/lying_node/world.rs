@@ -316,8 +316,13 @@ impl ByHand {
         let node = &layout.nodes[0];
         let request = Request::SubmitIdentity(Box::new(update));
         let (address, patience) = (node.listen.to_string(), Duration::from_secs(5));
-        let answer = caller.ask(&node.key, &address, &request, patience).await;
-        answer.unwrap().into_submitted().unwrap();
+        // It may have too much to do.
+        until("a node takes the record", Duration::from_secs(10), || async {
+            let answer = caller.ask(&node.key, &address, &request, patience).await;
+            answer.ok()?.into_submitted().ok()
+        })
+        .await
+        .unwrap();
         person.state = until("they are on the ledger", Duration::from_secs(10), || async {
             let found = person.network.lookup(&person.state.id, Duration::from_secs(30)).await;
             found.ok()?.state
