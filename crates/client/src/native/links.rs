@@ -56,9 +56,16 @@ struct Link {
     connection: tokio::sync::Mutex<Slot>,
 }
 
+/// A connection, and when the last answer came on it.
+#[derive(Clone)]
+struct Open {
+    connection: QuicConnection,
+    heard: Arc<Mutex<Instant>>,
+}
+
 #[derive(Default)]
 struct Slot {
-    open: Option<QuicConnection>,
+    open: Option<Open>,
     failed: Option<(Instant, TransportError)>,
 }
 
@@ -107,18 +114,36 @@ impl Links {
     pub(crate) async fn disconnect(&self, node: &NodeKey) {
         let link = self.link(node);
         let mut slot = link.connection.lock().await;
-        if let Some(connection) = slot.open.take() {
-            connection.close(0);
+        if let Some(open) = slot.open.take() {
+            open.connection.close(0);
         }
         slot.failed = None;
     }
 
-    async fn connect(&self, node: &NodeKey) -> Result<QuicConnection, TransportError> {
+    /// Gives this connection to a node up if no answer has come on it since then. One that only lets one call wait is the
+    /// connection of others too, and one that was opened since is not to blame.
+    async fn give_up(&self, node: &NodeKey, silent: &Open, since: Instant) {
         let link = self.link(node);
         let mut slot = link.connection.lock().await;
-        if let Some(connection) = &slot.open {
-            if connection.close_reason().is_none() {
-                return Ok(connection.clone());
+        let is_silent = *silent.heard.lock().unwrap_or_else(PoisonError::into_inner) < since;
+        if is_silent
+            && slot
+                .open
+                .as_ref()
+                .is_some_and(|open| Arc::ptr_eq(&open.heard, &silent.heard))
+        {
+            silent.connection.close(0);
+            slot.open = None;
+            slot.failed = None;
+        }
+    }
+
+    async fn connect(&self, node: &NodeKey) -> Result<Open, TransportError> {
+        let link = self.link(node);
+        let mut slot = link.connection.lock().await;
+        if let Some(open) = &slot.open {
+            if open.connection.close_reason().is_none() {
+                return Ok(open.clone());
             }
             slot.open = None;
         }
@@ -130,9 +155,11 @@ impl Links {
         let address = link.address.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match self.transport.dial(PeerId::from(*node), &address).await {
             Ok(connection) => {
+                let heard = Arc::new(Mutex::new(Instant::now()));
+                let open = Open { connection, heard };
                 slot.failed = None;
-                slot.open = Some(connection.clone());
-                Ok(connection)
+                slot.open = Some(open.clone());
+                Ok(open)
             }
             Err(error) => {
                 slot.failed = Some((Instant::now(), error.clone()));
@@ -150,13 +177,18 @@ impl Links {
         timeout: Duration,
     ) -> Result<Response, CallError> {
         let call = Bytes::from(encode_call(&self.network, request).map_err(|_| CallError::Undecodable)?);
-        let deadline = tokio::time::Instant::now() + timeout;
+        let began = Instant::now();
+        let deadline = tokio::time::Instant::from_std(began) + timeout;
         let mut repeated = false;
         loop {
-            let mut broken = false;
+            let (mut broken, mut used) = (false, None);
             let attempt = tokio::time::timeout_at(deadline, async {
-                let connection = self.connect(node).await.map_err(CallError::Transport)?;
-                let outcome = exchange(&connection, call.clone()).await;
+                let open = self.connect(node).await.map_err(CallError::Transport)?;
+                let Open { connection, heard } = used.insert(open);
+                let outcome = exchange(connection, call.clone()).await;
+                if outcome.is_ok() {
+                    *heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                }
                 broken = outcome.is_err() && connection.close_reason().is_some();
                 outcome
             })
@@ -164,7 +196,9 @@ impl Links {
             match attempt {
                 Err(_) => {
                     // A connection on which nothing comes back is not trusted with the next call.
-                    self.disconnect(node).await;
+                    if let Some(used) = &used {
+                        self.give_up(node, used, began).await;
+                    }
                     return Err(CallError::TimedOut);
                 }
                 Ok(_) if broken && !repeated => repeated = true,
@@ -190,5 +224,86 @@ async fn exchange(connection: &QuicConnection, call: Bytes) -> Result<Response, 
         Ok(Some(body)) => Response::from_bytes(&body).map_err(|_| CallError::Undecodable),
         Ok(None) => Err(CallError::NoAnswer),
         Err(error) => Err(CallError::Transport(written.err().unwrap_or(error))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokenim_identity::NodeSigningKey;
+    use tokenim_rpc::{ErrorCode, RpcError};
+    use tokenim_transport::send_frame;
+    use tokenim_wire::Height;
+
+    const NETWORK: NetworkId = NetworkId::from_bytes([1; 32]);
+
+    /// A node that says after so many milliseconds that it has no proof of that height; of height 0 it says nothing. And how
+    /// many connections there were to it.
+    async fn node() -> (NodeKey, Links, Arc<AtomicUsize>) {
+        let limits = Limits::reference();
+        let transport = QuicTransport::bind(Zeroizing::new([7; 32]), ([127, 0, 0, 1], 0).into(), limits).unwrap();
+        let links = Links::new(NETWORK).unwrap();
+        let key = NodeSigningKey::from_seed([7; 32]).verifying_key();
+        links.set_address(&key, &transport.local_address().to_string());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Some(connection) = transport.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    while let Ok((mut send, mut recv)) = connection.accept().await {
+                        tokio::spawn(async move {
+                            let _header = recv_frame(&mut recv, FRAME_BYTES_MAX).await.unwrap();
+                            let request = recv_frame(&mut recv, FRAME_BYTES_MAX).await.unwrap().unwrap();
+                            let Ok(Request::Finality { height }) = Request::from_bytes(&request) else {
+                                return;
+                            };
+                            let wait = if height.get() == 0 { 3_600_000 } else { height.get() };
+                            tokio::time::sleep(Duration::from_millis(wait)).await;
+                            let answer = Response::Error(RpcError::new(ErrorCode::NOT_FOUND, "as asked"));
+                            send_frame(&mut send, &answer.to_bytes().unwrap()).await.unwrap();
+                            send.finish().unwrap();
+                        });
+                    }
+                });
+            }
+        });
+        (key, links, connections)
+    }
+
+    /// Asks for an answer after so many milliseconds, or for none.
+    async fn ask(links: &Links, node: &NodeKey, after: u64, patience: u64) -> Result<Response, CallError> {
+        let height = Height::new(after);
+        let request = Request::Finality { height };
+        links.call(node, &request, Duration::from_millis(patience)).await
+    }
+
+    #[tokio::test]
+    async fn a_call_without_an_answer_ends_no_other_call_on_a_connection_on_which_answers_come() {
+        let (node, links, connections) = node().await;
+        let quick = async {
+            for _ in 0..20 {
+                ask(&links, &node, 50, 5_000).await.unwrap();
+            }
+        };
+        let (held, silent, ()) = tokio::join!(ask(&links, &node, 1_500, 10_000), ask(&links, &node, 0, 500), quick);
+        assert_eq!(silent, Err(CallError::TimedOut));
+        assert!(held.is_ok());
+        assert_eq!(connections.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_nothing_comes_back_is_given_up_once() {
+        let (node, links, connections) = node().await;
+        ask(&links, &node, 1, 5_000).await.unwrap();
+        // The second one ends when the first one's connection is gone, and a new one is there.
+        let (first, second, ()) = tokio::join!(ask(&links, &node, 0, 300), ask(&links, &node, 0, 600), async {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            ask(&links, &node, 1, 5_000).await.unwrap();
+        });
+        assert_eq!([first, second], [Err(CallError::TimedOut), Err(CallError::TimedOut)]);
+        ask(&links, &node, 1, 5_000).await.unwrap();
+        assert_eq!(connections.load(Ordering::Relaxed), 2);
     }
 }

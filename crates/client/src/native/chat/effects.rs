@@ -1,6 +1,6 @@
 //! Carrying out what the machine asks for, until it is done.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokenim_envelope::{Content, MessageId, Recipient, SealedEnvelope, Sender, seal};
@@ -59,6 +59,7 @@ impl Client {
     /// Carries an effect out and gives its answer to the machine. It goes on until it has one.
     pub(super) async fn carry_out(&self, id: EffectId, effect: &Effect) -> Result<(), ClientError> {
         let mut pause = PAUSE;
+        let began = Instant::now();
         let answer = loop {
             match self.attempt(effect).await {
                 Ok(answer) => break answer,
@@ -68,6 +69,7 @@ impl Client {
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2).min(PAUSE_MAX);
         };
+        tracing::debug!(?effect, took = ?began.elapsed(), "done");
         let client = self.clone();
         // As it is answered, this task is of no use any more and may be ended at any moment; this part of it goes on.
         let answering = tokio::spawn(async move { client.answer(id, answer).await });
