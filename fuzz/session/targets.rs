@@ -370,32 +370,6 @@ impl View for Damaged<'_> {
     }
 }
 
-const TABLES: [Table; 23] = [
-    Table::Meta,
-    Table::Conversation,
-    Table::Session,
-    Table::Roster,
-    Table::Group,
-    Table::Keys,
-    Table::Past,
-    Table::Mailbox,
-    Table::Commit,
-    Table::Package,
-    Table::Message,
-    Table::Seen,
-    Table::Outbox,
-    Table::Peer,
-    Table::Waiting,
-    Table::Invitation,
-    Table::Part,
-    Table::Queue,
-    Table::Expiry,
-    Table::Door,
-    Table::Joining,
-    Table::Giving,
-    Table::Page,
-];
-
 /// A table (1), a row (1), a place (2) and what is changed there (1); then bytes in place of the value from there on, if any.
 /// Whatever is kept, a step and a question end.
 pub fn rows(data: &[u8]) {
@@ -403,7 +377,7 @@ pub fn rows(data: &[u8]) {
         return;
     };
     let scene = &*SCENE;
-    let table = TABLES[usize::from(*table) % TABLES.len()];
+    let table = Table::ALL[usize::from(*table) % Table::ALL.len()];
     let rows = scene.store.scan(table, &[], 1000).unwrap();
     let Some((key, mut value)) = rows.get(usize::from(*row) % rows.len().max(1)).cloned() else {
         return;

@@ -3,10 +3,23 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-/// The tables of the machine. Keys are raw bytes that sort as noted; what is in a value is the machine's own affair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Table {
+macro_rules! tables {
+    ($($(#[$attribute:meta])* $name:ident = $number:literal,)*) => {
+        /// The tables of the machine. Keys are raw bytes that sort as noted; what is in a value is the machine's own affair.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Table {
+            $($(#[$attribute])* $name = $number,)*
+        }
+
+        impl Table {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+tables! {
     /// Name in ASCII → settings, counters.
     Meta = 0,
     /// [`ConversationId`](crate::shown::ConversationId) → the conversation, as people see it.

@@ -22,6 +22,12 @@ async fn remembered(world: &World, identity: IdentityId) -> u64 {
     proof.finality.subject().unwrap().time.get()
 }
 
+/// Connects a client with each node: who must connect first is not waited for where others are enough.
+async fn connected(client: &Client) {
+    let reports = client.network().status().await;
+    assert!(reports.iter().all(|report| report.status.is_ok()), "{reports:?}");
+}
+
 /// Waits until the liar has told a lie more than before.
 async fn told(world: &World, before: u64) {
     until("the liar is asked", Duration::from_secs(10), || async {
@@ -111,6 +117,7 @@ fn a_device_of_a_contact_that_one_node_hides_is_told_of_once() {
 fn contact_keys_that_one_node_hides_are_used_all_the_same() {
     World::run(async |world| {
         world.bert.rotate_contact_key().await.unwrap();
+        connected(&world.anna).await;
         world.liar.tell(Some(Lie::HiddenContactKeys));
         let before = world.liar.told();
         let report = world.send().await;
@@ -136,6 +143,7 @@ fn contact_keys_of_one_node_that_are_old_or_anothers_are_not_used() {
         for lie in [Lie::OldContactKeys, Lie::OtherContactKeys] {
             let (_folder, carl) = world.carl().await;
             carl.register().await.unwrap();
+            connected(&carl).await;
             world.liar.tell(Some(lie));
             let before = world.liar.told();
             let report = carl.send(&world.bert.identity(), Content::text("hello")).await.unwrap();
