@@ -58,7 +58,7 @@ pub enum Refusal {
     /// The sender's signature does not verify.
     #[error("its sender's signature does not verify")]
     Forged,
-    /// Its lifetime or its sender's quota.
+    /// Its lifetime, or the owner blocks its sender.
     #[error("{0}")]
     Arrival(ArrivalRefusal),
 }
@@ -567,7 +567,8 @@ impl Delivered {
                 message,
                 relation,
             }),
-            Self::Arrival(_, Arrival::Repeated) => {}
+            // There is room for it when others have expired: left for a later reading.
+            Self::Arrival(_, Arrival::Repeated | Arrival::Refused(ArrivalRefusal::SenderQuota)) => {}
             Self::Arrival(envelope, Arrival::Refused(why)) => taken.refused.push(Refused {
                 envelope,
                 why: Refusal::Arrival(why),

@@ -15,7 +15,7 @@ use tokenim_wire::{BoundedBytes, BoundedVec, EnvelopeId, Height, Object, UnixMil
 #[non_exhaustive]
 pub enum Table {
     /// Name in ASCII → bytes: format, network, identity, keystore, registration, newest header, key
-    /// packages, postage, and the headers that senders have [`seen`](super::seen).
+    /// packages, postage, the greatest expiry that was forgotten, and the headers that senders have [`seen`](super::seen).
     Meta,
     /// [`MessageId`] → [`OutboxMessage`].
     Outbox,

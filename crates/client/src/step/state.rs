@@ -19,6 +19,8 @@ use super::{Batch, Fate, Fault, InboxMessage, LogCursor, LookedUp, NodeNote, Out
 /// Messages of one sender that are remembered against replay at a time; more are refused until
 /// some have expired.
 pub const SENDER_MESSAGES_MAX: u64 = 65_536;
+/// The greatest expiry of a message that was forgotten, in [`Table::Meta`]: `u64` big-endian.
+const FORGOTTEN: &[u8] = b"replay forgotten";
 /// Notes about nodes that are kept; older ones go.
 pub const NOTES_MAX: u64 = 1_000;
 
@@ -48,8 +50,7 @@ pub enum Arrival {
     New(u64, InboxMessage, Relation),
     /// It was delivered before, in this or another envelope.
     Repeated,
-    /// Refused: its lifetime is over, longer than the protocol allows, or its sender has used up
-    /// the room kept against replay.
+    /// Refused, for good but for [`ArrivalRefusal::SenderQuota`].
     Refused(ArrivalRefusal),
 }
 
@@ -57,13 +58,13 @@ pub enum Arrival {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArrivalRefusal {
-    /// Its expiry has passed.
+    /// Its expiry has passed, or lies where messages were forgotten already: it may have been one of them.
     #[error("it has expired")]
     Expired,
     /// Its expiry is further away than any honest sender puts it.
     #[error("it claims a longer lifetime than the protocol allows")]
     LifetimeTooLong,
-    /// Its sender has too many unexpired messages.
+    /// Its sender has too many unexpired messages. It can be taken when some of them have expired.
     #[error("its sender has too many unexpired messages")]
     SenderQuota,
     /// The owner blocks its sender.
@@ -286,7 +287,7 @@ pub fn deliver<V: View>(
     let kept = contact::contact(view, &message.sender)?;
     let refusal = if kept.is_some_and(|kept| kept.relation == Relation::Blocked) {
         Some(ArrivalRefusal::Blocked)
-    } else if message.expiry.get().saturating_add(CLOCK_SKEW_SECONDS_MAX) <= seconds.get() {
+    } else if message.expiry.saturating_add(CLOCK_SKEW_SECONDS_MAX) < seconds {
         Some(ArrivalRefusal::Expired)
     } else if message.expiry.get()
         > seconds
@@ -310,9 +311,14 @@ pub fn deliver<V: View>(
         see(&mut batch, envelope, message.expiry, seconds, Fate::Duplicate)?;
         return Ok((Arrival::Repeated, batch));
     }
+    // Whatever the clock says now: it may be one of those.
+    if number(view, Table::Meta, FORGOTTEN)?.is_some_and(|forgotten| message.expiry.get() <= forgotten) {
+        see(&mut batch, envelope, message.expiry, seconds, Fate::Refused)?;
+        return Ok((Arrival::Refused(ArrivalRefusal::Expired), batch));
+    }
     let held = number(view, Table::Senders, message.sender.as_bytes())?.unwrap_or(0);
     if held >= SENDER_MESSAGES_MAX {
-        see(&mut batch, envelope, message.expiry, seconds, Fate::Refused)?;
+        // No fate: when others have expired, there is room for it.
         return Ok((Arrival::Refused(ArrivalRefusal::SenderQuota), batch));
     }
 
@@ -448,12 +454,14 @@ pub fn note<V: View>(view: &V, node: &NodeKey, fault: &Fault, now: UnixMillis) -
     Ok(batch)
 }
 
-/// Forgets up to `limit` entries that guard against what has expired everywhere.
+/// Forgets up to `limit` entries that guard against what has expired everywhere. No message of an expiry up to the greatest
+/// one that was forgotten is taken any more, should the clock ever go back.
 ///
 /// # Errors
 /// The store's, or a damaged value.
 pub fn forget<V: View>(view: &V, now: UnixSeconds, limit: usize) -> Step<Batch, V> {
     let mut batch = Batch::new();
+    let mut forgotten = None;
     let mut fewer: alloc::collections::BTreeMap<Vec<u8>, u64> = alloc::collections::BTreeMap::new();
     for (row, _) in view.scan(Table::Expiry, &[], limit).map_err(StateError::Store)? {
         let damaged = || StateError::Damaged(Table::Expiry);
@@ -466,6 +474,7 @@ pub fn forget<V: View>(view: &V, now: UnixSeconds, limit: usize) -> Step<Batch, 
         }
         if *kind == 1 {
             batch.delete(Table::Replay, key);
+            forgotten = forgotten.max(Some(expiry));
             if let Some((sender, _)) = key.split_first_chunk::<32>() {
                 let count = fewer.entry(sender.to_vec()).or_default();
                 *count = count.saturating_add(1);
@@ -474,6 +483,11 @@ pub fn forget<V: View>(view: &V, now: UnixSeconds, limit: usize) -> Step<Batch, 
             batch.delete(Table::Seen, key);
         }
         batch.delete(Table::Expiry, row);
+    }
+    if forgotten > number(view, Table::Meta, FORGOTTEN)?
+        && let Some(forgotten) = forgotten
+    {
+        batch.put(Table::Meta, FORGOTTEN, forgotten.to_be_bytes());
     }
     for (sender, count) in fewer {
         let left = number(view, Table::Senders, &sender)?

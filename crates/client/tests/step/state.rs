@@ -284,7 +284,75 @@ fn lifetimes_out_of_bounds_are_refused_for_good() {
 }
 
 #[test]
-fn a_sender_beyond_its_quota_is_refused() {
+fn the_bounds_of_a_lifetime_are_those_of_the_envelope() {
+    let people = People::new();
+    let month = 30 * 24 * 3_600;
+    for (when, refused) in [
+        (expiry(0).saturating_sub(121), Some(ArrivalRefusal::Expired)),
+        (expiry(0).saturating_sub(120), None),
+        (expiry(month + 120), None),
+        (expiry(month + 121), Some(ArrivalRefusal::LifetimeTooLong)),
+    ] {
+        let store = Store::default();
+        let (envelope, _, message) = people.message(1, when, 1);
+        let (arrival, _) = state::deliver(&store, &envelope, &message, SEALED, NOW).unwrap();
+        match refused {
+            Some(why) => assert_eq!(arrival, Arrival::Refused(why)),
+            None => assert!(matches!(arrival, Arrival::New(..)), "{when}"),
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_was_ahead_and_is_back_lets_no_replay_through() {
+    let people = People::new();
+    let mut store = Store::default();
+    let day = 24 * 3_600;
+    let (first, bytes, message) = people.message(1, expiry(2 * day), 1);
+    let (_, batch) = state::deliver(&store, &first, &message, SEALED, NOW).unwrap();
+    store.apply(&batch);
+    store.apply(
+        &state::refuse(
+            &store,
+            &EnvelopeId::from_bytes([7; 32]),
+            expiry(3 * day),
+            NOW.to_seconds(),
+        )
+        .unwrap(),
+    );
+
+    // The clock is four days ahead: all is forgotten. Then it is right again, and nothing has expired.
+    store.apply(&state::forget(&store, expiry(4 * day), 100).unwrap());
+    assert_eq!((store.rows(Table::Seen), store.rows(Table::Replay)), (0, 0));
+    let (second, _, again) = people.message(1, expiry(2 * day), 2);
+    assert_eq!(EnvelopeId::of(&bytes), first);
+    for (envelope, message) in [(&first, &message), (&second, &again)] {
+        assert_eq!(state::fate(&store, envelope).unwrap(), None);
+        let (arrival, batch) = state::deliver(&store, envelope, message, SEALED, NOW).unwrap();
+        store.apply(&batch);
+        assert_eq!(arrival, Arrival::Refused(ArrivalRefusal::Expired));
+        assert_eq!(state::fate(&store, envelope).unwrap(), Some(Fate::Refused));
+    }
+    assert_eq!(store.rows(Table::Inbox), 1);
+
+    // What expires later was not among the forgotten. The expiry that a node states for rubbish counts for nothing.
+    let (envelope, _, message) = people.message(2, expiry(2 * day + 1), 3);
+    let (arrival, batch) = state::deliver(&store, &envelope, &message, SEALED, NOW).unwrap();
+    store.apply(&batch);
+    assert!(matches!(arrival, Arrival::New(1, ..)));
+
+    // The mark never goes back, whatever is forgotten later.
+    let (envelope, _, message) = people.message(3, expiry(WEEK), 4);
+    let (_, batch) = state::deliver(&store, &envelope, &message, SEALED, NOW).unwrap();
+    store.apply(&batch);
+    store.apply(&state::forget(&store, expiry(WEEK + day), 100).unwrap());
+    store.apply(&state::forget(&store, expiry(WEEK + 2 * day), 100).unwrap());
+    let (arrival, _) = state::deliver(&store, &envelope, &message, SEALED, NOW).unwrap();
+    assert_eq!(arrival, Arrival::Refused(ArrivalRefusal::Expired));
+}
+
+#[test]
+fn a_sender_beyond_its_quota_waits_until_some_have_expired() {
     let people = People::new();
     let mut store = Store::default();
     let mut full = Batch::new();
@@ -295,8 +363,29 @@ fn a_sender_beyond_its_quota_is_refused() {
     );
     store.apply(&full);
     let (envelope, _, message) = people.message(1, expiry(WEEK), 1);
-    let (arrival, _) = state::deliver(&store, &envelope, &message, SEALED, NOW).unwrap();
+    let before = store.clone();
+    let (arrival, batch) = state::deliver(&store, &envelope, &message, SEALED, NOW).unwrap();
+    store.apply(&batch);
     assert_eq!(arrival, Arrival::Refused(ArrivalRefusal::SenderQuota));
+    assert_eq!(store, before, "no mark of it stays, so that it is read again");
+
+    let mut freed = Batch::new();
+    freed.put(
+        Table::Senders,
+        ANNA.as_bytes().as_slice(),
+        (state::SENDER_MESSAGES_MAX - 1).to_be_bytes(),
+    );
+    store.apply(&freed);
+    let (arrival, batch) = state::deliver(&store, &envelope, &message, SEALED, NOW).unwrap();
+    store.apply(&batch);
+    assert!(matches!(arrival, Arrival::New(0, ..)));
+    let (next, _, message) = people.message(2, expiry(WEEK), 2);
+    let (arrival, _) = state::deliver(&store, &next, &message, SEALED, NOW).unwrap();
+    assert_eq!(
+        arrival,
+        Arrival::Refused(ArrivalRefusal::SenderQuota),
+        "it is full again"
+    );
 }
 
 #[test]
