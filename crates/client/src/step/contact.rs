@@ -262,7 +262,7 @@ pub fn set_verified<V: View>(
 }
 
 /// Adds to a batch what a newer proved state of an identity means to the owner: notices, and the loss of a mark of
-/// verification. Of strangers nothing is told. `own` is the owner's identity and device.
+/// verification. Of those who are not let in only such a loss is told. `own` is the owner's identity and device.
 pub(super) fn observe<V: View>(
     view: &V,
     batch: &mut Batch,
@@ -273,12 +273,16 @@ pub(super) fn observe<V: View>(
 ) -> Step<(), V> {
     let Some(before) = &before.state else { return Ok(()) };
     let kept = contact(view, &after.id)?;
-    if after.id != own.0 && kept.is_none_or(|kept| kept.relation != Relation::Allowed) {
-        return Ok(());
-    }
-    let verified = kept.and_then(|kept| kept.verified);
-    // What both sides compared was made of the owner's root too.
+    let watched = after.id == own.0 || kept.is_some_and(|kept| kept.relation == Relation::Allowed);
     let mut lost = false;
+    if let Some(mut contact) = kept
+        && contact.verified.is_some_and(|verified| verified.theirs != after.root)
+    {
+        contact.verified = None;
+        put(batch, Table::Contact, after.id.as_bytes(), &contact)?;
+        lost = true;
+    }
+    // What both sides compared was made of the owner's root too.
     if after.id == own.0 && before.root != after.root {
         for (identity, mut contact) in contacts(view, None, usize::MAX)? {
             if contact.verified.is_some_and(|verified| verified.ours != after.root) {
@@ -289,17 +293,18 @@ pub(super) fn observe<V: View>(
         }
     }
     let mut told = Vec::new();
-    for change in changes(before, after, verified.is_some() || lost) {
-        let mine = matches!(change, KeyChange::DeviceAdded { device, .. } if after.id == own.0 && device == own.1);
-        if !mine {
-            told.push(change);
-        }
+    // The mark may be older than the state before.
+    if lost {
+        told.push(KeyChange::RootChanged { verified: true });
     }
-    if let Some(mut contact) = kept
-        && verified.is_some_and(|verified| verified.theirs != after.root)
-    {
-        contact.verified = None;
-        put(batch, Table::Contact, after.id.as_bytes(), &contact)?;
+    if watched {
+        for change in changes(before, after, false) {
+            let mine = matches!(change, KeyChange::DeviceAdded { device, .. } if after.id == own.0 && device == own.1);
+            let said = lost && matches!(change, KeyChange::RootChanged { .. });
+            if !mine && !said {
+                told.push(change);
+            }
+        }
     }
     tell(view, batch, &after.id, &told, now)
 }

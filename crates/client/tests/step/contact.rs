@@ -203,6 +203,45 @@ fn a_changed_root_takes_the_mark_of_verification_away_and_says_so_once_and_a_new
 }
 
 #[test]
+fn a_changed_root_takes_the_mark_of_who_is_not_let_in_away_too_and_says_so_once() {
+    for relation in [Relation::Blocked, Relation::Requested] {
+        let mut store = Store::default();
+        let mut anna = known(&mut store, 1);
+        let theirs = anna.state.root;
+        let ours = root_key(8, 0).verifying_key();
+        let mark = Verified {
+            theirs,
+            ours,
+            time: NOW,
+        };
+        let batch = contact::set_verified(&store, &anna.state.id, Some(mark), NOW).unwrap();
+        store.apply(&batch);
+        let batch = contact::set_relation(&store, &anna.state.id, relation, NOW).unwrap();
+        store.apply(&batch);
+        // Nothing else is told of such a one.
+        anna.add_device(&NET, 2, At::height(7));
+        see(&mut store, &OWN, &anna.state, 7);
+        let (waiting, rotated) = rotate(&anna);
+        see(&mut store, &OWN, &waiting, 10);
+        assert_eq!(told(&store), []);
+        see(&mut store, &OWN, &rotated, 20);
+        see(&mut store, &OWN, &rotated, 21);
+        assert_eq!(told(&store), [KeyChange::RootChanged { verified: true }]);
+        let kept = contact::contact(&store, &anna.state.id).unwrap().unwrap();
+        assert_eq!((kept.relation, kept.verified), (relation, None));
+        allow(&mut store, &anna.state.id);
+        see(&mut store, &OWN, &rotated, 22);
+        assert_eq!(told(&store).len(), 1);
+
+        // A mark that was made with a root from before the state that is kept goes with a word too.
+        let batch = contact::set_verified(&store, &anna.state.id, Some(mark), NOW).unwrap();
+        store.apply(&batch);
+        see(&mut store, &OWN, &rotated, 23);
+        assert_eq!(told(&store), [KeyChange::RootChanged { verified: true }; 2]);
+    }
+}
+
+#[test]
 fn a_changed_root_of_the_owner_takes_all_marks_away_and_says_so() {
     let mut store = Store::default();
     let mut me = person(2);
