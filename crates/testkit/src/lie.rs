@@ -68,7 +68,7 @@ pub enum Lie {
     RepeatedPage,
     /// Serves the first record of a history, and says that there are no more.
     FirstPageOnly,
-    /// Says of every identity that it can't be looked up now.
+    /// Says of every identity, and of every entry of a group log, that it can't be looked up now.
     NoLookups,
     /// Proves with a block that never was, under a certificate in which it signs for all.
     ForgedFinality,

@@ -533,7 +533,7 @@ impl Inner {
                 page.entries = BoundedVec::try_from(entries).ok()?;
                 Some(Response::History(Box::new(page)))
             }
-            (Lie::NoLookups, Request::Lookup { .. }) => {
+            (Lie::NoLookups, Request::Lookup { .. } | Request::GroupNode { .. }) => {
                 Some(Response::Error(RpcError::new(ErrorCode::PENDING, "ask later")))
             }
             (Lie::HiddenContactKeys, Request::FetchContact { .. }) => Some(Response::FetchContact(None)),
