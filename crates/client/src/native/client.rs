@@ -526,7 +526,7 @@ impl Client {
             state: Some(state),
             ..
         }) = &pin
-            && now().get().saturating_sub(time.get()) <= max_age_ms
+            && self.shared.network.age_ms(*time) <= max_age_ms
         {
             return Ok(state.clone());
         }

@@ -9,7 +9,7 @@ use tokenim_identity::{
     Comparison as CodeComparison, IdentityId, RootKey, SafetyNumber, VerificationCode, VerificationCodeError,
 };
 use tokenim_rpc::Request;
-use tokenim_wire::{Height, UnixMillis};
+use tokenim_wire::Height;
 
 use super::network::{ASK_TIMEOUT, CALL_TIMEOUT};
 use super::{Client, ClientError, Network, now};
@@ -173,14 +173,11 @@ impl Client {
             let allowed = page.iter().filter(|(_, contact)| contact.relation == Relation::Allowed);
             looks.extend(allowed.map(|(identity, _)| *identity));
         }
-        let oldest = UnixMillis::new(
-            now()
-                .get()
-                .saturating_sub(u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX)),
-        );
+        let max_age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
         for identity in looks {
             let pin = self.shared.store.read(|view| state::pin(view, &identity))?;
-            if identity != self.shared.identity && pin.is_some_and(|pin| pin.time > oldest) {
+            let fresh = pin.is_some_and(|pin| self.shared.network.age_ms(pin.time) < max_age_ms);
+            if identity != self.shared.identity && fresh {
                 continue;
             }
             if let Err(error) = self.refresh(&identity, ROOT_AGE).await {

@@ -158,6 +158,11 @@ impl Network {
         self.with_view(|view| view.tip())
     }
 
+    /// How old what a header of this time proved is, in milliseconds, whatever the clock says.
+    pub(crate) fn age_ms(&self, time: UnixMillis) -> u64 {
+        self.with_view(|view| view.age_ms(time, now()))
+    }
+
     /// Whether a block was proved to this client that is a few seconds old: what the ledger does not have then, it did not
     /// have shortly before.
     pub(crate) fn is_recent(&self) -> bool {

@@ -297,10 +297,17 @@ impl LedgerView {
         Ok(Proved { value, height, time })
     }
 
-    /// Checks that a header is recent. The time never counts as earlier than that of the newest header seen.
-    fn check_header_age(&self, time: UnixMillis, now: UnixMillis, age_ms_max: u64) -> Result<(), LookupError> {
+    /// How old what a header of this time proved is, in milliseconds. It never counts as younger than by the newest header
+    /// seen, so that a clock that is set back makes nothing new.
+    #[must_use]
+    pub fn age_ms(&self, time: UnixMillis, now: UnixMillis) -> u64 {
         let now = self.tip.map_or(now, |tip| tip.time.max(now));
-        let age_ms = now.get().saturating_sub(time.get());
+        now.get().saturating_sub(time.get())
+    }
+
+    /// Checks that a header is recent.
+    fn check_header_age(&self, time: UnixMillis, now: UnixMillis, age_ms_max: u64) -> Result<(), LookupError> {
+        let age_ms = self.age_ms(time, now);
         if age_ms > age_ms_max {
             return Err(LookupError::TooOld { age_ms });
         }

@@ -179,9 +179,13 @@ fn a_clock_that_is_set_back_makes_nothing_new() {
         view.check_age(&old, at(100), 30_000),
         Err(LookupError::TooOld { age_ms: 100_000 })
     );
+    // What is kept since then is as old, too.
+    assert_eq!(view.age_ms(old.time, at(100)), 100_000);
+    assert_eq!(view.age_ms(old.time, at(250)), 150_000);
     // Also after a restart.
     let mut later = crate::ledger::view(&net);
     later.resume(view.tip().unwrap());
+    assert_eq!(later.age_ms(old.time, at(100)), 100_000);
     let old = later.identity(&anna.id, &proof(9, 100), None).unwrap();
     assert!(later.check_age(&old, at(100), 30_000).is_err());
 }

@@ -351,10 +351,9 @@ async fn look_after_identities(client: Client) -> Result<(), ClientError> {
         let all = core::iter::once((client.shared.identity, OWNER_AGE_MS));
         for (identity, age) in all.chain(met.into_iter().map(|identity| (identity, MEMBER_AGE_MS))) {
             let pin = client.shared.store.read(|view| state::pin(view, &identity))?;
-            let oldest = now().get().saturating_sub(age);
             let fresh = pin.is_some_and(|pin| {
                 let mark = pin.state.map(|state| (state.seq, state.head));
-                pin.time.get() > oldest && mark.is_some() && given.get(&identity) == mark.as_ref()
+                client.shared.network.age_ms(pin.time) < age && mark.is_some() && given.get(&identity) == mark.as_ref()
             });
             if !fresh && round.len() < MEMBERS_PER_ROUND {
                 round.push(identity);
