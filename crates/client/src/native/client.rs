@@ -21,6 +21,7 @@ use super::contact_keys::Fetched;
 use super::folder::{self, NETWORK_FILE};
 use super::store::{LocalStore, StoreError, Writing};
 use super::{ClientError, Network, now, vault};
+use crate::step::seen::OtherViews;
 use crate::step::{Batch, InboxMessage, LookedUp, NodeNote, OutboxMessage, Pin, Registration, Table, Tip, View, state};
 
 const FORMAT: &[u8] = b"format";
@@ -151,8 +152,8 @@ pub(crate) struct Shared {
     pub(crate) sending: Mutex<HashSet<MessageId>>,
     /// Contact keys of others.
     pub(crate) fetched: Mutex<Fetched>,
-    /// Senders whose other view of the ledger was told of.
-    pub(crate) other_views: Mutex<HashSet<IdentityId>>,
+    /// Whose other view of the ledger was told of.
+    pub(crate) other_views: Mutex<OtherViews>,
     pub(crate) chat: Hub,
 }
 

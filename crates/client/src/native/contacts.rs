@@ -1,6 +1,6 @@
 //! Contacts, their verification, and notices of what changed about keys.
 
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
@@ -14,8 +14,8 @@ use tokenim_wire::Height;
 use super::network::{ASK_TIMEOUT, CALL_TIMEOUT};
 use super::{Client, ClientError, Network, now};
 use crate::step::contact::{self, Contact, KeyChange, Notice, Relation, Verified};
-use crate::step::seen::{self, SeenHeader};
-use crate::step::{Comparison, Table, Tip, View, state};
+use crate::step::seen::{self, OtherViews, SeenHeader};
+use crate::step::{Comparison, Tip, state};
 
 /// How old the proof of an identity's root may be when it is compared.
 const ROOT_AGE: Duration = Duration::from_secs(30);
@@ -25,11 +25,6 @@ pub(crate) const CONTACT_AGE: Duration = Duration::from_secs(3_600);
 const CONTACTS_PER_PAGE: usize = 256;
 /// Headers that are compared at a time.
 const COMPARED_AT_ONCE: usize = 16;
-/// Senders with another view of the ledger that are remembered, each of whom is told of once.
-const OTHER_VIEWS_MAX: usize = 1_024;
-
-/// Up to which notice the owner was told, in [`Table::Meta`].
-const TOLD: &[u8] = b"notices told";
 
 impl Client {
     /// What is kept of an identity, if it is a contact.
@@ -195,11 +190,7 @@ impl Client {
     /// Those of the local store.
     pub fn untold(&self) -> Result<Vec<(u64, Notice)>, ClientError> {
         self.shared.store.read(|view| {
-            let from = view
-                .get(Table::Meta, TOLD)
-                .map_err(state::StateError::Store)?
-                .and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok())
-                .map_or(0, u64::from_be_bytes);
+            let from = contact::told_below(view)?;
             contact::notices(view, from, usize::MAX)
         })
     }
@@ -209,14 +200,7 @@ impl Client {
     /// # Errors
     /// Those of the local store.
     pub async fn told(&self, number: u64) -> Result<(), ClientError> {
-        self.shared
-            .store
-            .write(move |_| {
-                let mut batch = crate::step::Batch::new();
-                batch.put(Table::Meta, TOLD, number.saturating_add(1).to_be_bytes());
-                Ok(((), batch))
-            })
-            .await
+        self.shared.store.write(move |_| Ok(((), contact::told(number)))).await
     }
 
     /// All notices that are kept from number `from` on, oldest first.
@@ -275,25 +259,29 @@ impl Client {
             },
         };
         let differs = ours != Some(seen.header);
-        let change = (differs && !self.is_told_of(&sender)).then(|| seen.change(ours));
+        let own = self.shared.identity;
+        let contact = self.shared.store.read(|view| contact::contact(view, &sender))?;
+        let relation = contact.map(|contact| contact.relation);
+        let due = differs && self.other_views().is_due(&own, &sender, relation);
+        let change = due.then(|| seen.change(ours));
         let settled = self
             .shared
             .store
-            .write(move |view| seen::settle(view, &sender, &seen, change, now()))
+            .write(move |view| seen::settle(view, &own, &sender, &seen, change, now()))
             .await?;
-        if settled && change.is_some() {
-            self.was_told_of(sender);
+        if settled && due {
+            self.other_views().told(&own, &sender, relation);
         }
         Ok(())
     }
 
-    /// Tells of two headers of one height that were both proved here.
+    /// Tells of two headers of one height that were both proved here, whatever others say.
     async fn tell_split(&self) -> Result<(), ClientError> {
         let own = self.shared.identity;
         let Some(split) = self.shared.network.with_view(|view| view.split()) else {
             return Ok(());
         };
-        if self.is_told_of(&own) {
+        if self.other_views().split {
             return Ok(());
         }
         let change = KeyChange::OtherView {
@@ -303,21 +291,14 @@ impl Client {
         };
         self.shared
             .store
-            .write(move |view| Ok(((), contact::notice(view, &own, change, now())?)))
+            .write(move |view| Ok(((), contact::notice(view, &own, &own, change, now())?)))
             .await?;
-        self.was_told_of(own);
+        self.other_views().split = true;
         Ok(())
     }
 
-    fn was_told_of(&self, sender: IdentityId) {
-        let mut told = self.shared.other_views.lock().unwrap_or_else(PoisonError::into_inner);
-        told.insert(sender);
-    }
-
-    /// Whether this sender's view was told of in this run, or too many others' were.
-    fn is_told_of(&self, sender: &IdentityId) -> bool {
-        let told = self.shared.other_views.lock().unwrap_or_else(PoisonError::into_inner);
-        told.len() >= OTHER_VIEWS_MAX || told.contains(sender)
+    fn other_views(&self) -> MutexGuard<'_, OtherViews> {
+        self.shared.other_views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

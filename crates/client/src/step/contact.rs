@@ -1,6 +1,8 @@
 //! Whom the owner of this client lets in, whom the owner has verified, and what the owner has to be told about keys.
 
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 use tokenim_identity::{DeviceId, IdentityId, IdentityState, RootKey, SuiteId};
@@ -10,7 +12,12 @@ use super::state::{Step, next_number, object, put};
 use super::{Batch, Pin, Table, View};
 
 /// Notices that are kept; older ones go.
-pub const NOTICES_MAX: u64 = 1_000;
+pub const NOTICES_MAX: usize = 1_000;
+/// Of these, those about the views of people who are not let in.
+pub const NOTICES_OF_STRANGERS_MAX: usize = 64;
+
+/// Below which notice the owner was told of all, in [`Table::Meta`].
+const TOLD: &[u8] = b"notices told";
 
 /// How the owner stands to an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -292,55 +299,152 @@ pub(super) fn observe<V: View>(
             }
         }
     }
-    let mut told = Vec::new();
+    let mut told = changes(before, after, lost);
     // The mark may be older than the state before.
-    if lost {
+    if lost && before.root == after.root {
         told.push(KeyChange::RootChanged { verified: true });
     }
-    if watched {
-        for change in changes(before, after, false) {
-            let mine = matches!(change, KeyChange::DeviceAdded { device, .. } if after.id == own.0 && device == own.1);
-            let said = lost && matches!(change, KeyChange::RootChanged { .. });
-            if !mine && !said {
-                told.push(change);
-            }
-        }
-    }
-    tell(view, batch, &after.id, &told, now)
+    told.retain(|change| match change {
+        KeyChange::RootChanged { verified: true } => true,
+        KeyChange::DeviceAdded { device, .. } => watched && *own != (after.id, *device),
+        _ => watched,
+    });
+    tell(view, batch, &own.0, &after.id, &told, now)
 }
 
-/// Adds notices to a batch.
+/// Of whom a notice is, when one has to give way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose {
+    Somebody(IdentityId),
+    /// The views of the ledger of all who are not let in.
+    Strangers,
+    Owner,
+}
+
+impl Whose {
+    fn of<V: View>(view: &V, own: &IdentityId, notice: &Notice) -> Step<Self, V> {
+        if notice.identity == *own {
+            return Ok(Self::Owner);
+        }
+        let is_view = matches!(
+            notice.change,
+            KeyChange::OtherView { .. } | KeyChange::UnprovedView { .. }
+        );
+        let stranger =
+            is_view && contact(view, &notice.identity)?.is_none_or(|contact| contact.relation != Relation::Allowed);
+        Ok(if stranger {
+            Self::Strangers
+        } else {
+            Self::Somebody(notice.identity)
+        })
+    }
+}
+
+/// The numbers of the notices that are kept, ascending.
+type Kept = BTreeMap<Whose, VecDeque<u64>>;
+
+/// Whose oldest notice gives way: who has most of them, of several the one with the oldest. The owner's do when there are
+/// no others, and not before they are told of.
+fn gives_way(kept: &Kept, told: u64) -> Option<Whose> {
+    kept.iter()
+        .filter(|(whose, _)| **whose != Whose::Owner)
+        .max_by_key(|(_, numbers)| (numbers.len(), Reverse(numbers.front())))
+        .map(|(whose, _)| *whose)
+        .or_else(|| {
+            let oldest = kept.get(&Whose::Owner)?.front()?;
+            (*oldest < told).then_some(Whose::Owner)
+        })
+}
+
+/// Adds notices to a batch; for each one more than there is room for, an older one goes. One for which nothing gives way
+/// is not kept. The highest number always stays, so that no number comes twice.
 fn tell<V: View>(
     view: &V,
     batch: &mut Batch,
+    own: &IdentityId,
     identity: &IdentityId,
     changes: &[KeyChange],
     now: UnixMillis,
 ) -> Step<(), V> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let told = told_below(view)?;
     let mut number = next_number(view, Table::Notice)?;
+    let mut kept = Kept::new();
+    let mut count = 0_usize;
+    for (number, notice) in notices(view, 0, usize::MAX)? {
+        let whose = Whose::of(view, own, &notice)?;
+        kept.entry(whose).or_default().push_back(number);
+        count = count.saturating_add(1);
+    }
     for change in changes {
         let notice = Notice {
             identity: *identity,
             time: now,
             change: *change,
         };
-        put(batch, Table::Notice, &number.to_be_bytes(), &notice)?;
-        if let Some(old) = number.checked_sub(NOTICES_MAX) {
+        let whose = Whose::of(view, own, &notice)?;
+        let of_strangers = kept.get(&Whose::Strangers).map_or(0, VecDeque::len);
+        let victim = if whose == Whose::Strangers && of_strangers >= NOTICES_OF_STRANGERS_MAX {
+            Some(Whose::Strangers)
+        } else if count >= NOTICES_MAX {
+            let Some(victim) = gives_way(&kept, told) else { continue };
+            Some(victim)
+        } else {
+            None
+        };
+        if let Some(victim) = victim
+            && let Some(numbers) = kept.get_mut(&victim)
+            && let Some(old) = numbers.pop_front()
+        {
+            if numbers.is_empty() {
+                kept.remove(&victim);
+            }
             batch.delete(Table::Notice, old.to_be_bytes());
+            count = count.saturating_sub(1);
         }
+        put(batch, Table::Notice, &number.to_be_bytes(), &notice)?;
+        kept.entry(whose).or_default().push_back(number);
+        count = count.saturating_add(1);
         number = number.saturating_add(1);
     }
     Ok(())
 }
 
-/// Keeps one notice.
+/// Keeps one notice about an identity; `own` is the owner's.
 ///
 /// # Errors
 /// The store's, or a damaged value.
-pub fn notice<V: View>(view: &V, identity: &IdentityId, change: KeyChange, now: UnixMillis) -> Step<Batch, V> {
+pub fn notice<V: View>(
+    view: &V,
+    own: &IdentityId,
+    identity: &IdentityId,
+    change: KeyChange,
+    now: UnixMillis,
+) -> Step<Batch, V> {
     let mut batch = Batch::new();
-    tell(view, &mut batch, identity, &[change], now)?;
+    tell(view, &mut batch, own, identity, &[change], now)?;
     Ok(batch)
+}
+
+/// The number below which the owner was told of all notices.
+///
+/// # Errors
+/// The store's.
+pub fn told_below<V: View>(view: &V) -> Step<u64, V> {
+    let kept = view.get(Table::Meta, TOLD).map_err(super::state::StateError::Store)?;
+    Ok(kept
+        .and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok())
+        .map_or(0, u64::from_be_bytes))
+}
+
+/// Remembers that the owner was told of the notices up to this one.
+#[must_use]
+pub fn told(number: u64) -> Batch {
+    let mut batch = Batch::new();
+    batch.put(Table::Meta, TOLD, number.saturating_add(1).to_be_bytes());
+    batch
 }
 
 /// Notices from number `from` on, at most `limit`.

@@ -1,5 +1,6 @@
 //! Headers that senders say to have seen, kept until they are compared with what is proved here.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ use super::{Batch, Table, Tip, View};
 pub const SEEN_MAX: usize = 1_024;
 /// Headers that may be kept before those of senders whom the owner has not let in are not kept any more.
 pub const SEEN_OF_STRANGERS_MAX: usize = 512;
+/// Senders whom the owner has not let in whose other view of the ledger is told of in one run.
+pub const OTHER_VIEWS_OF_STRANGERS_MAX: usize = 64;
 /// A header that can't be proved is told of once a header is proved that is so much later than its arrival, in
 /// milliseconds: ten minutes.
 pub const UNPROVED_MS: u64 = 600_000;
@@ -53,6 +56,40 @@ impl SeenHeader {
         match ours {
             Some(ours) => KeyChange::OtherView { height, theirs, ours },
             None => KeyChange::UnprovedView { height, theirs },
+        }
+    }
+}
+
+/// Of whose other view of the ledger the owner was told in this run, once of each.
+#[derive(Debug, Default)]
+pub struct OtherViews {
+    /// Whether the owner was told of two headers of one height that were proved here. Nobody else's view bears on it.
+    pub split: bool,
+    /// The owner, and those who are let in.
+    known: BTreeSet<IdentityId>,
+    strangers: BTreeSet<IdentityId>,
+}
+
+impl OtherViews {
+    /// Whether a sender's other view is to be told of; `relation` is how the owner, `own`, stands to the sender. Of
+    /// strangers it is while there were few of them, of blocked ones never.
+    #[must_use]
+    pub fn is_due(&self, own: &IdentityId, sender: &IdentityId, relation: Option<Relation>) -> bool {
+        let told = self.known.contains(sender) || self.strangers.contains(sender);
+        let known = sender == own || relation == Some(Relation::Allowed);
+        let room = relation != Some(Relation::Blocked) && self.strangers.len() < OTHER_VIEWS_OF_STRANGERS_MAX;
+        !told && (known || room)
+    }
+
+    /// Remembers that a sender's was told of.
+    pub fn told(&mut self, own: &IdentityId, sender: &IdentityId, relation: Option<Relation>) {
+        if !self.is_due(own, sender, relation) {
+            return;
+        }
+        if sender == own || relation == Some(Relation::Allowed) {
+            self.known.insert(*sender);
+        } else {
+            self.strangers.insert(*sender);
         }
     }
 }
@@ -113,12 +150,13 @@ pub fn all<V: View>(view: &V) -> Step<Vec<(IdentityId, SeenHeader)>, V> {
 }
 
 /// Forgets a header that was compared, and keeps the notice of what came of it, if there is one. Whether it waited still:
-/// if not, somebody else was first, and nothing changes.
+/// if not, somebody else was first, and nothing changes. `own` is the owner's identity.
 ///
 /// # Errors
 /// The store's, or a damaged value.
 pub fn settle<V: View>(
     view: &V,
+    own: &IdentityId,
     sender: &IdentityId,
     seen: &SeenHeader,
     change: Option<KeyChange>,
@@ -129,7 +167,7 @@ pub fn settle<V: View>(
         return Ok((false, Batch::new()));
     }
     let mut batch = match change {
-        Some(change) => contact::notice(view, sender, change, now)?,
+        Some(change) => contact::notice(view, own, sender, change, now)?,
         None => Batch::new(),
     };
     batch.delete(Table::Meta, row);

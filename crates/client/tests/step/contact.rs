@@ -1,6 +1,6 @@
 //! Whom the owner lets in, and what the owner is told about keys.
 
-use tokenim_client::step::contact::{self, KeyChange, NOTICES_MAX, Relation, Verified};
+use tokenim_client::step::contact::{self, KeyChange, NOTICES_MAX, NOTICES_OF_STRANGERS_MAX, Relation, Verified};
 use tokenim_client::step::state::{self, Arrival, ArrivalRefusal};
 use tokenim_client::step::{LookedUp, Table};
 use tokenim_identity::{DeviceId, EnvelopeKey, IdentityId, IdentityState, RecordSigner, SignedRecord, SuiteId};
@@ -301,19 +301,114 @@ fn the_highest_suite_of_an_identity_is_remembered() {
     assert_eq!(weaker(&anna.state, suite(&store)), [device(1).device_id()]);
 }
 
+fn view(header: u8) -> KeyChange {
+    KeyChange::OtherView {
+        height: Height::new(5),
+        theirs: Digest::from_bytes([header; 32]),
+        ours: Digest::from_bytes([2; 32]),
+    }
+}
+
+fn somebody(number: usize) -> IdentityId {
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    IdentityId::from_bytes(id)
+}
+
+fn notice(store: &mut Store, identity: &IdentityId) {
+    let batch = contact::notice(store, &OWN.0, identity, view(1), NOW).unwrap();
+    store.apply(&batch);
+}
+
+/// How many notices are kept of an identity, and of how many.
+fn kept(store: &Store, identity: &IdentityId) -> (usize, usize) {
+    let all = contact::notices(store, 0, usize::MAX).unwrap();
+    let of = all.iter().filter(|(_, notice)| notice.identity == *identity).count();
+    (of, all.len())
+}
+
 #[test]
 fn notices_are_bounded() {
     let mut store = Store::default();
-    let change = KeyChange::OtherView {
-        height: Height::new(5),
-        theirs: Digest::from_bytes([1; 32]),
-        ours: Digest::from_bytes([2; 32]),
-    };
+    allow(&mut store, &ANNA);
     for _ in 0..NOTICES_MAX + 5 {
-        let batch = contact::notice(&store, &ANNA, change, NOW).unwrap();
-        store.apply(&batch);
+        notice(&mut store, &ANNA);
     }
     let kept = contact::notices(&store, 0, usize::MAX).unwrap();
-    assert_eq!(kept.len() as u64, NOTICES_MAX);
+    assert_eq!(kept.len(), NOTICES_MAX);
     assert_eq!(kept[0].0, 5);
+}
+
+#[test]
+fn strangers_push_out_notices_of_strangers_only() {
+    let mut store = Store::default();
+    allow(&mut store, &ANNA);
+    notice(&mut store, &OWN.0);
+    notice(&mut store, &ANNA);
+    for number in 0..2 * NOTICES_MAX {
+        notice(&mut store, &somebody(number));
+    }
+    assert_eq!(kept(&store, &OWN.0), (1, NOTICES_OF_STRANGERS_MAX + 2));
+    assert_eq!(kept(&store, &ANNA).0, 1);
+    // The newest of them stay.
+    assert_eq!(kept(&store, &somebody(2 * NOTICES_MAX - 1)).0, 1);
+    assert_eq!(kept(&store, &somebody(0)).0, 0);
+}
+
+#[test]
+fn of_too_many_notices_those_of_who_has_most_go_first() {
+    let mut store = Store::default();
+    allow(&mut store, &ANNA);
+    for _ in 0..3 {
+        notice(&mut store, &OWN.0);
+        notice(&mut store, &ANNA);
+    }
+    // One contact with much to say, then many with as much as anybody.
+    let loud = person(3).state.id;
+    allow(&mut store, &loud);
+    for _ in 0..NOTICES_MAX + 50 {
+        notice(&mut store, &loud);
+    }
+    assert_eq!(kept(&store, &loud), (NOTICES_MAX - 6, NOTICES_MAX));
+    for number in 0..(NOTICES_MAX - 6) / 3 - 1 {
+        allow(&mut store, &somebody(number));
+        for _ in 0..3 {
+            notice(&mut store, &somebody(number));
+        }
+    }
+    assert_eq!(kept(&store, &loud).0, NOTICES_MAX - 6 - 990);
+    assert_eq!(kept(&store, &ANNA), (3, NOTICES_MAX));
+    assert_eq!(kept(&store, &OWN.0).0, 3);
+}
+
+#[test]
+fn what_the_owner_was_not_told_of_the_own_identity_is_never_pushed_out() {
+    let mut store = Store::default();
+    allow(&mut store, &ANNA);
+    for number in 0..NOTICES_MAX - 1 {
+        notice(&mut store, &OWN.0);
+        assert_eq!(kept(&store, &OWN.0).0, number + 1);
+    }
+    for _ in 0..3 {
+        notice(&mut store, &ANNA);
+    }
+    assert_eq!(kept(&store, &ANNA), (1, NOTICES_MAX));
+    // The owner's come last, and push out the others'.
+    notice(&mut store, &OWN.0);
+    assert_eq!(kept(&store, &OWN.0), (NOTICES_MAX, NOTICES_MAX));
+    let untold = contact::notices(&store, 0, usize::MAX).unwrap();
+    notice(&mut store, &ANNA);
+    notice(&mut store, &OWN.0);
+    assert_eq!(contact::notices(&store, 0, usize::MAX).unwrap(), untold);
+    // What was told gives way; the numbers go on, so that what is new is told.
+    let (first, last) = (untold[0].0, untold.last().unwrap().0);
+    store.apply(&contact::told(first));
+    notice(&mut store, &ANNA);
+    assert_eq!(kept(&store, &ANNA), (1, NOTICES_MAX));
+    store.apply(&contact::told(last));
+    let from = contact::told_below(&store).unwrap();
+    assert_eq!(from, last + 1);
+    notice(&mut store, &OWN.0);
+    let new = contact::notices(&store, from, usize::MAX).unwrap();
+    assert_eq!((new.len(), new[0].1.identity), (1, OWN.0));
 }

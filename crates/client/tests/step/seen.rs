@@ -1,13 +1,15 @@
 //! Headers that senders have seen, until they are compared.
 
 use tokenim_client::step::contact::{self, KeyChange, Relation};
-use tokenim_client::step::seen::{self, SEEN_MAX, SEEN_OF_STRANGERS_MAX, SeenHeader, UNPROVED_MS};
+use tokenim_client::step::seen::{
+    self, OTHER_VIEWS_OF_STRANGERS_MAX, OtherViews, SEEN_MAX, SEEN_OF_STRANGERS_MAX, SeenHeader, UNPROVED_MS,
+};
 use tokenim_client::step::{Batch, Tip};
 use tokenim_envelope::Checkpoint;
 use tokenim_identity::IdentityId;
 use tokenim_wire::{Digest, Height};
 
-use crate::state::{ANNA, NOW, Store};
+use crate::state::{ANNA, BERT as OWN, NOW, Store};
 
 fn checkpoint(height: u64) -> Checkpoint {
     Checkpoint {
@@ -24,7 +26,7 @@ fn keep(store: &mut Store, sender: &IdentityId, height: u64) -> Option<SeenHeade
 }
 
 fn settle(store: &mut Store, seen: &SeenHeader, change: Option<KeyChange>) -> bool {
-    let (settled, batch) = seen::settle(store, &ANNA, seen, change, NOW).unwrap();
+    let (settled, batch) = seen::settle(store, &OWN, &ANNA, seen, change, NOW).unwrap();
     store.apply(&batch);
     settled
 }
@@ -74,14 +76,44 @@ fn a_header_that_nobody_proves_is_told_of_after_a_while() {
     assert_eq!(told(&store), [KeyChange::UnprovedView { height, theirs }]);
 }
 
+fn somebody(number: usize) -> IdentityId {
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    IdentityId::from_bytes(id)
+}
+
+#[test]
+fn strangers_with_other_views_silence_neither_contacts_nor_what_was_found_here() {
+    let mut views = OtherViews::default();
+    let told = (0..2_000)
+        .filter(|number| {
+            let stranger = somebody(*number);
+            let relation = (number % 2 == 0).then_some(Relation::Requested);
+            let due = views.is_due(&OWN, &stranger, relation);
+            views.told(&OWN, &stranger, relation);
+            assert!(!views.is_due(&OWN, &stranger, relation));
+            due
+        })
+        .count();
+    assert_eq!(told, OTHER_VIEWS_OF_STRANGERS_MAX);
+    assert!(!views.split);
+    for number in 2_000..4_000 {
+        let contact = somebody(number);
+        let relation = Some(Relation::Allowed);
+        assert!(!views.is_due(&OWN, &contact, None));
+        assert!(!views.is_due(&OWN, &contact, Some(Relation::Blocked)));
+        assert!(views.is_due(&OWN, &contact, relation));
+        views.told(&OWN, &contact, relation);
+        assert!(!views.is_due(&OWN, &contact, relation));
+    }
+    assert!(views.is_due(&OWN, &OWN, None));
+    views.told(&OWN, &OWN, None);
+    assert!(!views.is_due(&OWN, &OWN, None));
+}
+
 #[test]
 fn strangers_leave_places_to_those_who_are_let_in() {
     let mut store = Store::default();
-    let somebody = |number: usize| {
-        let mut id = [0; 32];
-        id[..8].copy_from_slice(&number.to_be_bytes());
-        IdentityId::from_bytes(id)
-    };
     for number in 0..SEEN_OF_STRANGERS_MAX {
         assert!(keep(&mut store, &somebody(number), 7).is_some());
     }
