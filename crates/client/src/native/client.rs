@@ -521,17 +521,17 @@ impl Client {
     /// [`ClientError::NotProgressing`].
     pub async fn lookup(&self, identity: &IdentityId, max_age: Duration) -> Result<IdentityState, ClientError> {
         let pin = self.shared.store.read(|view| state::pin(view, identity))?;
-        let max_age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
-        if let Some(Pin {
-            time,
-            state: Some(state),
-            ..
-        }) = &pin
-            && self.shared.network.age_ms(*time) <= max_age_ms
-        {
-            return Ok(state.clone());
+        match self.fresh(pin.as_ref(), max_age) {
+            Some(state) => Ok(state.clone()),
+            None => self.refresh(identity, max_age).await,
         }
-        self.refresh(identity, max_age).await
+    }
+
+    /// The state of a pin, if it is not older than that.
+    pub(crate) fn fresh<'a>(&self, pin: Option<&'a Pin>, max_age: Duration) -> Option<&'a IdentityState> {
+        let max_age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
+        pin.filter(|pin| self.shared.network.age_ms(pin.time) <= max_age_ms)
+            .and_then(|pin| pin.state.as_ref())
     }
 
     /// Looks an identity up as [`Client::lookup`] does, but asks the nodes whatever was proved before.

@@ -19,7 +19,7 @@ use super::network::{CALL_TIMEOUT, Misbehaviour};
 use super::{Client, ClientError, Network, now, vault};
 use crate::step::contact::Relation;
 use crate::step::state::{Arrival, ArrivalRefusal};
-use crate::step::{Coverage, EnvelopeCopy, Fault, InboxMessage, LogWalk, LookupError, seen, state};
+use crate::step::{Coverage, EnvelopeCopy, Fault, InboxMessage, LogWalk, LookedUp, LookupError, seen, state};
 
 /// How old the proof of a sender's devices may be.
 const SENDER_AGE: Duration = Duration::from_secs(30);
@@ -111,7 +111,8 @@ pub(crate) struct Taken {
 /// What the ledger says of a claimed sender.
 #[derive(Clone)]
 enum Known {
-    State(Box<IdentityState>),
+    /// The state, and the look-up of it if it is still to be kept.
+    State(Box<IdentityState>, Option<Box<LookedUp>>),
     Absent,
     /// The network could not say: later.
     Later,
@@ -326,8 +327,8 @@ impl Client {
         let mut steps = Vec::new();
         for (copy, opened) in waiting {
             match known.get(&opened.sender()) {
-                Some(Known::State(state)) if !needs_time(state, &opened) => {
-                    steps.push(self.deliver(copy, opened, state.clone(), Height::MAX));
+                Some(Known::State(state, found)) if !needs_time(state, &opened) => {
+                    steps.push(self.deliver(copy, opened, (state.clone(), found.clone()), Height::MAX));
                 }
                 _ => slow.push((copy, opened)),
             }
@@ -374,10 +375,10 @@ impl Client {
         taken: &mut Taken,
     ) -> Result<(), ClientError> {
         let sender = opened.sender();
-        let state = match self.sender(&sender, Some(arrived)).await {
+        let (state, found) = match self.sender(&sender, Some(arrived)).await {
             Known::Later => return Ok(()),
             Known::Absent => return self.refuse(&copy, Refusal::UnknownSender, taken).await,
-            Known::State(state) => state,
+            Known::State(state, found) => (state, found),
         };
         let at = if state.device(&sender.1).is_none() {
             return self.refuse(&copy, Refusal::DeviceNotLive, taken).await;
@@ -402,7 +403,7 @@ impl Client {
         } else {
             Height::MAX
         };
-        self.deliver(copy, opened, state, at).await?.into_taken(taken);
+        self.deliver(copy, opened, (state, found), at).await?.into_taken(taken);
         Ok(())
     }
 
@@ -410,7 +411,7 @@ impl Client {
         &self,
         copy: EnvelopeCopy,
         opened: Opened,
-        state: Box<IdentityState>,
+        (state, found): (Box<IdentityState>, Option<Box<LookedUp>>),
         at: Height,
     ) -> Result<Delivered, ClientError> {
         let (device, envelope) = (opened.sender().1, copy.envelope);
@@ -430,11 +431,15 @@ impl Client {
         let vault = &self.keys()?.secrets.vault;
         let sealed =
             vault::seal(vault, &vault::received(&envelope), &message.content.body).ok_or(ClientError::Random)?;
+        let own = (self.shared.identity, self.shared.device);
         let (arrival, seen) = self
             .shared
             .store
             .write(move |view| {
                 let (arrival, mut batch) = state::deliver(view, &envelope, &message, &sealed, now())?;
+                if let (Arrival::New(..), Some(found)) = (&arrival, found) {
+                    batch.append(state::keep_pin(view, &own, &sender, &found, now())?);
+                }
                 let seen = match checkpoint {
                     Some(checkpoint) if !matches!(arrival, Arrival::Refused(_)) => {
                         seen::keep(view, &mut batch, &sender, &checkpoint, now())?
@@ -460,39 +465,48 @@ impl Client {
         Ok(())
     }
 
-    /// What the ledger says of a sender and its device. That one of them does not exist is believed only from a block
+    /// What the ledger says of a claimed sender and its device. That one of them does not exist is believed only from a block
     /// after `arrived`: who sends was registered before.
+    ///
+    /// Anybody can claim to be anybody. Of whom nothing is kept here, nothing is before the signature has held.
     async fn sender(&self, sender: &(IdentityId, DeviceId), arrived: Option<UnixMillis>) -> Known {
         let has_device = |state: &IdentityState| state.device(&sender.1).is_some();
-        let Some(arrived) = arrived else {
-            return match self.lookup(&sender.0, SENDER_AGE).await {
-                Ok(state) if has_device(&state) => Known::State(Box::new(state)),
-                Err(ClientError::UnknownIdentity(_)) => Known::Absent,
-                _ => Known::Later,
-            };
-        };
         let pin = match self.shared.store.read(|view| state::pin(view, &sender.0)) {
             Ok(pin) => pin,
             Err(_) => return Known::Later,
         };
-        let found = self
-            .shared
-            .network
-            .lookup_checked(&sender.0, pin.as_ref(), |found| {
-                if found.state.as_ref().is_some_and(has_device) || found.time >= arrived {
-                    Ok(())
-                } else {
-                    let age_ms = now().get().saturating_sub(found.time.get());
-                    Err(LookupError::TooOld { age_ms })
-                }
-            })
-            .await;
-        match found {
-            Err(_) => Known::Later,
-            Ok(found) => match self.keep_pin(&sender.0, found).await {
-                Err(_) => Known::Later,
-                Ok(found) => found.state.map_or(Known::Absent, |state| Known::State(Box::new(state))),
+        let network = &self.shared.network;
+        let found = match arrived {
+            None => match self.fresh(pin.as_ref(), SENDER_AGE) {
+                Some(state) if has_device(state) => return Known::State(Box::new(state.clone()), None),
+                Some(_) => return Known::Later,
+                None => network.lookup_after(&sender.0, pin.as_ref(), SENDER_AGE).await,
             },
+            Some(arrived) => {
+                let recent = |found: &LookedUp| {
+                    if found.state.as_ref().is_some_and(has_device) || found.time >= arrived {
+                        Ok(())
+                    } else {
+                        let age_ms = now().get().saturating_sub(found.time.get());
+                        Err(LookupError::TooOld { age_ms })
+                    }
+                };
+                network.lookup_checked(&sender.0, pin.as_ref(), recent).await
+            }
+        };
+        let Ok(found) = found else { return Known::Later };
+        let Some(state) = found.state.clone() else {
+            return Known::Absent;
+        };
+        if arrived.is_none() && !has_device(&state) {
+            return Known::Later;
+        }
+        if pin.is_none() {
+            return Known::State(Box::new(state), Some(Box::new(found)));
+        }
+        match self.keep_pin(&sender.0, found).await {
+            Ok(_) => Known::State(Box::new(state), None),
+            Err(_) => Known::Later,
         }
     }
 }

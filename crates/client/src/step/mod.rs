@@ -15,6 +15,7 @@
 //! | [`name`] | what the owner calls people |
 //! | [`seen`] | which headers that others have seen wait to be compared |
 //! | [`state`] | what one step changes in the local state, as one [`Batch`] |
+//! | [`stranger`] | what is kept of those who are not let in, and what gives way to it |
 
 mod anchoring;
 pub mod contact;
@@ -28,6 +29,7 @@ pub mod name;
 mod record;
 pub mod seen;
 pub mod state;
+pub mod stranger;
 
 pub use anchoring::Anchoring;
 pub use coverage::{Coverage, Standing};

@@ -15,7 +15,8 @@ use tokenim_wire::{BoundedBytes, BoundedVec, EnvelopeId, Height, Object, UnixMil
 #[non_exhaustive]
 pub enum Table {
     /// Name in ASCII → bytes: format, network, identity, keystore, registration, newest header, key
-    /// packages, postage, the greatest expiry that was forgotten, and the headers that senders have [`seen`](super::seen).
+    /// packages, postage, the greatest expiry that was forgotten, what is kept of [strangers](super::stranger), and the
+    /// headers that senders have [`seen`](super::seen).
     Meta,
     /// [`MessageId`] → [`OutboxMessage`].
     Outbox,
@@ -186,6 +187,11 @@ impl Batch {
             key: key.into(),
             value: None,
         });
+    }
+
+    /// Adds the changes of another batch behind these.
+    pub fn append(&mut self, mut other: Self) {
+        self.changes.append(&mut other.changes);
     }
 
     /// The changes, in the order in which they are to be applied.

@@ -14,7 +14,9 @@ use tokenim_wire::limits::{CLOCK_SKEW_SECONDS_MAX, ENVELOPE_LIFETIME_SECONDS_MAX
 use tokenim_wire::{BoundedBytes, EncodeError, EnvelopeId, Object, UnixMillis, UnixSeconds};
 
 use super::contact::{self, Contact, Relation};
-use super::{Batch, Fate, Fault, InboxMessage, LogCursor, LookedUp, NodeNote, OutboxMessage, Pin, Table, View};
+use super::{
+    Batch, Fate, Fault, InboxMessage, LogCursor, LookedUp, NodeNote, OutboxMessage, Pin, Table, View, stranger,
+};
 
 /// Messages of one sender that are remembered against replay at a time; more are refused until
 /// some have expired.
@@ -338,6 +340,7 @@ pub fn deliver<V: View>(
         kind: message.content.kind.get(),
         body: body(sealed_body)?,
     };
+    stranger::admit(view, &mut batch, &message.sender, kept.as_ref(), number)?;
     put(&mut batch, Table::Inbox, &number.to_be_bytes(), &arrived)?;
     arrived.body = body(&message.content.body)?;
     batch.put(
@@ -399,7 +402,8 @@ pub fn pin<V: View>(view: &V, identity: &IdentityId) -> Step<Option<Pin>, V> {
     object(view, Table::Pin, identity.as_bytes())
 }
 
-/// Keeps a newer proved state of an identity, with the notices that it gives rise to; an older one changes nothing.
+/// Keeps a newer proved state of an identity, with the notices that it gives rise to; an older one changes nothing. The first
+/// one of an identity that is not let in may take the place of another such identity's.
 /// `own` is the owner's identity and device.
 ///
 /// # Errors
@@ -427,6 +431,9 @@ pub fn keep_pin<V: View>(
         state: found.state.clone(),
     };
     put(&mut batch, Table::Pin, identity.as_bytes(), &new)?;
+    if kept.is_none() && *identity != own.0 {
+        stranger::pinned(view, &mut batch, identity)?;
+    }
     if let (Some(before), Some(after)) = (&kept, &new.state) {
         contact::observe(view, &mut batch, own, before, after, now)?;
     }

@@ -19,4 +19,5 @@ mod name;
 mod reading;
 mod seen;
 mod state;
+mod stranger;
 mod world;

@@ -291,6 +291,8 @@ pub(crate) fn usual_postage(mailbox: &Descriptor, sealed: &SealedEnvelope) -> Po
 pub(crate) struct ByHand {
     pub(crate) state: IdentityState,
     pub(crate) devices: Vec<DeviceSecrets>,
+    /// Who and which device the next messages say that they are of, if not the own ones.
+    pub(crate) claims: Option<(IdentityId, DeviceId)>,
     phrase: Phrase,
     rng: ChaCha20Rng,
     network: Network,
@@ -304,6 +306,7 @@ impl ByHand {
         let mut person = Self {
             state: IdentityState::new(&phrase.genesis()),
             devices: Vec::new(),
+            claims: None,
             rng: ChaCha20Rng::seed_from_u64(number.into()),
             network: Network::new(layout.network.clone()).unwrap(),
             phrase,
@@ -373,9 +376,11 @@ impl ByHand {
     pub(crate) async fn seal(&mut self, to: &Client, id: u8, seen: Option<Checkpoint>) -> (Descriptor, SealedEnvelope) {
         let them = to.state().await.unwrap();
         let keys = &them.active_devices().next().unwrap().keys;
+        let own = (self.state.id, self.devices[0].device_id());
+        let (identity, device) = self.claims.unwrap_or(own);
         let sender = Sender {
-            identity: self.state.id,
-            device: self.devices[0].device_id(),
+            identity,
+            device,
             key: &self.devices[0].signing,
         };
         let (to, id, expiry) = (
