@@ -8,12 +8,12 @@ use tokenim_client::step::name::{self, ContactName};
 use tokenim_client::step::seen::{self, SeenHeader};
 use tokenim_client::step::state::{self, StateError};
 use tokenim_client::step::{
-    Fate, InboxMessage, LogCursor, NodeNote, OutboxMessage, Pin, Registration, Row, Table, Tip, View,
+    Fate, InboxMessage, LogCursor, LookedUp, NodeNote, OutboxMessage, Pin, Registration, Row, Table, Tip, View,
 };
 use tokenim_envelope::MessageId;
-use tokenim_identity::{IdentityId, NodeKey};
+use tokenim_identity::{DeviceId, IdentityId, NodeKey};
 use tokenim_mailbox::MailboxTag;
-use tokenim_wire::{EnvelopeId, Object, SetEpoch, UnixSeconds};
+use tokenim_wire::{EnvelopeId, Height, Object, SetEpoch, UnixMillis, UnixSeconds};
 
 /// A store with one row.
 struct OneRow<'a> {
@@ -80,6 +80,13 @@ fn read(view: &OneRow<'_>) -> Result<(), StateError<Infallible>> {
             contact_key::due(view, SetEpoch::ZERO, UnixSeconds::new(1_800_000_000))?;
             contact_key::forget(view, UnixSeconds::new(u64::MAX))?;
             seen::all(view)?;
+            let own = (IdentityId::from_bytes([1; 32]), DeviceId::from_bytes([2; 32]));
+            let found = LookedUp {
+                state: None,
+                height: Height::ZERO,
+                time: UnixMillis::new(0),
+            };
+            state::keep_pin(view, &own, &IdentityId::from_bytes([3; 32]), &found, found.time)?;
             for (_, kept) in name::all(view)? {
                 // What was kept is still a name, and the same one.
                 assert_eq!(ContactName::new(kept.as_str()).as_ref(), Ok(&kept));

@@ -144,6 +144,9 @@ fn write_corpus() {
     let seen_key = [b"seen header ".as_slice(), key].concat();
     row("seen_header", Table::Meta, &seen_key, &seen.to_bytes().unwrap());
     let name_key = [b"contact name ".as_slice(), key].concat();
+    let pin_key = [b"stranger pin ".as_slice(), &number].concat();
+    row("stranger_pin", Table::Meta, &pin_key, key);
+    row("stranger_pin_unnumbered", Table::Meta, &pin_key[..20], key);
     row("name", Table::Meta, &name_key, "Ärpád O’Neill".as_bytes());
     row("name_hiding", Table::Meta, &name_key, "Anna\u{202e}".as_bytes());
     row("name_spaced", Table::Meta, &name_key, b" Anna  B");

@@ -3,7 +3,7 @@
 use tokenim_client::step::contact::{self, Relation};
 use tokenim_client::step::state::{self, Arrival};
 use tokenim_client::step::stranger::{REQUEST_MESSAGES_MAX, STRANGER_PINS_MAX};
-use tokenim_client::step::{InboxMessage, LookedUp, Table, View as _};
+use tokenim_client::step::{Batch, InboxMessage, LookedUp, Table, View as _};
 use tokenim_envelope::{Message, MessageId};
 use tokenim_identity::{DeviceId, IdentityId};
 use tokenim_wire::{EnvelopeId, Height, Object as _};
@@ -144,4 +144,26 @@ fn of_strangers_so_many_pins_are_kept_and_the_oldest_gives_way() {
     assert_eq!(store.rows(Table::Pin), 3 + max);
     assert!(state::pin(&store, &stranger(11)).unwrap().is_none());
     assert!(state::pin(&store, &stranger(19 + max)).unwrap().is_some());
+}
+
+#[test]
+fn damaged_rows_of_strangers_are_errors() {
+    let own = (BERT, DeviceId::from_bytes([9; 32]));
+    for row in [&b"replay forgotten"[..], b"request \0", b"stranger pin \0"] {
+        let mut store = Store::default();
+        let mut batch = Batch::new();
+        batch.put(Table::Meta, row, [1]);
+        store.apply(&batch);
+        let message = Attacker::new().message;
+        let envelope = EnvelopeId::from_bytes([1; 32]);
+        let delivered = state::deliver(&store, &envelope, &message, SEALED, NOW);
+        let found = LookedUp {
+            height: Height::new(1),
+            time: NOW,
+            state: None,
+        };
+        let pinned = state::keep_pin(&store, &own, &stranger(1), &found, NOW);
+        assert_eq!(delivered.is_err(), !row.starts_with(b"stranger"));
+        assert_eq!(pinned.is_err(), row.starts_with(b"stranger"));
+    }
 }
