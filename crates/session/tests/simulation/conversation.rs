@@ -1,8 +1,8 @@
 //! What people do all day, with nothing going wrong.
 
 use crate::world::World;
-use tokenim_session::step::{Change, Mark, Standing, Table};
-use tokenim_wire::limits::SESSION_CLOSING_SECONDS;
+use tokenim_session::step::{Change, Input, Mark, Standing, Table};
+use tokenim_wire::limits::{ENVELOPE_LIFETIME_SECONDS_MAX, SESSION_CLOSING_SECONDS};
 
 #[test]
 fn a_message_reaches_every_device_and_comes_back_marked() {
@@ -24,6 +24,25 @@ fn a_message_reaches_every_device_and_comes_back_marked() {
         },
     );
     world.settle();
+    assert_eq!(world.mark(0, talk, "hello"), Some(Mark::Read));
+}
+
+#[test]
+fn of_receipts_nothing_is_left_when_they_can_t_come_again() {
+    let mut world = World::new(75, 2, 1);
+    let talk = world.start(0, 1);
+    world.say(0, talk, "hello");
+    world.settle();
+    let up_to = world.orders(1, talk)[0];
+    let conversation = talk;
+    world.tell(1, Input::MarkRead { conversation, up_to });
+    world.settle();
+    assert_eq!(world.mark(0, talk, "hello"), Some(Mark::Read));
+    let seen = |world: &World| [0, 1].map(|at| world.devices[at].store.rows(Table::Seen));
+    assert!(seen(&world).iter().all(|seen| *seen > 3));
+    world.sleep(ENVELOPE_LIFETIME_SECONDS_MAX * 1_000 + 1);
+    world.settle();
+    assert_eq!(seen(&world), [1, 1], "the message is known for good");
     assert_eq!(world.mark(0, talk, "hello"), Some(Mark::Read));
 }
 

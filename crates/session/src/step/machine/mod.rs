@@ -4,7 +4,7 @@ use super::{
     Action, Answer, Change, ConversationId, EffectId, Event, Input, Outcome, Refusal, Standing, StepError, Table, View,
     Why, query,
     record::{
-        CURRENT, Conversation, Due, Forget, MailboxRow, Meta, NEXT, Past, Purpose, Roster, Secret, Session, Use,
+        CURRENT, Conversation, Due, Forget, MailboxRow, Meta, NEXT, Past, Purpose, Roster, Secret, Seen, Session, Use,
         WELCOME, Work, epoch_part, group_key, part_key, past_group_key, past_key,
     },
     tx::{Step, Tx, key},

@@ -99,9 +99,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         // Also of what is not taken yet: on another ledger it may never be.
         self.seen.extend(body.checkpoint.map(|seen| (identity, seen)));
-        self.tx.put_object(Table::Seen, &seen, &Seen::Passed)?;
-        let until = self.later(ENVELOPE_LIFETIME_SECONDS_MAX.saturating_mul(1000));
-        self.forget_at(until, Forget::Seen, &seen);
+        self.remember(&seen, &Seen::Passed)?;
         // A node may have it that knows only an old ledger.
         let begun = session.node.as_ref().map(|node| node.place);
         let lowest = past.as_ref().map(|past| past.ended).or(begun).map(|place| place.height);
@@ -201,9 +199,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// A message that this very leaf made, and that this device has no record of: its store is an old copy, or somebody
     /// else has one. It renews its keys, so that no key is used twice from the next epoch on.
     fn own_unknown(&mut self, handle: &GroupHandle, mut session: Session, seen: &[u8]) -> Step<(), V> {
-        self.tx.put_object(Table::Seen, seen, &Seen::Passed)?;
-        let until = self.later(ENVELOPE_LIFETIME_SECONDS_MAX.saturating_mul(1000));
-        self.forget_at(until, Forget::Seen, seen);
+        self.remember(seen, &Seen::Passed)?;
         let pause = SESSION_ASK_SECONDS.saturating_mul(1000);
         let lately = session.renewed != UnixMillis::ZERO && self.now < session.renewed.saturating_add(pause);
         if session.standing == Standing::Active && !lately {

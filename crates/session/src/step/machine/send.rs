@@ -107,11 +107,16 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         message: &MessageId,
         seen: &Seen,
     ) -> Step<(), V> {
-        self.tx.put_object(
-            Table::Seen,
-            &key(&[id.as_bytes(), author.as_bytes(), message.as_bytes()]),
-            seen,
-        )
+        self.remember(&key(&[id.as_bytes(), author.as_bytes(), message.as_bytes()]), seen)
+    }
+
+    /// Remembers that something came: as long as it may come again, or for good what is kept.
+    pub(super) fn remember(&mut self, place: &[u8], seen: &Seen) -> Step<(), V> {
+        if !matches!(seen, Seen::Kept(_)) {
+            let until = self.later(ENVELOPE_LIFETIME_SECONDS_MAX.saturating_mul(1000));
+            self.forget_at(until, Forget::Seen, place);
+        }
+        self.tx.put_object(Table::Seen, place, seen)
     }
 
     /// Encrypts what waits in the queue of a conversation, if its session is fit for it.
@@ -181,9 +186,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 Err(_) => return Err(StepError::Content),
             };
             let sent = key(&[handle.as_bytes(), envelope.id().as_bytes()]);
-            self.tx.put_object(Table::Seen, &sent, &Seen::Passed)?;
-            let until = self.expiry().to_millis();
-            self.forget_at(until, Forget::Seen, &sent);
+            self.remember(&sent, &Seen::Passed)?;
             let purpose = Purpose::Message {
                 handle,
                 epoch: session.epoch,

@@ -39,6 +39,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     fn due(&mut self, what: Forget, about: &[u8]) -> Step<(), V> {
         let damaged = |_| StepError::Damaged(Table::Expiry);
         match what {
+            // What had been taken back before it came may have come since.
+            Forget::Seen if matches!(self.tx.object(Table::Seen, about)?, Some(Seen::Kept(_))) => {}
             Forget::Seen => self.tx.delete(Table::Seen, about),
             Forget::Part => match about.try_into() {
                 Ok(tag) => self.drop_welcome(&tag)?,
