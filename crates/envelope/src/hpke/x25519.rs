@@ -54,16 +54,10 @@ pub(super) fn encapsulate(to: &[u8; KEY_BYTES], ikm: &[u8; 32]) -> Option<([u8; 
 
 /// X25519 (RFC 7748, section 5); `None` if the result is zero, as RFC 9180 asks for in section 7.1.4.
 pub(super) fn diffie_hellman(secret: &StaticSecret, public: &[u8; 32]) -> Option<SharedSecret> {
-    let shared = Zeroizing::new(match edwards(public) {
-        Some(point) => {
-            let secret = Zeroizing::new(secret.to_bytes());
-            let product = Zeroizing::new(point.mul_clamped(*secret));
-            Zeroizing::new(product.to_montgomery()).to_bytes()
-        }
-        None => secret
-            .diffie_hellman(&x25519_dalek::PublicKey::from(*public))
-            .to_bytes(),
-    });
+    let shared = match edwards(public) {
+        Some(point) => by_edwards(secret, &point),
+        None => by_ladder(secret, public),
+    };
     bool::from(shared.ct_ne(&[0; 32])).then_some(shared)
 }
 
@@ -77,6 +71,17 @@ fn edwards(public: &[u8; 32]) -> Option<EdwardsPoint> {
     } else {
         None
     }
+}
+
+pub(super) fn by_edwards(secret: &StaticSecret, point: &EdwardsPoint) -> SharedSecret {
+    let secret = Zeroizing::new(secret.to_bytes());
+    let product = Zeroizing::new(point.mul_clamped(*secret));
+    Zeroizing::new(Zeroizing::new(product.to_montgomery()).to_bytes())
+}
+
+pub(super) fn by_ladder(secret: &StaticSecret, public: &[u8; 32]) -> SharedSecret {
+    let shared = secret.diffie_hellman(&x25519_dalek::PublicKey::from(*public));
+    Zeroizing::new(shared.to_bytes())
 }
 
 /// `ExtractAndExpand(dh, enc ‖ pkRm)` of RFC 9180, section 4.1.

