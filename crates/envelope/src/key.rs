@@ -71,4 +71,12 @@ mod tests {
             assert_eq!(format!("{key:?}{key:#?}"), "EnvelopeSecretKey([redacted])".repeat(2));
         }
     }
+
+    #[test]
+    fn an_envelope_secret_key_is_made_of_what_wipes_itself() {
+        fn wipes_on_drop<T: ZeroizeOnDrop>(_: T) {}
+        // A new field has to be named; this one's own fields are named in the tests of `hpke`.
+        let EnvelopeSecretKey { key, public: _ } = EnvelopeSecretKey::from_seed(Suite::XWing, &[1; 32]);
+        wipes_on_drop::<hpke::SecretKey>(key);
+    }
 }
