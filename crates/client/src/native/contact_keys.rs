@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokenim_envelope::{EnvelopeSecretKey, Suite};
-use tokenim_identity::{DeviceId, DeviceKeys, EnvelopeKey, IdentityId};
+use tokenim_identity::{DeviceId, DeviceKeys, IdentityId};
 use tokenim_mailbox::{
     ContactKeys, ContactStock, Descriptor, KeyPackage, MailboxTag, Postage, PostageBits, PublishRequest, Quorum,
     SignedContactKeys, find_postage, swarm,
@@ -20,29 +20,14 @@ use zeroize::Zeroizing;
 use super::client::Keys;
 use super::network::CALL_TIMEOUT;
 use super::{Client, ClientError, now, vault};
-use crate::step::contact_key::{self, Due, LIFETIME_SECONDS, OwnContactKey};
+use crate::step::contact_key::{self, ContactAnswers, Due, FirstContact, LIFETIME_SECONDS, OwnContactKey};
 
-/// How long a device's contact keys are used before they are fetched again.
-const FETCHED_AGE: Duration = Duration::from_secs(600);
-/// How long any node may take to say which contact keys it has.
+/// How long the nodes may take to say which contact keys they have, until Q of them have said so.
 const CONTACT_PATIENCE: Duration = Duration::from_secs(2);
-/// How much longer the others are waited for than the first one.
-const CONTACT_GRACE: Duration = Duration::from_millis(500);
 /// Devices whose contact keys are remembered.
 const FETCHED_MAX: usize = 1_024;
 /// Hashes of postage between two chances for other tasks.
 const HASHES_PER_TURN: u32 = 4_096;
-
-/// What is known of how to write to a device for the first time.
-#[derive(Clone)]
-pub(crate) struct FirstContact {
-    /// The key to seal to.
-    pub(crate) envelope: EnvelopeKey,
-    /// The number of the contact keys; none if it is the key on the ledger.
-    pub(crate) number: Option<u64>,
-    /// The postage that its inbox asks for.
-    pub(crate) postage: PostageBits,
-}
 
 /// Contact keys that were fetched, by device.
 pub(crate) type Fetched = HashMap<DeviceId, (Instant, FirstContact)>;
@@ -266,20 +251,21 @@ impl Client {
         Ok(())
     }
 
-    /// How to write to a device: its newest contact keys, from as many nodes of its inbox as answer soon, Q of them if
-    /// that many do, or the key on the ledger when none of them has any.
+    /// How to write to a device: the newest contact keys that Q nodes of its inbox have, or fewer if no more answer in
+    /// [`CONTACT_PATIENCE`]; the key on the ledger when none of them has any.
     pub(crate) async fn first_contact(&self, identity: &IdentityId, device: &DeviceKeys) -> FirstContact {
         let id = device.device_id();
         let shared = &self.shared;
+        let is_used = |at: &Instant, known: &FirstContact| known.is_used(at.elapsed().as_secs(), now().to_seconds());
         if let Some((at, known)) = shared.fetched.lock().unwrap_or_else(PoisonError::into_inner).get(&id)
-            && at.elapsed() < FETCHED_AGE
+            && is_used(at, known)
         {
             return known.clone();
         }
         let found = self.fetch_contact(identity, device).await;
         let mut fetched = shared.fetched.lock().unwrap_or_else(PoisonError::into_inner);
         if fetched.len() >= FETCHED_MAX {
-            fetched.retain(|_, (at, _)| at.elapsed() < FETCHED_AGE);
+            fetched.retain(|_, (at, known)| is_used(at, known));
         }
         if fetched.len() < FETCHED_MAX {
             fetched.insert(id, (Instant::now(), found.clone()));
@@ -313,36 +299,16 @@ impl Client {
                 Some(verified.is_ok().then_some(fetched.keys.keys))
             })
             .collect();
-        // A write quorum has the newest: Q nodes are enough to meet an honest one of it.
-        let wanted = usize::from(Quorum::for_nodes(nodes.len()).read);
-        let mut answers = 0_usize;
-        let mut newest: Option<ContactKeys> = None;
-        let mut until = tokio::time::Instant::now() + CONTACT_PATIENCE;
-        while let Ok(Some(answer)) = tokio::time::timeout_at(until, calls.next()).await {
-            let Some(keys) = answer else { continue };
-            answers = answers.saturating_add(1);
-            if answers == 1 {
-                until = until.min(tokio::time::Instant::now() + CONTACT_GRACE);
-            }
-            if keys.as_ref().map(|keys| keys.number) > newest.as_ref().map(|keys| keys.number) {
-                newest = keys;
-            }
-            if answers >= wanted {
-                break;
+        let mut answers = ContactAnswers::new(Quorum::for_nodes(nodes.len()));
+        let until = tokio::time::Instant::now() + CONTACT_PATIENCE;
+        while !answers.are_enough()
+            && let Ok(Some(answer)) = tokio::time::timeout_at(until, calls.next()).await
+        {
+            if let Some(keys) = answer {
+                answers.add(keys);
             }
         }
-        match newest {
-            Some(keys) => FirstContact {
-                envelope: keys.envelope,
-                number: Some(keys.number),
-                postage: keys.postage.max(PostageBits::DEFAULT),
-            },
-            None => FirstContact {
-                envelope: device.envelope.clone(),
-                number: None,
-                postage: PostageBits::DEFAULT,
-            },
-        }
+        answers.first_contact(device)
     }
 }
 

@@ -3,8 +3,8 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use serde::{Deserialize, Serialize};
-use tokenim_identity::NodeKey;
-use tokenim_mailbox::{KeyPackage, PostageBits, SignedContactKeys, key_package_suite};
+use tokenim_identity::{DeviceKeys, EnvelopeKey, NodeKey};
+use tokenim_mailbox::{ContactKeys, KeyPackage, PostageBits, Quorum, SignedContactKeys, key_package_suite};
 use tokenim_wire::limits::{
     CLOCK_SKEW_SECONDS_MAX, CONTACT_KEYS_BYTES_MAX, CONTACT_STOCK_BYTES_MAX, ENVELOPE_LIFETIME_SECONDS_MAX,
     KEY_PACKAGES_MAX,
@@ -20,6 +20,10 @@ pub const ROTATION_SECONDS: u64 = 7 * 24 * 3_600;
 pub const LIFETIME_SECONDS: u64 = 2 * ROTATION_SECONDS;
 /// Seconds after which what is published is published again, for nodes that lost it: one day.
 pub const REPUBLISH_SECONDS: u64 = 24 * 3_600;
+/// Seconds for which another device's contact keys are used that Q nodes were asked for: ten minutes.
+pub const FETCHED_SECONDS: u64 = 600;
+/// Seconds for which they are used if fewer nodes have answered.
+pub const FETCHED_OF_FEW_SECONDS: u64 = 30;
 /// Bytes of a sealed secret.
 pub const SEALED_SECRET_BYTES_MAX: usize = 96;
 
@@ -261,4 +265,91 @@ pub fn forget<V: View>(view: &V, now: UnixSeconds) -> Step<Batch, V> {
         }
     }
     Ok(batch)
+}
+
+/// What is known of how to write to a device for the first time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstContact {
+    /// The key to seal to.
+    pub envelope: EnvelopeKey,
+    /// The number of the contact keys; none if it is the key on the ledger.
+    pub number: Option<u64>,
+    /// The postage that its inbox asks for.
+    pub postage: PostageBits,
+    /// From when on the contact keys are not used any more.
+    pub expires: Option<UnixSeconds>,
+    /// For how many seconds this is used without asking again.
+    pub seconds: u64,
+}
+
+impl FirstContact {
+    /// Whether this is still used, so many seconds after it was fetched.
+    #[must_use]
+    pub fn is_used(&self, age_seconds: u64, now: UnixSeconds) -> bool {
+        age_seconds < self.seconds && self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
+/// What nodes of an inbox say of a device's contact keys.
+///
+/// A write quorum W has the newest, and W + Q − R is more than f: among any Q nodes is an honest one that has them. Fewer
+/// may all lie or not have them, so however early they answer, the others are waited for.
+#[derive(Debug, Clone)]
+pub struct ContactAnswers {
+    wanted: usize,
+    given: usize,
+    newest: Option<ContactKeys>,
+}
+
+impl ContactAnswers {
+    /// No answer yet.
+    #[must_use]
+    pub fn new(quorum: Quorum) -> Self {
+        Self {
+            wanted: usize::from(quorum.read),
+            given: 0,
+            newest: None,
+        }
+    }
+
+    /// One more node has answered: with keys that verify, or with none.
+    pub fn add(&mut self, keys: Option<ContactKeys>) {
+        self.given = self.given.saturating_add(1);
+        if keys.as_ref().map(|keys| keys.number) > self.newest.as_ref().map(|keys| keys.number) {
+            self.newest = keys;
+        }
+    }
+
+    /// Whether Q nodes have answered, and no other needs to be waited for.
+    #[must_use]
+    pub const fn are_enough(&self) -> bool {
+        self.given >= self.wanted
+    }
+
+    /// How to write to the device by these answers. What fewer than Q nodes said is used for a short time, and that none
+    /// of them has any keys for this once only.
+    #[must_use]
+    pub fn first_contact(self, device: &DeviceKeys) -> FirstContact {
+        let enough = self.are_enough();
+        match self.newest {
+            Some(keys) => FirstContact {
+                envelope: keys.envelope,
+                number: Some(keys.number),
+                postage: keys.postage.max(PostageBits::DEFAULT),
+                expires: Some(keys.expires),
+                seconds: if enough {
+                    FETCHED_SECONDS
+                } else {
+                    FETCHED_OF_FEW_SECONDS
+                },
+            },
+            None => FirstContact {
+                envelope: device.envelope.clone(),
+                number: None,
+                postage: PostageBits::DEFAULT,
+                expires: None,
+                seconds: if enough { FETCHED_SECONDS } else { 0 },
+            },
+        }
+    }
 }

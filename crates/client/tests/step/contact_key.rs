@@ -1,10 +1,11 @@
 //! When a device makes, publishes and forgets its contact keys.
 
 use tokenim_client::step::contact_key::{
-    self, Due, LIFETIME_SECONDS, OwnContactKey, REPUBLISH_SECONDS, ROTATION_SECONDS,
+    self, ContactAnswers, Due, FETCHED_OF_FEW_SECONDS, FETCHED_SECONDS, LIFETIME_SECONDS, OwnContactKey,
+    REPUBLISH_SECONDS, ROTATION_SECONDS,
 };
 use tokenim_identity::{EnvelopeKey, NodeKey, NodeSigningKey, Signature};
-use tokenim_mailbox::{ContactKeys, KeyPackage, PostageBits, SignedContactKeys};
+use tokenim_mailbox::{ContactKeys, KeyPackage, PostageBits, Quorum, SignedContactKeys};
 use tokenim_wire::limits::ENVELOPE_LIFETIME_SECONDS_MAX;
 use tokenim_wire::{SetEpoch, UnixSeconds};
 
@@ -226,4 +227,55 @@ fn one_secret_is_kept_once() {
     keep(&mut store, &again);
     let kept = contact_key::own(&store).unwrap();
     assert_eq!(kept.iter().map(OwnContactKey::number).collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
+fn whoever_answers_first_does_not_decide_how_a_device_is_written_to() {
+    let now = NOW.to_seconds();
+    let (old, new) = (key(1, now).keys.keys, key(2, now).keys.keys);
+    let to = device(1).keys(EnvelopeKey::x25519([9; 32]));
+    for quorum in [Quorum::for_nodes(4), Quorum::for_nodes(5)] {
+        // All places at which the one that lies, and those that a write quorum did not need, may come among Q.
+        for first in [None, Some(old.clone())] {
+            let mut answers = ContactAnswers::new(quorum);
+            for _ in 0..quorum.faulty {
+                answers.add(first.clone());
+            }
+            for _ in quorum.write..quorum.replicas {
+                assert!(!answers.are_enough());
+                answers.add(None);
+            }
+            // However long these have been the only ones: there is one to wait for, and that one has the newest.
+            assert!(!answers.are_enough());
+            let few = answers.clone().first_contact(&to);
+            match &first {
+                None => assert!(few.number.is_none() && !few.is_used(0, now)),
+                Some(_) => assert!(few.is_used(0, now) && !few.is_used(FETCHED_OF_FEW_SECONDS, now)),
+            }
+            answers.add(Some(new.clone()));
+            let found = answers.first_contact(&to);
+            assert_eq!((found.number, &found.envelope), (Some(2), &new.envelope));
+        }
+    }
+    let quorum = Quorum::for_nodes(4);
+    let mut answers = ContactAnswers::new(quorum);
+    for _ in 0..quorum.read {
+        answers.add(None);
+    }
+    assert!(answers.are_enough());
+    let found = answers.first_contact(&to);
+    assert_eq!((found.number, &found.envelope), (None, &to.envelope));
+    assert!(found.is_used(FETCHED_SECONDS - 1, now) && !found.is_used(FETCHED_SECONDS, now));
+}
+
+#[test]
+fn fetched_keys_are_not_used_once_they_have_expired() {
+    let now = NOW.to_seconds();
+    let mut answers = ContactAnswers::new(Quorum::for_nodes(1));
+    answers.add(Some(key(1, now).keys.keys));
+    let found = answers.first_contact(&device(1).keys(EnvelopeKey::x25519([9; 32])));
+    let expires = now.saturating_add(LIFETIME_SECONDS);
+    assert!(found.is_used(0, UnixSeconds::new(expires.get() - 1)));
+    assert!(!found.is_used(0, expires));
+    assert!(!found.is_used(FETCHED_SECONDS, now));
 }
