@@ -117,7 +117,9 @@ async fn add(file: &Path, signature: &str, args: &RootArgs) -> Result<(), CliErr
     let kept = path(&folder, &commitment);
     std::fs::create_dir_all(folder.join(FOLDER)).map_err(|error| CliError::file(&folder, &error))?;
     write_new_file(&kept, &opening.to_bytes().map_err(ClientError::from)?, 0o600)?;
-    let found = publish(&client, Ok(record)).await?;
+    let published = during("waiting for the ledger", client.publish_record(record)).await;
+    client.close().await;
+    let found = forget_refused(&kept, published)?;
     if args.json {
         return output::json(&json!({
             "link": commitment.to_string(),
@@ -131,6 +133,15 @@ async fn add(file: &Path, signature: &str, args: &RootArgs) -> Result<(), CliErr
         link_account(&link),
         found.height
     ))
+}
+
+/// Deletes the opening of a link that the ledger rejected: nobody could be shown it. Whatever else went wrong, the record
+/// may be on the ledger yet, and then the opening is needed.
+fn forget_refused<T>(opening: &Path, published: Result<T, ClientError>) -> Result<T, CliError> {
+    if let Err(ClientError::Rejected(_) | ClientError::Record(_)) = &published {
+        std::fs::remove_file(opening).map_err(|error| CliError::file(opening, &error))?;
+    }
+    Ok(published?)
 }
 
 fn link_account(link: &VerifiedLink) -> String {
@@ -203,4 +214,23 @@ pub(crate) fn shown(network: &NetworkId, sender: &IdentityState, body: &[u8]) ->
         .verify(network, &sender.id, &sender.links)
         .map_err(|error| error.to_string())?;
     Ok(link_account(&link))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenim_ledger::Rejection;
+
+    use super::*;
+
+    #[test]
+    fn an_opening_stays_unless_the_ledger_rejected_its_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let opening = folder.path().join("one.link");
+        write_new_file(&opening, b"opening", 0o600).unwrap();
+        assert!(forget_refused(&opening, Ok(())).is_ok() && opening.exists());
+        let late = Err::<(), _>(ClientError::NotProgressing { age_seconds: 40 });
+        assert!(forget_refused(&opening, late).is_err() && opening.exists());
+        let rejected = Err::<(), _>(ClientError::Rejected(Rejection::RecordPrevious));
+        assert!(forget_refused(&opening, rejected).is_err() && !opening.exists());
+    }
 }
