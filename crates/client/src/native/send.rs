@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use tokenim_envelope::{Content, ContentKind, MessageId, Recipient, SealError, Sender, seal};
-use tokenim_identity::{DeviceEntry, DeviceId, IdentityId, IdentityState};
+use tokenim_identity::{DeviceId, IdentityId, IdentityState};
 use tokenim_mailbox::{Descriptor, QuorumReceipt};
 use tokenim_rpc::{AnswerError, Request};
 use tokenim_wire::limits::{ENVELOPE_LIFETIME_SECONDS_MAX, MESSAGE_BODY_BYTES_MAX};
@@ -168,16 +168,18 @@ impl Client {
         let body = vault::open(&keys.secrets.vault, &vault::sent(&message.id), &message.sealed_body)
             .ok_or_else(|| shared.store.damaged(Table::Outbox))?;
         let checkpoint = self.checkpoint();
-        let mut sealed = Vec::new();
-        for DeviceEntry { keys: device, .. } in state.active_devices() {
-            let id = device.device_id();
-            if devices
+        let has = |id: DeviceId| {
+            devices
                 .iter()
                 .any(|delivery| delivery.device == id && !delivery.dropped)
-            {
-                continue;
-            }
-            let contact = self.first_contact(&state.id, device).await;
+        };
+        let missing = state.active_devices().map(|entry| &entry.keys);
+        let missing: Vec<_> = missing.filter(|device| !has(device.device_id())).collect();
+        // All at once: nodes that don't answer are waited for once.
+        let contacts = join_all(missing.iter().map(|device| self.first_contact(&state.id, device))).await;
+        let mut sealed = Vec::new();
+        for (device, contact) in missing.into_iter().zip(contacts) {
+            let id = device.device_id();
             let envelope = seal(
                 shared.network.id(),
                 &Sender {
@@ -227,12 +229,14 @@ impl Client {
     /// Asks anew what the inboxes ask for that have not accepted their copy yet: it may have risen.
     async fn refresh_postage(&self, message: &mut OutboxMessage, state: &IdentityState) {
         let mut devices = core::mem::take(&mut message.devices).into_inner();
-        for delivery in devices.iter_mut().filter(|delivery| delivery.receipt.is_none()) {
+        let open = devices.iter_mut().filter(|delivery| delivery.receipt.is_none());
+        join_all(open.map(|delivery| async move {
             if let Some(entry) = state.device(&delivery.device) {
                 self.forget_contact(&delivery.device);
                 delivery.postage = self.first_contact(&state.id, &entry.keys).await.postage;
             }
-        }
+        }))
+        .await;
         // The length is as it was.
         message.devices = devices.try_into().unwrap_or_default();
     }
