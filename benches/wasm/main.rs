@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokenim_conversation::{Body, EpochKeys, GroupContext, link::LinkCode};
 use tokenim_envelope::{
     Content, ContentKind, EnvelopeSecretKey, MessageId, OpenError, Opener, Recipient, ReplayCache, ReplayError, Sender,
-    Suite, open, seal,
+    Suite, hpke, open, seal,
 };
 use tokenim_identity::{DeviceId, DeviceSecrets, DeviceSigningKey, IdentityId, SuiteId};
 use tokenim_ledger::{AcceptanceProof, LightClient, LookupProof, NetworkConfig, StateKey};
@@ -25,6 +25,7 @@ type Check = fn() -> Outcome;
 
 const CHECKS: &[(&str, Check)] = &[
     ("a message sealed, opened and taken once", round_trip),
+    ("HPKE by the vectors", hpke_vectors),
     ("envelopes of the vectors", envelopes),
     ("acceptance proofs of the vectors", acceptance),
     ("look-up proofs of the vectors", lookups),
@@ -177,6 +178,57 @@ fn round_trip() -> Outcome {
     Ok(())
 }
 
+fn suite(case: &Value) -> Result<Suite, Box<dyn Error>> {
+    let number = SuiteId::new(u16::try_from(number(case, "suite")?)?);
+    Ok(Suite::from_id(number).ok_or("an unknown suite")?)
+}
+
+/// Sealed again, byte for byte where the ciphertext stands there as a whole, and opened; then what is refused.
+fn hpke_vectors() -> Outcome {
+    for case in list(&vectors!("envelope/tests/vectors/hpke.json"))? {
+        let suite = suite(case)?;
+        let key = hpke::SecretKey::derive(suite, &bytes(case, "ikmR")?);
+        hold("another secret key", *key.expose_bytes() == array(case, "skRm")?)?;
+        hold(
+            "another public key",
+            key.public_key().as_bytes() == bytes(case, "pkRm")?,
+        )?;
+        let (info, aad) = (bytes(case, "info")?, bytes(case, "aad")?);
+        let plaintext = match case.get("pt").is_some_and(Value::is_string) {
+            true => bytes(case, "pt")?,
+            false => vec![0; usize::try_from(number(case, "pt_zeros")?)?],
+        };
+        let randomness = bytes(case, "randomness")?;
+        let made = hpke::seal(key.public_key(), &info, &aad, &plaintext, &mut Given::new(&randomness));
+        let (enc, ciphertext) = made?;
+        hold("another encapsulated key", enc.as_bytes() == bytes(case, "enc")?)?;
+        if case.get("ct").is_some_and(Value::is_string) {
+            hold("another ciphertext", ciphertext == bytes(case, "ct")?)?;
+        }
+        let opened = hpke::open(&key, &enc, &info, &aad, &ciphertext)?;
+        hold("another plaintext", opened == plaintext)?;
+    }
+    for case in list(&vectors!("envelope/tests/vectors/hpke_refused.json"))? {
+        let suite = suite(case)?;
+        match text(case, "step")? {
+            "key" => judged(case, &hpke::PublicKey::from_bytes(suite, &bytes(case, "key")?))?,
+            "seal" => {
+                let to = hpke::PublicKey::from_bytes(suite, &bytes(case, "key")?)?;
+                judged(case, &hpke::seal(&to, b"", b"", b"", &mut Given::new(b"the same")))?;
+            }
+            _ => match hpke::Encapsulated::from_bytes(suite, &bytes(case, "enc")?) {
+                Ok(enc) => {
+                    let key = hpke::SecretKey::from_bytes(suite, &array(case, "secret")?);
+                    let (info, aad, ct) = (bytes(case, "info")?, bytes(case, "aad")?, bytes(case, "ct")?);
+                    judged(case, &hpke::open(&key, &enc, &info, &aad, &ct))?;
+                }
+                error => judged(case, &error)?,
+            },
+        }
+    }
+    Ok(())
+}
+
 /// Those that stand there as a whole, without a checkpoint: sealed again, byte for byte, and opened.
 fn envelopes() -> Outcome {
     let vectors = vectors!("envelope/tests/vectors/sealed.json");
@@ -184,9 +236,7 @@ fn envelopes() -> Outcome {
         if case.get("envelope").is_none_or(Value::is_null) || !case.get("checkpoint").is_none_or(Value::is_null) {
             continue;
         }
-        let suite = SuiteId::new(u16::try_from(number(case, "suite")?)?);
-        let suite = Suite::from_id(suite).ok_or("an unknown suite")?;
-        let key = EnvelopeSecretKey::from_seed(suite, &array(case, "recipient_envelope_seed")?);
+        let key = EnvelopeSecretKey::from_seed(suite(case)?, &array(case, "recipient_envelope_seed")?);
         let signing = DeviceSigningKey::from_seed(array(case, "sender_signing_seed")?);
         let network = NetworkId::from_bytes(array(case, "network")?);
         let recipient = IdentityId::from_bytes(array(case, "recipient")?);

@@ -1,5 +1,6 @@
 //! The passphrase: from a file, the environment, or a question; never from the command line.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use console::Term;
@@ -12,6 +13,11 @@ use crate::error::CliError;
 pub(crate) const PERSON: &str = "TOKENIM_PASSPHRASE";
 /// The variable that holds a node's passphrase.
 pub(crate) const NODE: &str = "TOKENIM_NODE_PASSPHRASE";
+
+/// A longer first line of a file is no passphrase.
+const LINE_BYTES_MAX: u64 = 4_096;
+/// Room for it, and for what looks whether there is more.
+const FILE_CAPACITY: usize = 8_192;
 
 /// The passphrase from a file or the environment, if it is there.
 pub(crate) fn given(args: &PassphraseArgs, variable: &str) -> Result<Option<Zeroizing<String>>, CliError> {
@@ -51,22 +57,32 @@ pub(crate) fn fresh(args: &PassphraseArgs, variable: &str) -> Result<Zeroizing<S
 }
 
 fn first_line(path: &Path) -> Result<Zeroizing<String>, CliError> {
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => CliError::local(format!(
-            "{} is not UTF-8: put the passphrase there as text",
+    // It never grows, so it leaves no copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_CAPACITY));
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LINE_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes))
+        .map_err(|error| CliError::file(path, &error))?;
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if u64::try_from(line.len()).is_ok_and(|bytes| bytes > LINE_BYTES_MAX) {
+        return Err(CliError::local(format!(
+            "{} begins with a line of more than {LINE_BYTES_MAX} bytes: put the passphrase there",
             path.display()
-        )),
-        _ => CliError::file(path, &error),
-    })?;
-    let text = Zeroizing::new(text);
-    let line = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
+        )));
+    }
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.is_empty() {
         return Err(CliError::local(format!(
             "{} begins with an empty line: put the passphrase there",
             path.display()
         )));
     }
-    Ok(line)
+    let line = std::str::from_utf8(line).map_err(|_| {
+        CliError::local(format!(
+            "{} is not UTF-8: put the passphrase there as text",
+            path.display()
+        ))
+    })?;
+    Ok(Zeroizing::new(line.to_owned()))
 }
 
 fn ask(question: &str, variable: &str) -> Result<Zeroizing<String>, CliError> {
@@ -104,6 +120,25 @@ mod tests {
     fn the_first_line_of_the_file_counts() {
         let (_folder, args) = file("pässword \nrest".as_bytes());
         assert_eq!(given(&args, PERSON).unwrap().unwrap().as_str(), "pässword ");
+    }
+
+    #[test]
+    fn of_a_long_file_only_the_first_line_is_read() {
+        let longest = "é".repeat(2_048);
+        for end in [&b""[..], b"\n", b"\n\xff\xff"] {
+            let (_folder, args) = file(&[longest.as_bytes(), end].concat());
+            assert_eq!(*given(&args, PERSON).unwrap().unwrap(), longest);
+        }
+        let (_folder, args) = file(&[b"short\r\n".as_slice(), &[0xff; 20_000]].concat());
+        assert_eq!(given(&args, PERSON).unwrap().unwrap().as_str(), "short");
+        let (_folder, args) = file(&[b'a'; 4_097]);
+        let error = given(&args, PERSON).unwrap_err().to_string();
+        assert!(
+            error.contains("more than 4096 bytes: put the passphrase there"),
+            "{error}"
+        );
+        let (_folder, args) = file(&[b'a'; 4_096]);
+        assert_eq!(given(&args, PERSON).unwrap().unwrap().len(), 4_096);
     }
 
     #[test]
