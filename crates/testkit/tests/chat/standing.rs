@@ -24,7 +24,8 @@ fn a_record_that_no_node_takes_because_the_network_stands_still_is_there_when_it
     for node in [2, 3] {
         network.stop_node(node).unwrap();
     }
-    let publishing = network.block_on(async {
+    let mut publishing = None;
+    network.block_on(async {
         let stalled = async || {
             let reports = client.network().status().await;
             let states = reports.iter().filter_map(|report| report.status.as_ref().ok());
@@ -33,8 +34,9 @@ fn a_record_that_no_node_takes_because_the_network_stands_still_is_there_when_it
         };
         until("no node takes anything", PATIENCE, stalled).await.unwrap();
         let client = client.clone();
-        tokio::spawn(async move { client.publish_record(record).await })
+        publishing = Some(tokio::spawn(async move { client.publish_record(record).await }));
     });
+    let publishing = publishing.unwrap();
     std::thread::sleep(Duration::from_secs(1));
     assert!(!publishing.is_finished(), "it waits");
     for node in [2, 3] {
