@@ -326,7 +326,7 @@ impl Network {
     }
 
     /// Looks an identity up: proved by the light client, from a block not older than `max_age`. An identity's absence
-    /// is believed only from a block that is a few seconds old at most.
+    /// is believed only from a block made after the question.
     ///
     /// # Errors
     /// [`ClientError::Unreachable`], [`ClientError::NotProgressing`].
@@ -341,11 +341,15 @@ impl Network {
         pin: Option<&Pin>,
         max_age: Duration,
     ) -> Result<LookedUp, ClientError> {
+        let asked = now();
+        self.lookup_checked(identity, pin, |found| self.check_age(found, asked, max_age))
+            .await
+    }
+
+    /// Checks that a state is at most `max_age` old, and an absence younger than the question.
+    pub(crate) fn check_age(&self, found: &LookedUp, asked: UnixMillis, max_age: Duration) -> Result<(), LookupError> {
         let max_age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
-        self.lookup_checked(identity, pin, |found| {
-            self.with_view(|view| view.check_age(found, now(), max_age_ms))
-        })
-        .await
+        self.with_view(|view| view.check_age(found, asked, now(), max_age_ms))
     }
 
     /// Looks up with a rule of the caller's for how old is too old.

@@ -480,7 +480,11 @@ impl Client {
             None => match self.fresh(pin.as_ref(), SENDER_AGE) {
                 Some(state) if has_device(state) => return Known::State(Box::new(state.clone()), None),
                 Some(_) => return Known::Later,
-                None => network.lookup_after(&sender.0, pin.as_ref(), SENDER_AGE).await,
+                None => {
+                    // An absence of any age: whoever is absent is asked for again below.
+                    let recent = |found: &LookedUp| network.check_age(found, UnixMillis::new(0), SENDER_AGE);
+                    network.lookup_checked(&sender.0, pin.as_ref(), recent).await
+                }
             },
             Some(arrived) => {
                 let recent = |found: &LookedUp| {

@@ -173,14 +173,12 @@ impl Network {
 
     /// The node that gave the proof of an identity's state now, the proof, and how many records led to that state.
     async fn shown(&self, identity: &IdentityId) -> Result<(NodeKey, LookupProof, u64), ClientError> {
-        let max_age_ms = u64::try_from(STATE_AGE.as_millis()).unwrap_or(u64::MAX);
+        let asked = now();
         let request = Request::Lookup { identity: *identity };
         self.ask(&request, CALL_TIMEOUT, ASK_TIMEOUT, |node, response| {
             let proof = response.into_lookup()?;
-            let found = self.with_view(|view| {
-                let found = view.identity(identity, &proof, None)?;
-                view.check_age(&found, now(), max_age_ms).map(|()| found)
-            })?;
+            let found = self.with_view(|view| view.identity(identity, &proof, None))?;
+            self.check_age(&found, asked, STATE_AGE)?;
             Ok(found.state.map(|state| (*node, proof, state.seq)))
         })
         .await?

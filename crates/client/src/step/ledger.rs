@@ -15,11 +15,9 @@ use tokenim_wire::{Digest, EncodeError, EnvelopeId, Height, NetworkId, Object, U
 
 use super::{Fault, Pin};
 
-/// An identity's absence is believed only from a block this recent, in milliseconds.
-pub const ABSENCE_AGE_MS_MAX: u64 = 3_000;
-
-/// And that nothing follows an entry of a group log, when f+1 nodes say so: the clocks of members need not be the network's.
-pub const GROUP_AGE_MS_MAX: u64 = ABSENCE_AGE_MS_MAX + CLOCK_SKEW_SECONDS_MAX * 1_000;
+/// That nothing follows an entry of a group log is believed, when f+1 nodes say so, from blocks this recent, in
+/// milliseconds: three seconds, and what the clocks of members may differ from the network's.
+pub const GROUP_AGE_MS_MAX: u64 = 3_000 + CLOCK_SKEW_SECONDS_MAX * 1_000;
 
 /// Headers whose digests are remembered, to be compared with what others have seen.
 const HEADERS_MAX: usize = 1_024;
@@ -253,21 +251,30 @@ impl LedgerView {
         Ok(LookedUp { state, height, time })
     }
 
-    /// Checks that a look-up is at most `max_age_ms` old. An absence must be at most [`ABSENCE_AGE_MS_MAX`] old in any
-    /// case: the identity may just have been registered.
+    /// Checks that a state is at most `max_age_ms` old, and that an absence is of a block after the question, which was
+    /// `asked` then: whoever names an identity may have seen it registered a moment ago, by a node that is ahead of the one
+    /// that answers.
     ///
     /// The time never counts as earlier than that of the newest header seen, so that a clock that is set back does not
     /// make old answers new.
     ///
     /// # Errors
     /// [`LookupError::TooOld`]
-    pub fn check_age(&self, found: &LookedUp, now: UnixMillis, max_age_ms: u64) -> Result<(), LookupError> {
-        let limit = if found.state.is_some() {
-            max_age_ms
-        } else {
-            max_age_ms.min(ABSENCE_AGE_MS_MAX)
-        };
-        self.check_header_age(found.time, now, limit)
+    pub fn check_age(
+        &self,
+        found: &LookedUp,
+        asked: UnixMillis,
+        now: UnixMillis,
+        max_age_ms: u64,
+    ) -> Result<(), LookupError> {
+        if found.state.is_some() {
+            return self.check_header_age(found.time, now, max_age_ms);
+        }
+        if self.age_ms(found.time, asked) > 0 {
+            let age_ms = self.age_ms(found.time, now);
+            return Err(LookupError::TooOld { age_ms });
+        }
+        Ok(())
     }
 
     /// Checks a look-up of an entry of a group log. Whoever waits for more than `after` children takes an answer with more

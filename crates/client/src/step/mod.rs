@@ -35,9 +35,7 @@ pub use anchoring::Anchoring;
 pub use coverage::{Coverage, Standing};
 pub use delivery::{Delivery, Progress, PutAnswer};
 pub use fault::Fault;
-pub use ledger::{
-    ABSENCE_AGE_MS_MAX, Comparison, GROUP_AGE_MS_MAX, LedgerView, LookedUp, LookupError, Proved, Split, Tip,
-};
+pub use ledger::{Comparison, GROUP_AGE_MS_MAX, LedgerView, LookedUp, LookupError, Proved, Split, Tip};
 pub use log::{EnvelopeCopy, LogCursor, LogWalk};
 pub use record::{
     Batch, Change, DeviceDelivery, Fate, InboxMessage, KEPT_BODY_BYTES_MAX, NodeNote, OutboxMessage, Pin, Registration,

@@ -143,15 +143,15 @@ fn a_look_up_is_only_as_good_as_it_is_recent() {
             None,
         )
         .unwrap();
-    assert_eq!(view.check_age(&there, at(130), 30_000), Ok(()));
+    assert_eq!(view.check_age(&there, at(130), at(130), 30_000), Ok(()));
     assert_eq!(
-        view.check_age(&there, at(131), 30_000),
+        view.check_age(&there, at(131), at(131), 30_000),
         Err(LookupError::TooOld { age_ms: 31_000 })
     );
     // Block time may be ahead of this clock.
-    assert_eq!(view.check_age(&there, at(1), 30_000), Ok(()));
+    assert_eq!(view.check_age(&there, at(1), at(1), 30_000), Ok(()));
 
-    // An absence must be almost of this moment.
+    // An absence must be of a block after the question.
     let absent = view
         .identity(&anna.id, &lookup(&net, &anna.key, None, 9, 100), None)
         .unwrap();
@@ -162,9 +162,15 @@ fn a_look_up_is_only_as_good_as_it_is_recent() {
             ..there.clone()
         }
     );
-    assert_eq!(view.check_age(&absent, at(103), 30_000), Ok(()));
-    assert!(view.check_age(&absent, at(104), 30_000).is_err());
-    assert!(view.check_age(&absent, at(103), 1_000).is_err());
+    assert_eq!(view.check_age(&absent, at(100), at(104), 0), Ok(()));
+    assert_eq!(
+        view.check_age(&absent, at(100).saturating_add(1), at(104), 30_000),
+        Err(LookupError::TooOld { age_ms: 4_000 })
+    );
+    // And not older than what was seen already.
+    view.identity(&anna.id, &lookup(&net, &anna.key, None, 10, 101), None)
+        .unwrap();
+    assert!(view.check_age(&absent, at(100), at(104), 30_000).is_err());
 }
 
 #[test]
@@ -176,7 +182,7 @@ fn a_clock_that_is_set_back_makes_nothing_new() {
     let old = view.identity(&anna.id, &proof(9, 100), None).unwrap();
     view.identity(&anna.id, &proof(200, 200), None).unwrap();
     assert_eq!(
-        view.check_age(&old, at(100), 30_000),
+        view.check_age(&old, at(100), at(100), 30_000),
         Err(LookupError::TooOld { age_ms: 100_000 })
     );
     // What is kept since then is as old, too.
@@ -187,7 +193,7 @@ fn a_clock_that_is_set_back_makes_nothing_new() {
     later.resume(view.tip().unwrap());
     assert_eq!(later.age_ms(old.time, at(100)), 100_000);
     let old = later.identity(&anna.id, &proof(9, 100), None).unwrap();
-    assert!(later.check_age(&old, at(100), 30_000).is_err());
+    assert!(later.check_age(&old, at(100), at(100), 30_000).is_err());
 }
 
 #[test]
