@@ -3,7 +3,7 @@
 use crate::world::{World, text};
 use tokenim_conversation::content::{Content, MessageText, Reaction};
 use tokenim_envelope::MessageId;
-use tokenim_session::step::{self, Change, ConversationId, Event, Input, Mark, Table};
+use tokenim_session::step::{self, Change, ConversationId, Event, Input, Mark, Standing, Table};
 use tokenim_wire::limits::{SESSION_PAST_EPOCHS_MAX, SESSION_TYPING_SECONDS};
 
 fn tell(world: &mut World, at: usize, conversation: ConversationId, content: Content) {
@@ -180,6 +180,62 @@ fn what_was_stored_after_its_epoch_was_over_is_said_again() {
     while world.carry_out(2) {}
     assert_eq!(world.mark(2, group, "late"), Some(Mark::Stored));
     world.settle();
+    for at in 0..3 {
+        assert_eq!(world.texts(at, group), ["late"], "{}", world.devices[at].name);
+    }
+}
+
+/// What a device has encrypted is stored when so many epochs have followed that nobody reads there any more; then it looks.
+fn stored_late(world: &mut World, at: usize, conversation: ConversationId) {
+    world.devices[at].online = false;
+    for _ in 0..SESSION_PAST_EPOCHS_MAX + 2 {
+        world.change(0, conversation, Change::Refresh);
+        world.settle();
+    }
+    world.devices[at].online = true;
+    while world.carry_out(at) {}
+    assert!(world.mark(at, conversation, "late") >= Some(Mark::Stored));
+    world.settle();
+}
+
+#[test]
+fn what_was_stored_late_by_who_could_not_follow_is_said_again() {
+    let mut world = World::new(77, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    let copy = world.devices[2].store.clone();
+    world.change(2, group, Change::Refresh);
+    world.rounds(6);
+    // It does not know the commit that it made.
+    world.restore(2, copy);
+    world.say(2, group, "late");
+    stored_late(&mut world, 2, group);
+    assert!(world.readded.contains(&(2, group)));
+    world.sleep(130_000);
+    world.settle();
+    world.assert_together(&[0, 1, 2], group);
+    for at in 0..3 {
+        assert_eq!(world.texts(at, group), ["late"], "{}", world.devices[at].name);
+    }
+    assert!(world.mark(2, group, "late") >= Some(Mark::Stored));
+}
+
+#[test]
+fn what_was_stored_late_by_who_was_removed_waits_until_it_is_in_again() {
+    let mut world = World::new(78, 3, 1);
+    let (group, other) = (world.group(0, &[1, 2]), world.people[2]);
+    world.settle();
+    world.say(2, group, "late");
+    world.devices[2].online = false;
+    world.change(0, group, Change::Remove(other));
+    world.settle();
+    stored_late(&mut world, 2, group);
+    assert_eq!(world.info(2, group).standing, Standing::Removed);
+    assert_eq!(world.mark(2, group, "late"), Some(Mark::Queued));
+    assert!(world.texts(0, group).is_empty());
+    world.change(0, group, Change::Invite(other));
+    world.settle();
+    world.assert_together(&[0, 1, 2], group);
     for at in 0..3 {
         assert_eq!(world.texts(at, group), ["late"], "{}", world.devices[at].name);
     }

@@ -155,6 +155,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     return Ok(false);
                 }
                 Judgement::Lost => {
+                    self.repeat_late(handle, session, recorded)?;
                     self.fall_behind(handle, session)?;
                     return Ok(false);
                 }
@@ -432,6 +433,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.end_epoch(handle, session, recorded.place, goes, |leaf| {
             next.removed.contains(leaf) && !next.added.contains(leaf)
         })?;
+        self.repeat_late(handle, session, recorded)?;
         session.node = None;
         session.looked = recorded.place.height;
         session.judged = 0;
@@ -472,11 +474,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         session.liveness = Liveness::Unknown;
         session.waits_for = None;
-        self.check_liveness(handle, session, false)?;
-        self.repeat_late(handle, session, recorded)
+        self.check_liveness(handle, session, false)
     }
 
-    /// What was stored after its epoch was over may not be read any more, if many have followed: it is said again.
+    /// What was stored after its epoch was over may not be read any more, if many have followed: it is said again, as soon as
+    /// this device is in one of them.
     fn repeat_late(&mut self, handle: &GroupHandle, session: &mut Session, ended: &RecordedChild) -> Step<(), V> {
         for (order, stored) in core::mem::take(&mut session.recent) {
             if stored > ended.place.time {
