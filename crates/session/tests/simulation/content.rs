@@ -240,3 +240,23 @@ fn what_was_stored_late_by_who_was_removed_waits_until_it_is_in_again() {
         assert_eq!(world.texts(at, group), ["late"], "{}", world.devices[at].name);
     }
 }
+
+#[test]
+fn what_was_taken_back_late_is_taken_back_again() {
+    let mut world = World::new(79, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    world.say(2, group, "mistake");
+    world.say(2, group, "late");
+    world.settle();
+    let of = id_of(&world, 2, group, "mistake");
+    tell(&mut world, 2, group, Content::Delete { of });
+    stored_late(&mut world, 2, group);
+    // It follows all these epochs first.
+    world.settle();
+    world.settle();
+    world.assert_together(&[0, 1, 2], group);
+    for at in 0..3 {
+        assert_eq!(world.texts(at, group), ["late"], "{}", world.devices[at].name);
+    }
+}

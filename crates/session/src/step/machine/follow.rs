@@ -8,13 +8,13 @@ use super::{
 use crate::mls::{Applied, Leaf};
 use tokenim_conversation::{
     child::{self, AppliedCommit, Flaw, Garbage, OtherEnvelope, Parent, Verdict},
-    order::{Clock, OrderKey},
+    order::Clock,
     policy::{self, Forbidden, Kind, MemberDevice, Role},
 };
 use tokenim_mailbox::group::{GroupEntryId, GroupNode, LedgerPlace, RecordedChild};
 use tokenim_wire::{
     BoundedVec, EnvelopeId, Height,
-    limits::{GROUP_CHILDREN_MAX, SESSION_IN_FLIGHT_MAX, SESSION_PAST_EPOCHS_MAX, SESSION_PAST_SECONDS},
+    limits::{GROUP_CHILDREN_MAX, SESSION_PAST_EPOCHS_MAX, SESSION_PAST_SECONDS},
 };
 
 /// The next epoch, as an entry makes it.
@@ -538,20 +538,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Err(StepError::from(Why::Forged));
         }
         self.progress(handle)
-    }
-
-    /// Remembers when a message of the owner's was stored.
-    pub(super) fn note_stored(&mut self, handle: &GroupHandle, order: OrderKey) -> Step<(), V> {
-        let Some(mut session) = self.session(handle)? else {
-            return Ok(());
-        };
-        let mut recent = core::mem::take(&mut session.recent).into_inner();
-        if recent.len() >= SESSION_IN_FLIGHT_MAX {
-            recent.remove(0);
-        }
-        recent.push((order, self.now));
-        session.recent = BoundedVec::try_from(recent).map_err(|_| StepError::Damaged(Table::Session))?;
-        self.save(handle, &session)
     }
 }
 

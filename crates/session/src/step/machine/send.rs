@@ -291,36 +291,36 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     /// Puts one message back into the queue.
     pub(super) fn requeue(&mut self, handle: &GroupHandle, number: u64, queued: &Queued) -> Step<(), V> {
-        let Some(session) = self.session(handle)? else {
-            return Ok(());
-        };
-        // A receipt or hint is of no use later.
-        if queued.kept.is_none() && matches!(queued.content, Content::Typing) {
-            return Ok(());
+        // A hint is of no use later.
+        let session = self
+            .session(handle)?
+            .filter(|_| !matches!(queued.content, Content::Typing));
+        if let Some(session) = session {
+            let row = queue_key(&session.conversation, number);
+            self.tx.put_object(Table::Queue, &row, queued)?;
         }
-        self.tx
-            .put_object(Table::Queue, &queue_key(&session.conversation, number), queued)
+        Ok(())
     }
 
-    /// Says a kept message again, in its place.
+    /// Says a kept message again, in its place; what was taken back is taken back again.
     pub(super) fn queue_again(&mut self, handle: &GroupHandle, id: &ConversationId, order: &OrderKey) -> Step<(), V> {
         let row_key = key(&[id.as_bytes(), &order.to_bytes()]);
         let Some(mut row) = self.tx.object::<MessageRow>(Table::Message, &row_key)? else {
             return Ok(());
         };
-        let Some(content) = row.content.clone() else {
-            return Ok(());
-        };
-        row.mark = Some(Mark::Queued);
-        row.session = Some(*handle);
-        self.tx.put_object(Table::Message, &row_key, &row)?;
-        let queued = Queued {
+        let mut queued = Queued {
             id: order.id,
             sent: row.sent,
             placed: Some((order.epoch, order.clock)),
             kept: Some(*order),
-            content,
+            content: Content::Delete { of: order.id },
         };
+        if let Some(content) = row.content.clone() {
+            (queued.content, row.mark, row.session) = (content, Some(Mark::Queued), Some(*handle));
+            self.tx.put_object(Table::Message, &row_key, &row)?;
+        } else {
+            (queued.id, queued.placed, queued.kept) = (MessageId::generate(self.rng), None, None);
+        }
         let number = self.number();
         self.tx.put_object(Table::Queue, &queue_key(id, number), &queued)
     }
@@ -347,23 +347,38 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         queued: &Queued,
         receipt: &QuorumReceipt,
     ) -> Step<(), V> {
-        let Some(session) = self.session(handle)? else {
+        let Some(mut session) = self.session(handle)? else {
             return Ok(());
         };
-        if let Some(order) = queued.kept {
-            let row_key = key(&[session.conversation.as_bytes(), &order.to_bytes()]);
+        let (id, mut kept) = (session.conversation, queued.kept);
+        if let Content::Delete { of } = &queued.content {
+            // If it was late, what it takes back is taken back again.
+            let seen = key(&[id.as_bytes(), self.owner.identity.as_bytes(), of.as_bytes()]);
+            if let Some(Seen::Kept(order)) = self.tx.object(Table::Seen, &seen)? {
+                kept = Some(order);
+            }
+        } else if let Some(order) = kept {
+            let row_key = key(&[id.as_bytes(), &order.to_bytes()]);
             if let Some(mut row) = self.tx.object::<MessageRow>(Table::Message, &row_key)? {
                 row.stored = Some((receipt.tag, receipt.envelope));
                 row.session = Some(*handle);
                 if row.mark < Some(Mark::Stored) {
                     row.mark = Some(Mark::Stored);
-                    self.event(Event::Mark(session.conversation, order.id, Mark::Stored));
+                    self.event(Event::Mark(id, order.id, Mark::Stored));
                 }
                 self.tx.put_object(Table::Message, &row_key, &row)?;
             }
-            self.note_stored(handle, order)?;
         }
-        self.flush(&session.conversation)
+        if let Some(order) = kept {
+            let mut recent = core::mem::take(&mut session.recent).into_inner();
+            if recent.len() >= SESSION_IN_FLIGHT_MAX {
+                recent.remove(0);
+            }
+            recent.push((order, self.now));
+            session.recent = BoundedVec::try_from(recent).map_err(|_| StepError::Damaged(Table::Session))?;
+            self.save(handle, &session)?;
+        }
+        self.flush(&id)
     }
 
     pub(super) fn mark_read(&mut self, id: ConversationId, up_to: OrderKey) -> Step<(), V> {
