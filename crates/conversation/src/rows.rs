@@ -157,8 +157,8 @@ pub struct Session {
     pub renewed: UnixMillis,
     /// The conversation goes on in another session; until when this one is still read.
     pub closing: Option<UnixMillis>,
-    /// Own messages stored lately, and when: said again if the epoch turns out to have been over for long.
-    pub recent: BoundedVec<(OrderKey, UnixMillis), SESSION_IN_FLIGHT_MAX>,
+    /// Own messages stored lately, and the highest height that an issuer names: said again if the epoch was over then.
+    pub recent: BoundedVec<(OrderKey, Height), SESSION_IN_FLIGHT_MAX>,
     pub replaced: BoundedVec<(DeviceId, UnixMillis), SESSION_WISHES_MAX>,
 }
 row!(Session, "session", 1024 * 1024);

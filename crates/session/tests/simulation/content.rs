@@ -260,3 +260,27 @@ fn what_was_taken_back_late_is_taken_back_again() {
         assert_eq!(world.texts(at, group), ["late"], "{}", world.devices[at].name);
     }
 }
+
+#[test]
+fn what_was_stored_late_by_who_has_a_slow_clock_is_said_again() {
+    let mut world = World::new(80, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    world.say(2, group, "late");
+    let said = world.now;
+    world.devices[2].online = false;
+    for _ in 0..SESSION_PAST_EPOCHS_MAX + 2 {
+        world.change(0, group, Change::Refresh);
+        world.settle();
+    }
+    // By its clock nothing of that has happened yet.
+    world.devices[2].online = true;
+    let now = std::mem::replace(&mut world.now, said);
+    while world.carry_out(2) {}
+    world.now = now;
+    assert_eq!(world.mark(2, group, "late"), Some(Mark::Stored));
+    world.settle();
+    for at in 0..3 {
+        assert_eq!(world.texts(at, group), ["late"], "{}", world.devices[at].name);
+    }
+}

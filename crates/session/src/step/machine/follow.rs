@@ -477,11 +477,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.check_liveness(handle, session, false)
     }
 
-    /// What was stored after its epoch was over may not be read any more, if many have followed: it is said again, as soon as
-    /// this device is in one of them.
+    /// What was stored after its epoch was over may not be read any more: it is said again, once this device is in another one.
     fn repeat_late(&mut self, handle: &GroupHandle, session: &mut Session, ended: &RecordedChild) -> Step<(), V> {
         for (order, stored) in core::mem::take(&mut session.recent) {
-            if stored > ended.place.time {
+            if stored >= ended.place.height {
                 self.queue_again(handle, &session.conversation, &order)?;
             }
         }

@@ -15,7 +15,7 @@ use tokenim_conversation::{
 use tokenim_envelope::MessageId;
 use tokenim_mailbox::QuorumReceipt;
 use tokenim_wire::{
-    BoundedVec,
+    BoundedVec, Height,
     limits::{
         SESSION_IN_FLIGHT_MAX, SESSION_MARKS_MAX, SESSION_QUEUE_MAX, SESSION_RECEIPT_MEMBERS_MAX,
         SESSION_SYNC_SECONDS_MAX, SESSION_TYPING_SECONDS,
@@ -370,12 +370,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             }
         }
         if let Some(order) = kept {
+            // Readers go by the heights of the nodes too, and the own clock may be wrong.
+            let heights = receipt.issuers.iter().map(|issuer| issuer.height);
             let mut recent = core::mem::take(&mut session.recent).into_inner();
-            if recent.len() >= SESSION_IN_FLIGHT_MAX {
-                recent.remove(0);
-            }
-            recent.push((order, self.now));
-            session.recent = BoundedVec::try_from(recent).map_err(|_| StepError::Damaged(Table::Session))?;
+            recent.push((order, heights.max().unwrap_or(Height::MAX)));
+            let first = recent.len().saturating_sub(SESSION_IN_FLIGHT_MAX);
+            session.recent = BoundedVec::try_from_iter(recent.into_iter().skip(first))
+                .map_err(|_| StepError::Damaged(Table::Session))?;
             self.save(handle, &session)?;
         }
         self.flush(&id)
