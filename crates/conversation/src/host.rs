@@ -90,7 +90,7 @@ pub enum Event {
     Removed(ConversationId),
     /// Somebody is typing.
     Typing(ConversationId, IdentityId),
-    /// This member did what no honest software does; it had no effect.
+    /// This member did what no honest software does. It is not followed; if it can't be, this device is Behind.
     Culprit {
         /// Where.
         conversation: ConversationId,

@@ -74,7 +74,7 @@ pub enum Mark {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Action {
-    /// The log of the session is full of entries that nobody can follow: make a new group, without the culprit.
+    /// Nobody can follow the session any more: make a new group, without the culprit.
     StartAnew,
     /// This device can't follow the session, and nobody has answered its requests: be online together with another
     /// member, then ask again with [`Change::Refresh`].

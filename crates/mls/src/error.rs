@@ -106,6 +106,10 @@ pub enum SessionError {
     /// follow it: its author has shut this leaf out.
     #[error("the commit shuts this leaf out")]
     Path,
+    /// A commit whose new secrets are for a key of the tree that this leaf ought to have and has not: whoever sent its
+    /// Welcome kept that back. The author of the commit has done nothing wrong, and others can follow it.
+    #[error("the Welcome of this leaf has kept back a key")]
+    NoKey,
     /// It is genuine, but not allowed.
     #[error("it is not allowed: {0}")]
     Forbidden(#[from] Forbidden),

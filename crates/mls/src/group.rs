@@ -197,7 +197,7 @@ impl Group {
         let (inner, _) = tools
             .run(|| client.join_group(None, &welcome, None))
             .map_err(|error| match error {
-                SessionError::Path => SessionError::Forged,
+                SessionError::Path | SessionError::NoKey => SessionError::Forged,
                 error => error,
             })?;
         let group = Self {
@@ -306,8 +306,8 @@ impl Group {
     /// `now` is a time that all members take alike: then they also judge it alike.
     ///
     /// # Errors
-    /// Why the commit is refused; [`SessionError::Own`] if this leaf made it. [`SessionError::Path`] is the one refusal
-    /// that other members may not share.
+    /// Why the commit is refused; [`SessionError::Own`] if this leaf made it. [`SessionError::Path`] and
+    /// [`SessionError::NoKey`] are refusals that other members may not share.
     pub fn apply(&self, commit: &[u8], now: UnixSeconds) -> Result<Applied, SessionError> {
         let message = self.between_members(commit, Kind::Commit)?;
         let mut next = self.inner.clone();

@@ -167,9 +167,8 @@ fn refusal(error: &MlsError) -> SessionError {
         | MlsError::UnexpectedTrailingBlanks
         | MlsError::ExpectedNode
         | MlsError::UnexpectedEmptyNode => SessionError::Forged,
-        MlsError::PubKeyMismatch | MlsError::UpdateErrorNoSecretKey | MlsError::LcaNotFoundInDirectPath => {
-            SessionError::Path
-        }
+        MlsError::PubKeyMismatch | MlsError::LcaNotFoundInDirectPath => SessionError::Path,
+        MlsError::UpdateErrorNoSecretKey => SessionError::NoKey,
         MlsError::GroupNotFound
         | MlsError::GroupStorageError(_)
         | MlsError::KeyPackageRepoError(_)

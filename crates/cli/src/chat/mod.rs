@@ -300,7 +300,7 @@ pub(crate) fn inbox_told(sender: &IdentityId) -> String {
 pub(crate) fn told(event: &Event) -> Option<String> {
     match event {
         Event::Culprit { identity, .. } => {
-            Some(format!("{identity} did what no honest software does; it had no effect"))
+            Some(format!("{identity} did what no honest software does, and is not followed"))
         }
         Event::Refused { author, why, .. } => Some(format!("something that {author} sent is refused: {why}")),
         Event::Diverged(_) => {

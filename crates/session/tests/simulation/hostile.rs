@@ -7,7 +7,7 @@ use crate::{
         villain::{self, FalseReceipt, lie_about_storage, spam_messages, spam_notes},
     },
 };
-use tokenim_session::step::{self, Change, Event, Input, Standing, Table};
+use tokenim_session::step::{self, Action, Change, Event, Input, Standing, Table};
 use tokenim_wire::{
     Height,
     limits::{SESSION_INVITATIONS_MAX, SESSION_PAST_EPOCHS_MAX},
@@ -40,8 +40,17 @@ fn whom_a_commit_shuts_out_comes_back_by_itself() {
         world.settle();
         let victims = (0..3).filter(|at| world.readded.contains(&(*at, group))).count();
         assert!((1..=3).contains(&victims), "{victims}");
+        let named = Event::Culprit {
+            conversation: group,
+            identity: world.people[3],
+        };
+        for at in 0..3 {
+            // Whoever can follow sees nothing wrong with it.
+            let shut_out = world.readded.contains(&(at, group));
+            assert_eq!(world.devices[at].events.contains(&named), shut_out);
+        }
         if victims == 3 {
-            // Nobody is left but the one who did it.
+            // Nobody is left but the one who did it: see below.
             continue;
         }
         world.sleep(130_000);
@@ -53,6 +62,47 @@ fn whom_a_commit_shuts_out_comes_back_by_itself() {
             assert_eq!(world.texts(at, group), ["again together"]);
         }
     }
+}
+
+#[test]
+fn a_commit_that_shuts_all_out_ends_in_one_thing_to_do() {
+    let mut world = World::new(58, 3, 1);
+    let group = world.group(0, &[1, 2]);
+    world.settle();
+    world.malicious.insert(world.devices[2].id);
+    // One key of the tree is for both others: a seal to it for all.
+    for at in [0, 1] {
+        world.change(at, group, Change::Refresh);
+        world.settle();
+    }
+    // Which seal is spoiled is drawn, as if there were two.
+    while (0..2).any(|at| world.info(at, group).standing == Standing::Active) {
+        shut_out(&mut world, 2, group).unwrap();
+        world.settle();
+    }
+    let named = Event::Culprit {
+        conversation: group,
+        identity: world.people[2],
+    };
+    for at in 0..2 {
+        let info = world.info(at, group);
+        assert_eq!((info.standing, info.action), (Standing::Behind, None));
+        assert!(world.devices[at].events.contains(&named));
+    }
+    world.say(0, group, "who is there?");
+    // Eight requests, the pause twice as long after each.
+    for _ in 0..16 {
+        world.sleep(3_600_000);
+        world.settle();
+    }
+    for at in 0..2 {
+        let info = world.info(at, group);
+        let (standing, action) = (Standing::Stranded, Some(Action::StartAnew));
+        assert_eq!((info.standing, info.action), (standing, action));
+    }
+    let anew = world.group(0, &[1]);
+    world.settle();
+    world.assert_together(&[0, 1], anew);
 }
 
 #[test]

@@ -24,6 +24,16 @@ fn honest(world: &World) -> Vec<usize> {
         .collect()
 }
 
+/// Whether of those who follow the protocol nobody is in a conversation, and some still ask to be added again.
+pub fn all_ask(world: &World, conversation: ConversationId) -> bool {
+    let info = |at: &usize| step::conversation(&world.devices[*at].store, conversation).unwrap();
+    let infos: Vec<Info> = honest(world).iter().filter_map(info).collect();
+    infos.iter().all(|info| info.standing != Standing::Active)
+        && infos
+            .iter()
+            .any(|info| info.standing == Standing::Behind && info.action.is_none())
+}
+
 /// Members are in one epoch, active, and have sent everything; what was stored is there for all who were in its epoch, in one
 /// order, and for nobody else; what the owner was told to be stored is not lost.
 pub fn check(world: &World, talks: &[ConversationId], seed: u64) {

@@ -100,6 +100,14 @@ fn run_with(seed: u64, doings: usize) -> Vec<String> {
         world.sleep(if waits { 300_000 } else { 130_000 });
     }
     world.settle();
+    // Where a commit has shut all out, nobody can bring the others back: after some hours of asking they say so.
+    for _ in 0..10 {
+        if !talks.iter().any(|talk| invariants::all_ask(&world, *talk)) {
+            break;
+        }
+        world.sleep(3_600_000);
+        world.settle();
+    }
     invariants::check(&world, &talks, seed);
     let mut log = std::mem::take(&mut world.log);
     log.extend(world.ledger.included.iter().map(|entry| format!("{entry}")));
@@ -370,6 +378,11 @@ fn one_seed() {
 fn an_old_answer_that_does_not_show_the_own_device_loses_no_wish() {
     run_with(3566, FEW);
     run_with(2284, FEW);
+}
+
+#[test]
+fn a_life_in_which_a_commit_shuts_all_out_ends_in_one_thing_to_do() {
+    run(9214);
 }
 
 #[test]

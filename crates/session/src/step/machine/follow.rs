@@ -187,19 +187,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     fn name_culprit(&mut self, handle: &GroupHandle, session: &Session, garbage: &Garbage) -> Step<(), V> {
         // A device that is revoked just before its commit comes to the ledger does nothing wrong.
-        let honest = matches!(
-            garbage.why,
-            Flaw::Forbidden(Forbidden::AuthorRevoked | Forbidden::AddNotLive)
-        );
-        let Some(author) = garbage.author.filter(|_| !honest) else {
+        if let Flaw::Forbidden(Forbidden::AuthorRevoked | Forbidden::AddNotLive) = garbage.why {
             return Ok(());
-        };
+        }
         let leaves = self.group(handle)?.leaves();
-        if let Some(leaf) = leaves.iter().find(|leaf| leaf.index == author) {
-            self.event(Event::Culprit {
-                conversation: session.conversation,
-                identity: leaf.identity,
-            });
+        let culprit = leaves.iter().find(|leaf| garbage.author == Some(leaf.index));
+        if let Some(Leaf { identity, .. }) = culprit.copied() {
+            let conversation = session.conversation;
+            self.event(Event::Culprit { conversation, identity });
         }
         Ok(())
     }
@@ -258,13 +253,18 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             Ok(applied) => Some(applied),
             // This leaf made it, and somebody else says that it is theirs.
             Err(SessionError::Own) => return Ok(Judgement::Skip(Garbage::by(author, Flaw::Author))),
-            Err(SessionError::Path) => {
+            Err(error @ (SessionError::Path | SessionError::NoKey)) => {
                 // Nobody follows a device that was not live, so nobody is lost by it.
                 let live = self.permitted(&group, &before, Some(&before), author, &[], &[], recorded)?;
                 return Ok(match live {
                     Err(one) => Judgement::Open(Some(one)),
                     Ok(Err(forbidden)) => Judgement::Skip(Garbage::by(author, Flaw::Forbidden(forbidden))),
-                    Ok(Ok(())) => Judgement::Lost,
+                    Ok(Ok(())) => {
+                        // A key that is lacking is the fault of whoever sent the Welcome.
+                        let (author, why) = ((error == SessionError::Path).then_some(author), Flaw::NotApplied);
+                        self.name_culprit(handle, session, &Garbage { author, why })?;
+                        Judgement::Lost
+                    }
                 });
             }
             Err(error) if why(&error).is_some() => None,
