@@ -35,7 +35,10 @@ use openmls_traits::{
         SignatureScheme,
     },
 };
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
 use tokenim_mls::{
     CONTEXT_EXTENSION_TYPE, CREDENTIAL_TYPE, Forbidden, Group, LeafCertificate, Proposed, SessionError, SessionSuite,
     SignedLeafCertificate, key_package, read_key_package,
@@ -44,8 +47,8 @@ use tokenim_wire::{Object, UnixSeconds};
 
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 
-/// The cryptography of this crate as OpenMLS asks for it.
-struct Crypto(SuiteCrypto);
+/// The cryptography of this crate as OpenMLS asks for it; it may leave out of Welcomes what RFC 9420 does not force it to send.
+struct Crypto(SuiteCrypto, AtomicBool);
 
 struct Provider {
     crypto: Crypto,
@@ -56,10 +59,8 @@ impl Provider {
     fn new(seed: u8) -> Self {
         let generator = Generator::default();
         generator.seed(&mut rng(seed));
-        let crypto = Crypto(SuiteCrypto {
-            suite: SessionSuite::Classical,
-            generator,
-        });
+        let suite = SessionSuite::Classical;
+        let crypto = Crypto(SuiteCrypto { suite, generator }, AtomicBool::new(false));
         Self {
             crypto,
             storage: MemoryStorage::default(),
@@ -198,7 +199,14 @@ impl OpenMlsCrypto for Crypto {
         aad: &[u8],
         ptxt: &[u8],
     ) -> Result<HpkeCiphertext, CryptoError> {
-        let sealed = self.0.hpke_seal(&pk_r.to_vec().into(), info, Some(aad), ptxt);
+        let mut ptxt = ptxt.to_vec();
+        if self.1.load(Ordering::Relaxed) && info.windows(15).any(|label| label == b"MLS 1.0 Welcome") {
+            // `GroupSecrets`: the joiner secret, then a path secret or none, then no pre-shared keys.
+            assert_eq!((ptxt.len(), ptxt[33]), (68, 1));
+            ptxt.truncate(33);
+            ptxt.extend([0, 0]);
+        }
+        let sealed = self.0.hpke_seal(&pk_r.to_vec().into(), info, Some(aad), &ptxt);
         let Sealed { kem_output, ciphertext } = sealed.map_err(|_| CryptoError::HpkeEncryptionError)?;
         Ok(HpkeCiphertext {
             kem_output: kem_output.into(),
@@ -537,6 +545,38 @@ fn we_join_a_group_of_openmls() {
     let mut ours = Group::join(&owner(0), &package.secrets, &welcome).unwrap();
     assert_eq!(ours.context(), b"theirs");
     live(&peer, &mut theirs, &mut ours, 40);
+}
+
+#[test]
+fn who_was_not_given_a_key_by_its_welcome_says_so_and_blames_no_other() {
+    let package = |number| key_package(&owner(number), SessionSuite::Classical, now(), DAY, &mut rng(number)).unwrap();
+    let (peer, mut ours) = (Peer::new(10), ours());
+    let (second, third, late) = (package(1), package(2), package(3));
+    let add = vec![second.package.clone(), third.package, peer.key_package()];
+    let proposed = Proposed {
+        add,
+        ..Proposed::default()
+    };
+    let (_, welcome) = lead(&mut ours, &proposed, 30);
+    let welcome = welcome.unwrap();
+    let mut seconds = Group::join(&owner(1), &second.secrets, &welcome).unwrap();
+    let mut theirs = peer.join(&welcome);
+    // Another one comes in beside the one who sends its Welcome: both are below one key of the tree.
+    let commit = peer.remove(&mut theirs, 2);
+    follow(&mut ours, &commit);
+    follow(&mut seconds, &commit);
+    peer.provider.crypto.1.store(true, Ordering::Relaxed);
+    let (commit, welcome) = peer.add(&mut theirs, &late.package);
+    follow(&mut ours, &commit);
+    follow(&mut seconds, &commit);
+    let lates = Group::join(&owner(3), &late.secrets, &welcome).unwrap();
+    assert_eq!((lates.own(), theirs.own_leaf_index().u32()), (2, 3));
+    peer.agrees(&theirs, &lates);
+    let (commit, _) = lead(&mut ours, &update(), 31);
+    follow(&mut seconds, &commit);
+    peer.read(&mut theirs, &commit);
+    peer.agrees(&theirs, &seconds);
+    assert_eq!(lates.apply(&commit, now()).unwrap_err(), SessionError::NoKey);
 }
 
 #[test]
