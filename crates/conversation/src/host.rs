@@ -116,6 +116,8 @@ pub enum Event {
     HistoryGiven(DeviceId),
     /// The owner has to do something.
     Action(ConversationId, Action),
+    /// What is kept, of this conversation as far as that is known, is damaged: all else goes on without it.
+    Damaged(Option<ConversationId>),
 }
 
 impl Event {

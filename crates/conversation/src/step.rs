@@ -88,10 +88,18 @@ impl<E, S> From<DecodeError> for StepError<E, S> {
 /// The result of a part of a step.
 pub type Step<T, V, S> = Result<T, StepError<<V as View>::Error, S>>;
 
-/// A view with changes on top of it.
+/// Rows that are read at a time.
+const SCAN_ROWS: usize = 256;
+
+/// Where a value stands.
+type Place = (Table, Vec<u8>);
+
+/// A view with changes on top of it. Reading fails as the store does, or with [`StepError::Damaged`].
 pub struct Tx<'a, V, S> {
     view: &'a V,
-    writes: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+    writes: BTreeMap<Place, Option<Vec<u8>>>,
+    /// What each change was made in place of, if that was a change too.
+    log: Vec<(Place, Option<Option<Vec<u8>>>)>,
     errors: PhantomData<S>,
 }
 
@@ -102,14 +110,12 @@ impl<'a, V: View, S> Tx<'a, V, S> {
         Self {
             view,
             writes: BTreeMap::new(),
+            log: Vec::new(),
             errors: PhantomData,
         }
     }
 
     /// The bytes under a key.
-    ///
-    /// # Errors
-    /// The store's, or [`StepError::Damaged`].
     pub fn get(&self, table: Table, key: &[u8]) -> Step<Option<Vec<u8>>, V, S> {
         match self.writes.get(&(table, key.to_vec())) {
             Some(value) => Ok(value.clone()),
@@ -118,9 +124,6 @@ impl<'a, V: View, S> Tx<'a, V, S> {
     }
 
     /// The object under a key.
-    ///
-    /// # Errors
-    /// The store's, or [`StepError::Damaged`].
     pub fn object<T: Object>(&self, table: Table, key: &[u8]) -> Step<Option<T>, V, S> {
         let Some(mut bytes) = self.get(table, key)? else {
             return Ok(None);
@@ -131,9 +134,6 @@ impl<'a, V: View, S> Tx<'a, V, S> {
     }
 
     /// Up to `limit` rows whose keys begin with `prefix` and are ≥ `from`, ascending.
-    ///
-    /// # Errors
-    /// The store's, or [`StepError::Damaged`].
     pub fn scan(&self, table: Table, prefix: &[u8], from: &[u8], limit: usize) -> Step<Vec<Row>, V, S> {
         let from = if from > prefix { from } else { prefix };
         let changed: BTreeMap<&Vec<u8>, &Option<Vec<u8>>> = self
@@ -144,14 +144,18 @@ impl<'a, V: View, S> Tx<'a, V, S> {
             .collect();
         // Each removed row may hide one of the view's.
         let wanted = limit.saturating_add(changed.len());
-        let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = self
-            .view
-            .scan(table, from, wanted)
-            .map_err(StepError::Store)?
-            .into_iter()
-            .take_while(|(key, _)| key.starts_with(prefix))
-            .collect();
-        let complete = rows.len() < wanted;
+        let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        let mut next = from.to_vec();
+        let complete = loop {
+            let full = wanted.min(rows.len().saturating_add(SCAN_ROWS));
+            let page = self.view.scan(table, &next, full.saturating_sub(rows.len()));
+            let page = page.map_err(StepError::Store)?.into_iter();
+            rows.extend(page.take_while(|(key, _)| key.starts_with(prefix)));
+            match rows.last_key_value() {
+                Some((last, _)) if rows.len() == full && full < wanted => next = [last.as_slice(), &[0]].concat(),
+                _ => break rows.len() < wanted,
+            }
+        };
         let last = rows.keys().next_back().cloned();
         for (key, value) in changed {
             match value {
@@ -169,9 +173,6 @@ impl<'a, V: View, S> Tx<'a, V, S> {
     }
 
     /// Up to `limit` rows whose keys begin with `prefix` and are < `below`, descending, as they were before the step.
-    ///
-    /// # Errors
-    /// The store's, or [`StepError::Damaged`].
     pub fn scan_back(&self, table: Table, prefix: &[u8], below: &[u8], limit: usize) -> Step<Vec<Row>, V, S> {
         let mut rows = self.view.scan_back(table, below, limit).map_err(StepError::Store)?;
         rows.retain(|(key, _)| key.starts_with(prefix));
@@ -179,9 +180,6 @@ impl<'a, V: View, S> Tx<'a, V, S> {
     }
 
     /// All objects whose keys begin with `prefix`, ascending.
-    ///
-    /// # Errors
-    /// The store's, or [`StepError::Damaged`].
     pub fn objects<T: Object>(&self, table: Table, prefix: &[u8]) -> Step<Vec<(Vec<u8>, T)>, V, S> {
         let rows = self.scan(table, prefix, &[], usize::MAX >> 1)?.into_iter();
         rows.map(|(key, value)| {
@@ -192,9 +190,31 @@ impl<'a, V: View, S> Tx<'a, V, S> {
         .collect()
     }
 
+    fn write(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) {
+        let place = (table, key.to_vec());
+        let before = self.writes.insert(place.clone(), value);
+        self.log.push((place, before));
+    }
+
+    /// How many changes were made.
+    #[must_use]
+    pub const fn changes(&self) -> usize {
+        self.log.len()
+    }
+
+    /// Takes all changes back but so many, the first ones.
+    pub fn undo(&mut self, left: usize) {
+        for (place, before) in self.log.drain(left.min(self.log.len())..).rev() {
+            match before {
+                Some(value) => self.writes.insert(place, value),
+                None => self.writes.remove(&place),
+            };
+        }
+    }
+
     /// Sets a key.
     pub fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-        self.writes.insert((table, key.to_vec()), Some(value));
+        self.write(table, key, Some(value));
     }
 
     /// Sets a key to an object.
@@ -208,7 +228,7 @@ impl<'a, V: View, S> Tx<'a, V, S> {
 
     /// Removes a key.
     pub fn delete(&mut self, table: Table, key: &[u8]) {
-        self.writes.insert((table, key.to_vec()), None);
+        self.write(table, key, None);
     }
 
     /// The changes.

@@ -88,21 +88,12 @@ pub trait View {
     type Error;
 
     /// The value of `key`.
-    ///
-    /// # Errors
-    /// The store's.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Self::Error>;
 
     /// Up to `limit` rows with keys ≥ `from`, ascending.
-    ///
-    /// # Errors
-    /// The store's.
     fn scan(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Row>, Self::Error>;
 
     /// Up to `limit` rows with keys < `below`, descending.
-    ///
-    /// # Errors
-    /// The store's.
     fn scan_back(&self, table: Table, below: &[u8], limit: usize) -> Result<Vec<Row>, Self::Error>;
 }
 
