@@ -15,6 +15,8 @@
 //!  due(view)     ─▶ effects to carry out, at least once, each answered by Done
 //!  watches(view) ─▶ entries of the ledger and mailboxes to look at
 //! ```
+//!
+//! What only reads fails as the store does, or with [`StepError::Damaged`].
 
 use crate::Owner;
 use tokenim_conversation::note;

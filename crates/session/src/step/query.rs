@@ -20,9 +20,6 @@ use tokenim_mailbox::group::GroupHandle;
 use tokenim_wire::{UnixMillis, limits::SESSIONS_MAX};
 
 /// Every conversation, in no particular order.
-///
-/// # Errors
-/// The store's, or a damaged value.
 pub fn conversations<V: View>(view: &V) -> Result<Vec<Info>, StepError<V::Error>> {
     let tx = Tx::new(view);
     tx.scan(Table::Conversation, &[], &[], SESSIONS_MAX)?
@@ -35,9 +32,6 @@ pub fn conversations<V: View>(view: &V) -> Result<Vec<Info>, StepError<V::Error>
 }
 
 /// One conversation.
-///
-/// # Errors
-/// The store's, or a damaged value.
 pub fn conversation<V: View>(view: &V, id: ConversationId) -> Result<Option<Info>, StepError<V::Error>> {
     info(&Tx::new(view), id)
 }
@@ -90,9 +84,6 @@ pub(crate) fn info<V: View>(tx: &Tx<'_, V>, id: ConversationId) -> Step<Option<I
 }
 
 /// Up to `limit` messages of a conversation from `from` on, in their order.
-///
-/// # Errors
-/// The store's, or a damaged value.
 pub fn messages<V: View>(
     view: &V,
     id: ConversationId,
@@ -109,9 +100,6 @@ pub fn messages<V: View>(
 
 /// The newest messages of a conversation before a place, at most `limit`, in their order. It costs as much as they are,
 /// however many others there are.
-///
-/// # Errors
-/// The store's, or a damaged value.
 pub fn newest<V: View>(
     view: &V,
     id: ConversationId,
@@ -122,9 +110,6 @@ pub fn newest<V: View>(
 }
 
 /// The links into a group that are good, as they are shown.
-///
-/// # Errors
-/// The store's, or a damaged value.
 pub fn links<V: View>(
     view: &V,
     owner: &Owner,
@@ -137,9 +122,6 @@ pub fn links<V: View>(
 }
 
 /// Those who ask to be let into a group and are not in it, the first first.
-///
-/// # Errors
-/// The store's, or a damaged value.
 pub fn requests<V: View>(
     view: &V,
     id: ConversationId,
@@ -154,9 +136,6 @@ pub fn requests<V: View>(
 }
 
 /// Whether this device sends receipts.
-///
-/// # Errors
-/// The store's, or a damaged value.
 pub fn receipts<V: View>(view: &V) -> Result<bool, StepError<V::Error>> {
     Ok(Tx::new(view)
         .object::<Meta>(Table::Meta, b"meta")?
@@ -164,9 +143,6 @@ pub fn receipts<V: View>(view: &V) -> Result<bool, StepError<V::Error>> {
 }
 
 /// Up to `limit` effects that are due, the oldest first. Each stays due until it is answered.
-///
-/// # Errors
-/// The store's, or a damaged value.
 pub fn due<V: View>(view: &V, limit: usize) -> Result<Vec<(EffectId, Effect)>, StepError<V::Error>> {
     let tx = Tx::new(view);
     tx.scan(Table::Outbox, &[], &[], limit)?
@@ -208,17 +184,11 @@ fn effect(work: Work) -> Option<Effect> {
 }
 
 /// What the host is to look at. It changes with steps only.
-///
-/// # Errors
-/// The store's, or a damaged value.
 pub fn watches<V: View>(view: &V) -> Result<Watches, StepError<V::Error>> {
     query::watches(view)
 }
 
 /// When the next [`Input::Tick`](super::Input::Tick) has something to do, as far as is known now.
-///
-/// # Errors
-/// The store's, or a damaged value.
 pub fn wake<V: View>(view: &V) -> Result<Option<UnixMillis>, StepError<V::Error>> {
     query::wake(view)
 }

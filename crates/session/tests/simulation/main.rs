@@ -29,6 +29,7 @@ mod parts;
 mod roles;
 mod seeds;
 mod shut_out;
+mod time;
 mod traffic;
 mod welcomes;
 mod world;

@@ -27,7 +27,7 @@ use tokenim_wire::{
     BoundedString, BoundedVec, Height,
     limits::{
         GROUP_CHILDREN_MAX, GROUP_ROLES_GIVEN_MAX, SESSION_COMMIT_ADDS_MAX, SESSION_COMMIT_ADDS_POST_QUANTUM_MAX,
-        SESSION_LEAVES_MAX, SESSION_LEAVES_POST_QUANTUM_MAX, SESSION_LOOKUPS_MAX,
+        SESSION_LEAVES_MAX, SESSION_LEAVES_POST_QUANTUM_MAX, SESSION_LOOKUPS_MAX, SESSION_WISHES_MAX,
     },
 };
 
@@ -141,11 +141,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// Makes the next commit, if there is something to commit and nothing in the way.
     pub(super) fn plan(&mut self, handle: &GroupHandle, session: &mut Session) -> Step<(), V> {
         let open = session.standing == Standing::Active && session.closing.is_none() && session.pending.is_none();
-        let room = session
+        let children = session
             .node
             .as_ref()
-            .is_some_and(|node| node.children.len() < GROUP_CHILDREN_MAX);
-        if !open || !room || session.wishes.is_empty() {
+            .map_or(GROUP_CHILDREN_MAX, |node| node.children.len());
+        if !open || children >= GROUP_CHILDREN_MAX || session.wishes.is_empty() {
             return Ok(());
         }
         session.planned = self.now;
@@ -153,17 +153,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.prepare(handle, session, &roster)?;
         let now = self.now;
         let due = |wish: &&Wish| wish.not_before <= now && wish.fetching.is_none();
-        let fetching = session
-            .wishes
-            .iter()
-            .any(|wish| wish.fetching.is_some() && wish.not_before.saturating_add(PACKAGES_MS) > now);
-        let ready: Vec<Task> = session
-            .wishes
-            .iter()
-            .filter(due)
-            .map(|wish| wish.task.clone())
-            .filter(|task| !matches!(task, Task::Invite(_) | Task::Add { package: None, .. }))
-            .collect();
+        let waits = |wish: &Wish| wish.fetching.is_some() && wish.not_before.saturating_add(PACKAGES_MS) > now;
+        let fetching = session.wishes.iter().any(waits);
+        let ready = session.wishes.iter().filter(due).map(|wish| &wish.task);
+        let ready = ready.filter(|task| !matches!(task, Task::Invite(_) | Task::Add { package: None, .. }));
+        let ready: Vec<Task> = ready.cloned().collect();
         let only_adds = ready
             .iter()
             .all(|task| matches!(task, Task::Add { replace: false, .. }));
@@ -173,10 +167,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         // An old answer may not show this device yet: nothing is given up because of it.
         let (own, identity) = (self.own_device(), self.owner.identity);
-        if !self
-            .devices_of(&identity)?
-            .is_some_and(|devices| devices.contains(&own))
-        {
+        let devices = self.devices_of(&identity)?;
+        if !devices.is_some_and(|devices| devices.contains(&own)) {
             return Ok(());
         }
         let group = self.group(handle)?.clone();
@@ -228,6 +220,12 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                             self.act(&session.conversation, Some(action(identity)))?;
                         }
                         given_up
+                    }
+                    Some(devices)
+                        if kept.len().saturating_add(open.len()).saturating_add(devices.len()) > SESSION_WISHES_MAX =>
+                    {
+                        (wish.fetching, wish.not_before) = (None, self.later(PACKAGE_PAUSE_MS));
+                        false
                     }
                     Some(devices) => {
                         let missing = devices
@@ -520,9 +518,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 let Some(receipts) = pending.receipts.iter().cloned().collect() else {
                     return self.save(handle, &session);
                 };
-                let key = keys_of(&self.tx, handle)?
-                    .ok_or(StepError::Damaged(Table::Keys))?
-                    .signing_key();
+                let key = self.keys(handle)?.signing_key();
                 let child = pending.child.clone();
                 match SignedGroupChild::sign(&self.owner.network, &key, child, receipts) {
                     Ok(signed) => {

@@ -78,7 +78,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             self.open_commit_mailboxes(&handle, &node, known)?;
             session.node = Some(node);
             session.looked = session.looked.max(at);
-            let stale = |synced: UnixMillis| self.now >= synced.saturating_add(SYNC_STEP_MS);
+            let stale = |synced: UnixMillis| !self.lately(synced, SYNC_STEP_MS);
             if session.synced.is_none_or(stale) {
                 session.synced = Some(self.now);
             }
@@ -205,9 +205,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let before = self.roster(handle)?.context;
         let group = self.group(handle)?.clone();
         if let Some(pending) = session.pending.as_ref().filter(|pending| pending.entry == entry) {
-            let next = self
-                .stored_group(&group_key(handle, NEXT))?
-                .ok_or(StepError::Damaged(Table::Group))?;
+            let next = self.stored_group(&group_key(handle, NEXT))?;
             let (added, removed) = (pending.added.to_vec(), pending.removed.to_vec());
             let after = GroupContext::from_bytes(next.context()).ok();
             let permitted = self.permitted(&group, &before, after.as_ref(), group.own(), &added, &removed, recorded)?;
@@ -349,10 +347,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Ok(Ok(Err(Forbidden::AuthorRevoked)));
         };
         let author = device(&(author.identity, author.device));
-        let members: Vec<_> = leaves
-            .iter()
-            .map(|leaf| device(&(leaf.identity, leaf.device)))
-            .collect();
+        let members = leaves.iter().map(|leaf| device(&(leaf.identity, leaf.device)));
+        let members: Vec<_> = members.collect();
         let coming: Vec<_> = added.iter().map(device).collect();
         let going: Vec<_> = removed.iter().map(device).collect();
         let change = policy::Change {

@@ -47,12 +47,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             }
         };
         let own = self.own_device();
-        let mut able: Vec<_> = roster
-            .leaves
-            .iter()
-            .filter(|(_, device)| *device != own)
-            .copied()
-            .collect();
+        let mut able = roster.leaves.to_vec();
+        able.retain(|(_, device)| *device != own);
         able.sort_by_key(|(identity, _)| rank(identity));
         let package = self.package_for_request(roster.suite)?;
         let note = Note::Readd(Readd {
@@ -108,8 +104,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
 /// The pause after this many requests, in milliseconds.
 fn ask_pause(asked: u8) -> u64 {
-    let first = SESSION_ASK_SECONDS.saturating_mul(1000);
-    first
-        .saturating_mul(1 << u32::from(asked).min(16))
-        .min(ASK_PAUSE_MS_MAX)
+    let pause = SESSION_ASK_SECONDS.saturating_mul(1000 << u32::from(asked).min(16));
+    pause.min(ASK_PAUSE_MS_MAX)
 }

@@ -409,7 +409,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         let pause = SESSION_READD_SECONDS_MIN.saturating_mul(1000);
         let mut replaced = core::mem::take(&mut session.replaced).into_inner();
-        replaced.retain(|(_, at)| self.now < at.saturating_add(pause));
+        replaced.retain(|(_, at)| self.lately(*at, pause));
         if replaced.iter().any(|(of, _)| *of == device) {
             return Err(blame(Why::Replayed));
         }

@@ -94,16 +94,43 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
         if before.as_ref() != Some(&self.meta) {
             self.tx.put_object(Table::Meta, b"meta", &self.meta)?;
         }
-        for (handle, (group, changed)) in core::mem::take(&mut self.groups) {
-            if changed {
-                self.keep_group(&group_key(&handle, CURRENT), group)?;
-            }
-        }
+        self.keep_groups()?;
         Ok(Outcome {
             batch: self.tx.finish(),
             events: self.events,
             seen: self.seen,
         })
+    }
+
+    fn keep_groups(&mut self) -> Step<(), V> {
+        for (handle, (group, changed)) in core::mem::take(&mut self.groups) {
+            if changed {
+                self.keep_group(&group_key(&handle, CURRENT), group)?;
+            } else {
+                self.groups.insert(handle, (group, false));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what nothing else is to fail by; whether it could be done. Else it is undone, and told unless it only finds no room.
+    fn apart(&mut self, of: Option<ConversationId>, work: impl FnOnce(&mut Self) -> Step<(), V>) -> Step<bool, V> {
+        self.keep_groups()?;
+        let before = (self.tx.changes(), self.events.len(), self.seen.len(), self.meta.clone());
+        let error = match work(self).and_then(|()| self.keep_groups()) {
+            Ok(()) => return Ok(true),
+            Err(StepError::Store(error)) => return Err(StepError::Store(error)),
+            Err(error) => error,
+        };
+        self.tx.undo(before.0);
+        self.events.truncate(before.1);
+        self.seen.truncate(before.2);
+        self.meta = before.3;
+        self.groups.clear();
+        if !matches!(error, StepError::Full(_)) {
+            self.event(Event::Damaged(of));
+        }
+        Ok(false)
     }
 
     pub(crate) fn input(&mut self, input: Input) -> Step<(), V> {
@@ -217,15 +244,11 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
     /// The state of MLS of the current epoch.
     fn group(&mut self, handle: &GroupHandle) -> Step<&mut Group, V> {
         if !self.groups.contains_key(handle) {
-            let group = self
-                .stored_group(&group_key(handle, CURRENT))?
-                .ok_or(StepError::Damaged(Table::Group))?;
+            let group = self.stored_group(&group_key(handle, CURRENT))?;
             self.groups.insert(*handle, (group, false));
         }
-        self.groups
-            .get_mut(handle)
-            .map(|(group, _)| group)
-            .ok_or(StepError::Damaged(Table::Group))
+        let group = self.groups.get_mut(handle).map(|(group, _)| group);
+        group.ok_or(StepError::Damaged(Table::Group))
     }
 
     /// The same, to be given back. What has changed of it is kept before.
@@ -238,14 +261,12 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
         Ok(group)
     }
 
-    fn stored_group(&self, row: &[u8]) -> Step<Option<Group>, V> {
+    fn stored_group(&self, row: &[u8]) -> Step<Group, V> {
         let part = |row: &[u8]| Step::<_, V>::Ok(self.tx.get(Table::Group, row)?.map(Zeroizing::new));
         let (Some(message), Some(epoch)) = (part(row)?, part(&epoch_part(row))?) else {
-            return Ok(None);
+            return Err(StepError::Damaged(Table::Group));
         };
-        Group::from_parts(self.owner.network, &message, &epoch)
-            .map(Some)
-            .map_err(StepError::Session)
+        Group::from_parts(self.owner.network, &message, &epoch).map_err(StepError::Session)
     }
 
     /// Keeps a state of MLS. The part that messages leave as it is, the larger one, is not written again.
@@ -346,6 +367,11 @@ impl<'a, V: View, R: CryptoRng> Machine<'a, V, R> {
 
     fn later(&self, milliseconds: u64) -> UnixMillis {
         self.now.saturating_add(milliseconds)
+    }
+
+    /// Whether something was less long ago. What lies ahead is none of that: the clock was wrong then, or is now.
+    fn lately(&self, then: UnixMillis, milliseconds: u64) -> bool {
+        then <= self.now && self.now < then.saturating_add(milliseconds)
     }
 
     /// Until when what is stored now is kept.

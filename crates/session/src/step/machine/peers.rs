@@ -1,7 +1,7 @@
 //! What is known of people from the ledger.
 
 use super::{
-    super::record::{Known, Peer, Task, peer_ages},
+    super::record::{Known, Liveness, Peer, Task, peer_ages},
     commit::PACKAGE_PAUSE_MS,
     receive::JITTER_MS,
     *,
@@ -9,7 +9,7 @@ use super::{
 use alloc::collections::BTreeSet;
 use tokenim_conversation::{Role, policy::Kind};
 use tokenim_identity::IdentityState;
-use tokenim_wire::Height;
+use tokenim_wire::{Height, limits::SESSION_WISHES_MAX};
 
 /// How long a member waits for a member's own devices to add a new one of theirs, in milliseconds.
 const OTHERS_MS: u64 = 60_000;
@@ -36,8 +36,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             // An older answer than the one before: whoever still needs a newer one asks again.
             self.lookup_failed(identity)?;
             self.take_waiting(&identity)?;
-            for (handle, _) in query::sessions(&self.tx)? {
-                self.progress(&handle)?;
+            for (handle, session) in query::sessions(&self.tx)? {
+                self.apart(Some(session.conversation), |machine| machine.progress(&handle))?;
             }
             return Ok(());
         }
@@ -55,25 +55,30 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.take_waiting(&identity)?;
         self.send_asks()?;
         self.go_on_with_history()?;
-        for (handle, _) in query::sessions(&self.tx)? {
-            let Some(mut session) = self.session(&handle)? else {
-                continue;
-            };
-            let waits = session.wishes.iter().any(|wish| wish.task == Task::Invite(identity));
-            let roster: Option<Roster> = self.tx.object(Table::Roster, handle.as_bytes())?;
-            let concerned = roster.is_some_and(|roster| roster.leaves.iter().any(|(of, _)| *of == identity));
-            if concerned && changed {
-                session.liveness = super::super::record::Liveness::Unknown;
-            }
-            let undecided = session
-                .node
-                .as_ref()
-                .is_some_and(|node| node.children.len() > usize::from(session.judged));
-            if concerned || waits || undecided {
-                self.check_liveness(&handle, &mut session, false)?;
-                self.save(&handle, &session)?;
-                self.progress(&handle)?;
-            }
+        for (handle, session) in query::sessions(&self.tx)? {
+            let concern = |machine: &mut Self| machine.session_identity(&handle, &identity, changed);
+            self.apart(Some(session.conversation), concern)?;
+        }
+        Ok(())
+    }
+
+    /// What the state of an identity means for a session.
+    fn session_identity(&mut self, handle: &GroupHandle, identity: &IdentityId, changed: bool) -> Step<(), V> {
+        let Some(mut session) = self.session(handle)? else {
+            return Ok(());
+        };
+        let waits = session.wishes.iter().any(|wish| wish.task == Task::Invite(*identity));
+        let roster: Option<Roster> = self.tx.object(Table::Roster, handle.as_bytes())?;
+        let concerned = roster.is_some_and(|roster| roster.leaves.iter().any(|(of, _)| of == identity));
+        if concerned && changed {
+            session.liveness = Liveness::Unknown;
+        }
+        let children = session.node.as_ref().map_or(0, |node| node.children.len());
+        let undecided = children > usize::from(session.judged);
+        if concerned || waits || undecided {
+            self.check_liveness(handle, &mut session, false)?;
+            self.save(handle, &session)?;
+            self.progress(handle)?;
         }
         Ok(())
     }
@@ -113,10 +118,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     /// When an identity was looked up last.
     pub(super) fn checked(&self, identity: &IdentityId) -> Step<Option<UnixMillis>, V> {
-        Ok(self
-            .peer(identity)?
-            .map(|peer| peer.checked)
-            .filter(|checked| *checked != UnixMillis::ZERO))
+        let checked = self.peer(identity)?.map(|peer| peer.checked);
+        Ok(checked.filter(|checked| *checked != UnixMillis::ZERO))
     }
 
     /// Whether the devices of an identity at this height are known.
@@ -144,7 +147,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             let devices: Vec<_> = peer.state.iter().flat_map(Known::live).collect();
             // That there are none may be an old answer: it is good until the next try only.
             let bound = devices.first().map_or(PACKAGE_PAUSE_MS, |_| peer_ages(1).1);
-            if self.now < peer.checked.saturating_add(bound) {
+            if self.lately(peer.checked, bound) {
                 return Ok(Some(devices));
             }
         }
@@ -159,10 +162,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         match context.roles().iter().find(|(who, _)| !is_in(who)) {
             Some((other, _)) if context.kind() == Kind::Direct => {
                 let delay = self.jitter(JITTER_MS);
-                self.wish(session, Task::Invite(*other), delay)
+                self.intend(session, Task::Invite(*other), delay);
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Wishes for the devices of members that are not in the session: the owner's own soon, others' if their own devices
@@ -174,7 +178,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         for identity in query::identities(&roster.leaves) {
             if identity != own && leaves(&identity) {
                 let delay = self.jitter(JITTER_MS);
-                self.wish(session, Task::Remove(identity), delay)?;
+                self.intend(session, Task::Remove(identity), delay);
             }
         }
         let devices: BTreeSet<_> = roster.leaves.iter().collect();
@@ -193,7 +197,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 continue;
             };
             for device in state.live() {
-                let wanted = device != self.own_device()
+                // The rest is left to those who go, and to the owner.
+                let wanted = session.wishes.len() < SESSION_WISHES_MAX / 2
+                    && device != self.own_device()
                     && !devices.contains(&(identity, device))
                     && !session.wishes.iter().any(|wish| {
                         matches!(&wish.task, Task::Add { identity: of, device: which, .. } if (of, which) == (&identity, &device))
@@ -206,7 +212,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                         package: None,
                         replace: false,
                     };
-                    self.wish(session, task, delay)?;
+                    self.intend(session, task, delay);
                 }
             }
         }

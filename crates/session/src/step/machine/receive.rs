@@ -170,7 +170,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let (prefix, from) = (group_key(handle, 2), past_group_key(handle, epoch));
         let past = self.tx.scan(Table::Group, &prefix, &from, 1)?.pop();
         let group = match &past {
-            Some((row, _)) => self.stored_group(row)?.ok_or(StepError::Damaged(Table::Group))?,
+            Some((row, _)) => self.stored_group(row)?,
             None => self.take_group(handle)?,
         };
         // A message that is refused takes this state with it: what is kept is as it was.
@@ -201,8 +201,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     fn own_unknown(&mut self, handle: &GroupHandle, mut session: Session, seen: &[u8]) -> Step<(), V> {
         self.remember(seen, &Seen::Passed)?;
         let pause = SESSION_ASK_SECONDS.saturating_mul(1000);
-        let lately = session.renewed != UnixMillis::ZERO && self.now < session.renewed.saturating_add(pause);
-        if session.standing == Standing::Active && !lately {
+        if session.standing == Standing::Active && !self.lately(session.renewed, pause) {
             session.renewed = self.now;
             self.wish(&mut session, Task::Refresh, 0)?;
             self.save(handle, &session)?;
@@ -254,6 +253,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 return Err(StepError::Damaged(Table::Waiting));
             };
             let session = self.session(&handle)?;
+            let id = session.as_ref().map(|session| session.conversation);
             if session.is_some_and(|session| session.may_be_over(waiting.epoch, waiting.height)) {
                 continue;
             }
@@ -266,8 +266,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 continue;
             }
             if !self.is_late(&waiting) {
-                self.tx.delete(Table::Waiting, &row_key);
-                self.take_or_tell(&handle, &waiting)?;
+                self.apart(id, |machine| {
+                    machine.tx.delete(Table::Waiting, &row_key);
+                    machine.take_or_tell(&handle, &waiting)
+                })?;
             } else if asking < ASKING_MAX {
                 asking = asking.saturating_add(1);
                 waiting.asking = true;
@@ -319,16 +321,16 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             (sending, _) if to_send => (sending / 2, sending),
             (_, idle) => (idle, idle),
         };
-        if session.liveness == Liveness::Clean && self.now < session.checked.saturating_add(soon) {
+        if session.liveness == Liveness::Clean && self.lately(session.checked, soon) {
             return Ok(());
         }
         let mut oldest = self.now;
         session.waits_for = None;
         for identity in &identities {
             match self.checked(identity)? {
-                Some(checked) if self.now < checked.saturating_add(bound) => {
+                Some(checked) if self.lately(checked, bound) => {
                     oldest = oldest.min(checked);
-                    if self.now >= checked.saturating_add(soon) {
+                    if !self.lately(checked, soon) {
                         self.look_up(*identity)?;
                     }
                 }
@@ -366,7 +368,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             session.liveness = Liveness::Dead;
             for (identity, device) in dead {
                 let delay = self.jitter(JITTER_MS);
-                self.wish(session, Task::RemoveDevice(identity, device), delay)?;
+                self.intend(session, Task::RemoveDevice(identity, device), delay);
             }
         }
         self.add_missing(session, &roster)

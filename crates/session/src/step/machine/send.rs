@@ -140,10 +140,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let room = SESSION_IN_FLIGHT_MAX.saturating_sub(in_flight);
         let keys = self.keys(&handle)?;
         let access = keys.mailbox();
-        let Roster {
-            authenticator, context, ..
-        } = self.roster(&handle)?;
-        let view = EpochView::of(&session.entry, &authenticator);
+        let roster = self.roster(&handle)?;
+        let view = EpochView::of(&session.entry, &roster.authenticator);
         for (queue, value) in waiting.into_iter().take(room) {
             let mut queued = Queued::from_bytes(&value).map_err(|_| StepError::Damaged(Table::Queue))?;
             self.tx.delete(Table::Queue, &queue);
@@ -159,7 +157,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     queued.placed = Some(placed);
                     self.place(id, &mut queued, placed)?;
                     if let Some(order) = queued.kept
-                        && let Some(time) = context.disappears_at(queued.sent, self.now)
+                        && let Some(time) = roster.context.disappears_at(queued.sent, self.now)
                     {
                         self.disappears(id, &order, time)?;
                     }
@@ -233,19 +231,16 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// Whether messages may be encrypted now: the epoch is the newest that the ledger has, as far as was looked lately; all
     /// devices in it are live, as far as was looked lately; and somebody is there to hear.
     fn may_send(&mut self, handle: &GroupHandle, session: &mut Session, with: Option<IdentityId>) -> Step<bool, V> {
-        let synced = session
-            .synced
-            .is_some_and(|synced| self.now < synced.saturating_add(SESSION_SYNC_SECONDS_MAX.saturating_mul(1000)));
+        let bound = SESSION_SYNC_SECONDS_MAX.saturating_mul(1000);
+        let synced = session.synced.is_some_and(|synced| self.lately(synced, bound));
         if session.standing != Standing::Active || session.closing.is_some() || session.epoch == 0 {
             return Ok(false);
         }
         // Whom it looks up is looked up while the entry is.
         self.check_liveness(handle, session, true)?;
         // What the ledger already has may end this epoch.
-        let undecided = session
-            .node
-            .as_ref()
-            .is_some_and(|node| node.children.len() > usize::from(session.judged));
+        let children = session.node.as_ref().map_or(0, |node| node.children.len());
+        let undecided = children > usize::from(session.judged);
         if undecided || !synced {
             return Ok(false);
         }
@@ -292,10 +287,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// Puts one message back into the queue.
     pub(super) fn requeue(&mut self, handle: &GroupHandle, number: u64, queued: &Queued) -> Step<(), V> {
         // A hint is of no use later.
-        let session = self
-            .session(handle)?
-            .filter(|_| !matches!(queued.content, Content::Typing));
-        if let Some(session) = session {
+        if let Some(session) = self.session(handle)?
+            && !matches!(queued.content, Content::Typing)
+        {
             let row = queue_key(&session.conversation, number);
             self.tx.put_object(Table::Queue, &row, queued)?;
         }
@@ -406,13 +400,24 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.save_conversation(&id, &row)?;
         let Some(handle) = row.current else { return Ok(()) };
         let latest = ids.len().saturating_sub(SESSION_MARKS_MAX);
-        let marks = Marks::new(ids.into_iter().skip(latest));
-        if let (Ok(ids), true) = (marks, self.sends_receipts(&handle)?)
-            && let Some(session) = self.session(&handle)?
-        {
-            self.queue(&id, &handle, &session, Content::Read { ids })?;
+        match Marks::new(ids.into_iter().skip(latest)) {
+            Ok(ids) => self.receipt(&id, &handle, Content::Read { ids }),
+            Err(_) => self.progress(&handle),
         }
-        self.progress(&handle)
+    }
+
+    /// Sends a receipt, if that is done here. One for which the queue has no room is dropped: more waits than is ever said.
+    fn receipt(&mut self, id: &ConversationId, handle: &GroupHandle, content: Content) -> Step<(), V> {
+        if let Some(session) = self.session(handle)?
+            && !matches!(session.standing, Standing::Removed | Standing::Stranded)
+            && self.sends_receipts(handle)?
+        {
+            match self.queue(id, handle, &session, content) {
+                Ok(()) | Err(StepError::Full(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.progress(handle)
     }
 
     /// Whether receipts are sent in a session.
@@ -434,17 +439,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         };
         let ids = core::mem::take(&mut row.receipts);
         self.save_conversation(id, &row)?;
-        let (Some(handle), Ok(ids)) = (row.current, Marks::new(ids)) else {
-            return Ok(());
-        };
-        if let Some(session) = self.session(&handle)?
-            && matches!(session.standing, Standing::Active | Standing::Joining)
-            && self.sends_receipts(&handle)?
-        {
-            self.queue(id, &handle, &session, Content::Delivered { ids })?;
-            self.progress(&handle)?;
+        match (row.current, Marks::new(ids)) {
+            (Some(handle), Ok(ids)) => self.receipt(id, &handle, Content::Delivered { ids }),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -81,10 +81,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.enter(&handle, group, &keys)?;
         self.save(&handle, &session)?;
         self.open_conversation(&id, with, context.name(), handle)?;
-        self.effect(
-            Work::Ledger(Box::new(GroupUpdate::Start(start))),
-            Purpose::Start(handle),
-        )?;
+        let start = Box::new(GroupUpdate::Start(start));
+        self.effect(Work::Ledger(start), Purpose::Start(handle))?;
         self.progress(&handle)
     }
 
@@ -186,10 +184,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             tries: 0,
             fetching: None,
         };
-        session
-            .wishes
-            .push(wish)
-            .map_err(|_| StepError::Full("changes that wait"))
+        let full = |_| StepError::Full("changes that wait");
+        session.wishes.push(wish).map_err(full)
+    }
+
+    /// The same of what is found again, should there be no room for it now.
+    pub(super) fn intend(&mut self, session: &mut Session, task: Task, delay_ms: u64) {
+        _ = self.wish(session, task, delay_ms);
     }
 
     /// The ledger will not have the start: nobody else knows of the session yet.

@@ -24,7 +24,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let lately = self
             .meta
             .published
-            .is_some_and(|at| self.now < at.saturating_add(LOOK_SECONDS.saturating_mul(1000)));
+            .is_some_and(|at| self.lately(at, LOOK_SECONDS.saturating_mul(1000)));
         let now = self.now.to_seconds();
         let mut stock: Vec<(SessionSuite, UnixSeconds, KeyPackage)> = Vec::new();
         let mut used = Vec::new();
@@ -69,12 +69,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         }
         // The newest ones, if there is no room for all.
         stock.sort_by_key(|(_, expires, _)| core::cmp::Reverse(*expires));
-        let packages: Vec<_> = stock
-            .into_iter()
-            .map(|(.., package)| package)
-            .take(KEY_PACKAGES_MAX)
-            .collect();
-        let packages = BoundedVec::try_from(packages).map_err(|_| StepError::Full("key packages"))?;
+        let packages = stock.into_iter().map(|(.., package)| package).take(KEY_PACKAGES_MAX);
+        let packages = BoundedVec::try_from_iter(packages).map_err(|_| StepError::Full("key packages"))?;
         self.effect(Work::Publish(packages), Purpose::Nothing)?;
         self.meta.published = Some(self.now);
         Ok(())

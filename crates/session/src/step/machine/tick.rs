@@ -4,6 +4,8 @@ use super::{super::record::Liveness, *};
 
 /// Rows of [`Table::Expiry`] that one step works off.
 const ROWS_MAX: usize = 256;
+/// When what was due and could not be done is tried again, in milliseconds.
+const AGAIN_MS: u64 = 3_600_000;
 
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     pub(super) fn tick(&mut self) -> Step<(), V> {
@@ -19,21 +21,29 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             }
             self.tx.delete(Table::Expiry, &row);
             let what = Forget::from_number(*number).ok_or(StepError::Damaged(Table::Expiry))?;
-            self.due(what, about)?;
-        }
-        for (handle, _) in query::sessions(&self.tx)? {
-            // What became of one may have changed another one.
-            if let Some(mut session) = self.session(&handle)?
-                && session.standing == Standing::Active
-            {
-                if session.liveness != Liveness::Dead {
-                    self.check_liveness(&handle, &mut session, false)?;
-                }
-                self.save(&handle, &session)?;
-                self.progress(&handle)?;
+            if !self.apart(None, |machine| machine.due(what, about))? {
+                self.forget_at(self.later(AGAIN_MS), what, about);
             }
         }
+        for (handle, session) in query::sessions(&self.tx)? {
+            self.apart(Some(session.conversation), |machine| machine.session_tick(&handle))?;
+        }
         Ok(())
+    }
+
+    fn session_tick(&mut self, handle: &GroupHandle) -> Step<(), V> {
+        // What became of one may have changed another one.
+        let Some(mut session) = self
+            .session(handle)?
+            .filter(|session| session.standing == Standing::Active)
+        else {
+            return Ok(());
+        };
+        if session.liveness != Liveness::Dead {
+            self.check_liveness(handle, &mut session, false)?;
+        }
+        self.save(handle, &session)?;
+        self.progress(handle)
     }
 
     fn due(&mut self, what: Forget, about: &[u8]) -> Step<(), V> {

@@ -361,6 +361,8 @@ impl World {
             }
             return Ok(true);
         }
+        let damaged = events.iter().find(|event| matches!(event, Event::Damaged(_)));
+        assert_eq!(damaged, None, "{}", device.name);
         device.batches += 1;
         if self.crashes(at, Point::BeforeBatch) {
             return Ok(false);
