@@ -162,7 +162,7 @@ async fn drive(client: Client) -> Result<(), ClientError> {
             },
             () = tokio::time::sleep_until(look.into()) => {
                 look = Instant::now() + LOOK;
-                if driving.is_time() {
+                if is_time(now(), driving.ticked, driving.wake) {
                     driving.ticked = now();
                     client.pass_time().await?;
                 }
@@ -181,12 +181,6 @@ impl Client {
 }
 
 impl Driving {
-    /// Whether the machine is to be told that time passes.
-    fn is_time(&self) -> bool {
-        let now = now();
-        now >= self.ticked.saturating_add(TICK_MS) || self.wake.is_some_and(|wake| wake <= now)
-    }
-
     /// When to look again at the latest. What has been due since the last time that passed can't be done yet.
     fn next_look(&self) -> Instant {
         let wake = self.wake.filter(|wake| *wake > self.ticked);
@@ -306,6 +300,11 @@ impl Driving {
     }
 }
 
+/// Whether the machine is to be told that time passes: also if the clock is set back behind the last time.
+fn is_time(now: UnixMillis, ticked: UnixMillis, wake: Option<UnixMillis>) -> bool {
+    now < ticked || now >= ticked.saturating_add(TICK_MS) || wake.is_some_and(|wake| wake <= now)
+}
+
 /// The sessions in which something waits to be said, or has come and waits.
 fn waiting<V: session::View>(view: &V) -> Result<BTreeSet<GroupHandle>, session::StepError<V::Error>> {
     let mut handles = BTreeSet::new();
@@ -388,5 +387,21 @@ async fn look_after_identities(client: Client) -> Result<(), ClientError> {
             given.insert(identity, mark);
         }
         tokio::time::sleep(IDENTITIES_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_passes_also_by_a_clock_that_is_set_back() {
+        let at = |seconds: u64| UnixMillis::new(seconds * 1_000);
+        assert!(!is_time(at(1_009), at(1_000), None));
+        assert!(is_time(at(1_010), at(1_000), None));
+        assert!(is_time(at(1_002), at(1_000), Some(at(1_002))));
+        assert!(!is_time(at(1_001), at(1_000), Some(at(1_002))));
+        assert!(is_time(at(500), at(1_000), None));
+        assert!(!is_time(at(501), at(500), Some(at(1_000))));
     }
 }

@@ -248,6 +248,16 @@ fn report<T, E: core::fmt::Display>(stepped: Result<T, StepError<E>>, what: &str
     }
 }
 
+/// Whether something is to be given again: there is room when authors are looked up, or when what waits is said. Any other
+/// error is there the next time too, and must hold nothing else up.
+fn is_for_want_of_room<E>(error: &StepError<E>) -> bool {
+    match error {
+        StepError::Full(_) => true,
+        StepError::Refused(refusal) => refusal.why == Why::Full,
+        _ => false,
+    }
+}
+
 /// One mailbox while one node set keeps it.
 struct Reading<'a> {
     watching: &'a Watching,
@@ -338,10 +348,10 @@ impl Reading<'_> {
                     .client
                     .step(input.clone(), crate::step::Batch::new())
                     .await?;
-                // There is room when authors are looked up; what brings one thing only is asked for again by others.
-                let is_full = matches!(&stepped, Err(StepError::Refused(refusal)) if refusal.why == Why::Full);
+                // What brings one thing only is asked for again by others.
+                let is_over = self.watch.one_shot || !stepped.as_ref().is_err_and(is_for_want_of_room);
                 report(stepped, "an envelope");
-                if !is_full || self.watch.one_shot {
+                if is_over {
                     break;
                 }
                 tokio::time::sleep(PAUSE_MAX).await;
@@ -410,4 +420,25 @@ fn nth_highest(heights: &BTreeMap<NodeKey, Height>, count: usize) -> Option<Heig
     let mut all: Vec<Height> = heights.values().copied().collect();
     all.sort_unstable_by(|one, other| other.cmp(one));
     all.get(count.checked_sub(1)?).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_given_again_and_nothing_else_is() {
+        type Error = StepError<core::convert::Infallible>;
+        let refused = |why: Why| Error::from(why);
+        assert!(is_for_want_of_room(&Error::Full("messages that wait")));
+        assert!(is_for_want_of_room(&refused(Why::Full)));
+        for other in [
+            refused(Why::Forged),
+            Error::Damaged(tokenim_session::step::Table::Group),
+            Error::Content,
+            Error::UnknownConversation,
+        ] {
+            assert!(!is_for_want_of_room(&other), "{other}");
+        }
+    }
 }
