@@ -299,13 +299,14 @@ pub(crate) fn inbox_told(sender: &IdentityId) -> String {
 /// What the owner should know of at once.
 pub(crate) fn told(event: &Event) -> Option<String> {
     match event {
-        Event::Culprit { identity, .. } => {
-            Some(format!("{identity} did what no honest software does, and is not followed"))
-        }
+        Event::Culprit { identity, .. } => Some(format!(
+            "{identity} did what no honest software does, and is not followed"
+        )),
         Event::Refused { author, why, .. } => Some(format!("something that {author} sent is refused: {why}")),
         Event::Diverged(_) => {
             Some("somebody in this conversation sees another ledger than you: ask them over another way".to_owned())
         }
+        Event::Damaged(_) => Some("something that is kept here is damaged: a conversation can't go on".to_owned()),
         Event::Removed(_) => Some("you are no longer a member of a conversation".to_owned()),
         Event::JoinRequest(_, identity) => Some(format!(
             "{identity} asks to be let into a group of yours: `tokenim group requests` shows which, `admit` or `refuse` answers"
