@@ -3,7 +3,7 @@
 use crate::world::{World, text};
 use tokenim_conversation::content::{Content, MessageText, Reaction};
 use tokenim_envelope::MessageId;
-use tokenim_session::step::{self, Change, ConversationId, Event, Input, Mark, Standing, Table};
+use tokenim_session::step::{self, Change, ConversationId, Event, Input, Mark, Standing, StepError, Table};
 use tokenim_wire::limits::{SESSION_PAST_EPOCHS_MAX, SESSION_TYPING_SECONDS};
 
 fn tell(world: &mut World, at: usize, conversation: ConversationId, content: Content) {
@@ -47,12 +47,19 @@ fn what_is_taken_back_is_gone_with_its_edits() {
     world.settle();
     assert_eq!(world.messages(1, talk).len(), 3);
     // Nobody else's deletion or edit touches it.
-    tell(&mut world, 1, talk, Content::Delete { of: hello });
     tell(&mut world, 1, talk, edit(hello, "goodbye"));
+    tell(&mut world, 1, talk, Content::Delete { of: hello });
     world.settle();
     assert_eq!(world.texts(0, talk), ["hello"]);
     tell(&mut world, 0, talk, Content::Delete { of: hello });
     world.settle();
+    // What is not there is not edited.
+    let content = edit(hello, "hello?");
+    let late = Input::Send {
+        conversation: talk,
+        content,
+    };
+    assert!(matches!(world.step(0, late), Err(StepError::Content)));
     for at in 0..2 {
         let left = world.messages(at, talk);
         let says = |words: &str| left.iter().any(|message| message.content == Some(edit(hello, words)));
@@ -66,6 +73,31 @@ fn what_is_taken_back_is_gone_with_its_edits() {
 }
 
 #[test]
+fn what_is_taken_back_is_gone_with_its_edits_in_whatever_order_they_come() {
+    for seed in 200..212 {
+        let (mut world, talk) = talking(seed);
+        world.devices[1].online = false;
+        world.say(0, talk, "a secret");
+        let secret = id_of(&world, 0, talk, "a secret");
+        world.settle();
+        tell(&mut world, 0, talk, edit(secret, "another secret"));
+        world.settle();
+        tell(&mut world, 0, talk, Content::Delete { of: secret });
+        world.settle();
+        // All three lie in the mailbox now, and come in any order.
+        world.devices[1].online = true;
+        world.settle();
+        assert_eq!(world.texts(1, talk), ["hello"]);
+        let left = world.messages(1, talk);
+        assert!(
+            left.iter()
+                .all(|message| message.content.is_none() || message.id != secret)
+        );
+        assert_eq!(left.len(), 2, "seed {seed}: the message without a content, and no edit");
+    }
+}
+
+#[test]
 fn what_was_never_sent_is_taken_back_without_a_word() {
     let (mut world, talk) = talking(71);
     world.devices[0].online = false;
@@ -75,13 +107,19 @@ fn what_was_never_sent_is_taken_back_without_a_word() {
     world.say(0, talk, "a mistake");
     let mistake = id_of(&world, 0, talk, "a mistake");
     let waiting = world.devices[0].store.rows(Table::Queue);
+    // What was to take its place goes with it; also where it was said already itself.
+    tell(&mut world, 0, talk, edit(mistake, "another mistake"));
     tell(&mut world, 0, talk, Content::Delete { of: mistake });
     assert_eq!(world.devices[0].store.rows(Table::Queue), waiting - 1);
+    let hello = id_of(&world, 0, talk, "hello");
+    tell(&mut world, 0, talk, edit(hello, "another mistake"));
+    tell(&mut world, 0, talk, Content::Delete { of: hello });
+    assert_eq!(world.devices[0].store.rows(Table::Queue), waiting);
     world.devices[0].online = true;
     world.say(0, talk, "right");
     world.settle();
     for at in 0..2 {
-        assert_eq!(world.texts(at, talk), ["hello", "right"]);
+        assert_eq!(world.texts(at, talk), ["right"]);
         assert_eq!(world.messages(at, talk).len(), 2);
     }
 }

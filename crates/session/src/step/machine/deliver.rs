@@ -1,16 +1,13 @@
 //! What a message that came does to its conversation.
 
 use super::{
-    super::{
-        Mark,
-        record::{MessageRow, Seen, WaitingRow},
-    },
+    super::record::{MessageRow, Seen, WaitingRow},
     send::is_stale,
     *,
 };
 use tokenim_conversation::{content::Content, order::OrderKey};
 use tokenim_envelope::MessageId;
-use tokenim_wire::BoundedVec;
+use tokenim_wire::{BoundedVec, limits::SESSION_MARKS_MAX};
 
 /// How long receipts are gathered, in milliseconds.
 const RECEIPTS_MS: u64 = 1_000;
@@ -22,8 +19,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if let Err(unknown) = body.content.read(self.known) {
             return Err(StepError::of(Why::Extension(unknown.name), *author));
         }
-        let seen_key = key(&[id.as_bytes(), author.as_bytes(), body.id.as_bytes()]);
-        let seen: Option<Seen> = self.tx.object(Table::Seen, &seen_key)?;
+        let seen = self.seen(&id, author, &body.id)?;
         match seen {
             Some(Seen::Kept(order)) if self.gives_way(&id, &order)? => {}
             Some(Seen::Kept(_) | Seen::Passed) => return Ok(()),
@@ -53,15 +49,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             Content::Delete { of } => self.erase(&id, author, of)?,
             _ => {}
         }
-        if !body.content.is_kept() {
+        if !body.content.is_kept() || self.edits_nothing(&id, author, &body.content)? {
             return self.saw(&id, author, &body.id, &Seen::Passed);
         }
-        let erased = seen == Some(Seen::Erased);
         let row = MessageRow {
             author: *author,
             sent: body.sent,
             received: self.now,
-            content: (!erased).then(|| body.content.clone()),
+            content: (seen != Some(Seen::Erased)).then(|| body.content.clone()),
             stored: Some(waiting.stored),
             session: Some(*handle),
             mark: None,
@@ -87,16 +82,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let Some(mut row) = self.conversation(id)? else {
             return Ok(());
         };
+        if row.receipts.len() >= SESSION_MARKS_MAX {
+            self.send_receipts(id)?;
+            row = self.conversation(id)?.ok_or(StepError::UnknownConversation)?;
+        }
         if row.receipts.is_empty() {
             self.forget_at(self.later(RECEIPTS_MS), Forget::Receipts, id.as_bytes());
         }
-        if row.receipts.push(*message).is_err() {
-            self.send_receipts(id)?;
-            row = self.conversation(id)?.ok_or(StepError::UnknownConversation)?;
-            let first = row.receipts.push(*message);
-            debug_assert!(first.is_ok(), "the list was emptied");
-            self.forget_at(self.later(RECEIPTS_MS), Forget::Receipts, id.as_bytes());
-        }
+        (row.receipts.push(*message)).map_err(|_| StepError::Full("receipts"))?;
         self.save_conversation(id, &row)
     }
 
@@ -107,8 +100,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Ok(());
         }
         for message in ids {
-            let seen_key = key(&[id.as_bytes(), own.as_bytes(), message.as_bytes()]);
-            let Some(Seen::Kept(order)) = self.tx.object(Table::Seen, &seen_key)? else {
+            let Some(Seen::Kept(order)) = self.seen(id, &own, message)? else {
                 continue;
             };
             let row_key = key(&[id.as_bytes(), &order.to_bytes()]);
@@ -142,8 +134,8 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
 
     /// Takes a message back, now or when it comes, and what its author put in its place.
     pub(super) fn erase(&mut self, id: &ConversationId, author: &IdentityId, of: &MessageId) -> Step<(), V> {
-        let seen_key = key(&[id.as_bytes(), author.as_bytes(), of.as_bytes()]);
-        match self.tx.object(Table::Seen, &seen_key)? {
+        match self.seen(id, author, of)? {
+            Some(Seen::Passed | Seen::Erased) => return Ok(()),
             Some(Seen::Kept(order)) => {
                 let row_key = key(&[id.as_bytes(), &order.to_bytes()]);
                 if let Some(mut row) = self.tx.object::<MessageRow>(Table::Message, &row_key)? {
@@ -151,17 +143,26 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                     self.tx.put_object(Table::Message, &row_key, &row)?;
                     self.event(Event::Message(*id, order));
                 }
-                for (row_key, row) in self.tx.objects::<MessageRow>(Table::Message, id.as_bytes())? {
-                    if row.author == *author
-                        && matches!(&row.content, Some(Content::Edit { of: edited, .. }) if edited == of)
-                    {
-                        self.tx.delete(Table::Message, &row_key);
-                    }
-                }
-                Ok(())
             }
-            Some(Seen::Passed | Seen::Erased) => Ok(()),
-            None => self.saw(id, author, of, &Seen::Erased),
+            None => self.saw(id, author, of, &Seen::Erased)?,
         }
+        for (row_key, row) in self.tx.objects::<MessageRow>(Table::Message, id.as_bytes())? {
+            if matches!(&row.content, Some(Content::Edit { of: it, .. }) if it == of && row.author == *author) {
+                self.tx.delete(Table::Message, &row_key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something is to take the place of what its author has taken back, or of what is gone.
+    pub(super) fn edits_nothing(&self, id: &ConversationId, author: &IdentityId, it: &Content) -> Step<bool, V> {
+        let Content::Edit { of, .. } = it else { return Ok(false) };
+        let seen = self.seen(id, author, of)?;
+        let Some(Seen::Kept(order)) = seen else {
+            return Ok(seen.is_some());
+        };
+        let row_key = key(&[id.as_bytes(), &order.to_bytes()]);
+        let row: Option<MessageRow> = self.tx.object(Table::Message, &row_key)?;
+        Ok(row.is_none_or(|row| row.content.is_none()))
     }
 }

@@ -239,6 +239,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             if said.order.epoch >= since
                 || gone.is_some_and(|gone| gone <= self.now)
                 || said.content.read(self.known).is_err()
+                || self.edits_nothing(&id, &said.author, &said.content)?
                 || self.tx.get(Table::Seen, &seen_key)?.is_some()
                 || self.tx.get(Table::Message, &row_key)?.is_some()
             {

@@ -1,8 +1,8 @@
 //! One step: what it has loaded, and the parts that the kinds of input have in common.
 
 use super::{
-    Action, Answer, Change, ConversationId, EffectId, Event, Input, Outcome, Refusal, Standing, StepError, Table, View,
-    Why, query,
+    Action, Answer, Change, ConversationId, EffectId, Event, Input, Mark, Outcome, Refusal, Standing, StepError, Table,
+    View, Why, query,
     record::{
         CURRENT, Conversation, Due, Forget, MailboxRow, Meta, NEXT, Past, Purpose, Roster, Secret, Seen, Session, Use,
         WELCOME, Work, epoch_part, group_key, part_key, past_group_key, past_key,

@@ -22,8 +22,6 @@ use tokenim_wire::{
     },
 };
 
-use super::super::Mark;
-
 impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     pub(super) fn send(&mut self, id: ConversationId, content: Content) -> Step<(), V> {
         let row = self.conversation(&id)?.ok_or(StepError::UnknownConversation)?;
@@ -32,7 +30,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         if matches!(session.standing, Standing::Removed | Standing::Stranded) {
             return Err(StepError::NotInConversation);
         }
-        if matches!(content, Content::Delivered { .. }) {
+        if matches!(content, Content::Delivered { .. }) || self.edits_nothing(&id, &self.owner.identity, &content)? {
             return Err(StepError::Content);
         }
         self.queue(&id, &handle, &session, content)?;
@@ -52,11 +50,15 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         let message = MessageId::generate(self.rng);
         if let Content::Delete { of } = &content {
             self.erase(id, &self.owner.identity.clone(), of)?;
-            // What was never encrypted need not be taken back.
-            if let Some((row, it)) = waiting.iter().find(|(_, it)| it.id == *of && it.placed.is_none()) {
+            // What was never encrypted need not be taken back; nor is anything said in its place.
+            let edits = |it: &Queued| matches!(&it.content, Content::Edit { of: edited, .. } if edited == of);
+            let unsaid = |it: &Queued| it.placed.is_none() && (it.id == *of || edits(it));
+            for (row, it) in waiting.iter().filter(|(_, it)| unsaid(it)) {
                 self.tx.delete(Table::Queue, row);
                 let kept = it.kept.map_or_else(Vec::new, |kept| kept.to_bytes().to_vec());
                 self.tx.delete(Table::Message, &key(&[id.as_bytes(), &kept]));
+            }
+            if waiting.iter().any(|(_, it)| it.id == *of && unsaid(it)) {
                 return Ok(());
             }
         }
@@ -100,14 +102,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.saw(id, &row.author, &order.id, &Seen::Kept(*order))
     }
 
-    pub(super) fn saw(
-        &mut self,
-        id: &ConversationId,
-        author: &IdentityId,
-        message: &MessageId,
-        seen: &Seen,
-    ) -> Step<(), V> {
-        self.remember(&key(&[id.as_bytes(), author.as_bytes(), message.as_bytes()]), seen)
+    pub(super) fn saw(&mut self, id: &ConversationId, author: &IdentityId, of: &MessageId, seen: &Seen) -> Step<(), V> {
+        self.remember(&key(&[id.as_bytes(), author.as_bytes(), of.as_bytes()]), seen)
+    }
+
+    /// What became of a message that came.
+    pub(super) fn seen(&self, id: &ConversationId, author: &IdentityId, of: &MessageId) -> Step<Option<Seen>, V> {
+        self.tx
+            .object(Table::Seen, &key(&[id.as_bytes(), author.as_bytes(), of.as_bytes()]))
     }
 
     /// Remembers that something came: as long as it may come again, or for good what is kept.
@@ -323,11 +325,10 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// that the other one has it.
     pub(super) fn say_again(&mut self, handle: &GroupHandle, session: &Session) -> Step<(), V> {
         let id = session.conversation;
-        let device = self.own_device();
         for (row_key, row) in self.tx.objects::<MessageRow>(Table::Message, id.as_bytes())? {
             let order = row_key.get(32..).and_then(OrderKey::from_bytes);
             let order = order.ok_or(StepError::Damaged(Table::Message))?;
-            if order.device == device && row.session == Some(*handle) && row.mark == Some(Mark::Stored) {
+            if order.device == self.own_device() && row.session == Some(*handle) && row.mark == Some(Mark::Stored) {
                 self.queue_again(handle, &id, &order)?;
             }
         }
@@ -335,20 +336,14 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     }
 
     /// Takes the receipt of a message.
-    pub(super) fn message_stored(
-        &mut self,
-        handle: &GroupHandle,
-        queued: &Queued,
-        receipt: &QuorumReceipt,
-    ) -> Step<(), V> {
+    pub(super) fn message_stored(&mut self, handle: &GroupHandle, it: &Queued, receipt: &QuorumReceipt) -> Step<(), V> {
         let Some(mut session) = self.session(handle)? else {
             return Ok(());
         };
-        let (id, mut kept) = (session.conversation, queued.kept);
-        if let Content::Delete { of } = &queued.content {
+        let (id, mut kept) = (session.conversation, it.kept);
+        if let Content::Delete { of } = &it.content {
             // If it was late, what it takes back is taken back again.
-            let seen = key(&[id.as_bytes(), self.owner.identity.as_bytes(), of.as_bytes()]);
-            if let Some(Seen::Kept(order)) = self.tx.object(Table::Seen, &seen)? {
+            if let Some(Seen::Kept(order)) = self.seen(&id, &self.owner.identity, of)? {
                 kept = Some(order);
             }
         } else if let Some(order) = kept {
