@@ -54,7 +54,7 @@ fn step(device: &Device, store: &mut MemoryStore, now: u64, rng: &mut ChaCha8Rng
 
 /// The envelope that is to be put somewhere.
 fn put(store: &impl View<Error = std::convert::Infallible>) -> Option<(EffectId, Effect)> {
-    let due = step::due(store, 8).unwrap();
+    let due = step::due(store, None, 8).unwrap();
     due.into_iter().find(|(_, effect)| matches!(effect, Effect::Put { .. }))
 }
 
@@ -184,7 +184,7 @@ fn commits(criterion: &mut Criterion) {
     let receipt = world.nodes.put(tag, envelope.as_bytes(), expiry, &all).unwrap();
     let stored = Input::Done(id, Answer::Stored(Box::new(receipt)));
     step(&world.devices[0], &mut store, world.now, &mut rng, stored);
-    let due = step::due(&store, 8).unwrap();
+    let due = step::due(&store, None, 8).unwrap();
     let child = due.iter().find_map(|(_, effect)| match effect {
         Effect::Ledger(update) => Some(update.as_ref()),
         _ => None,

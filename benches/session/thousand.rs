@@ -368,7 +368,7 @@ impl World {
     fn carry_out(&mut self, at: usize) {
         loop {
             let begin = processor();
-            let due: Vec<(EffectId, Effect)> = step::due(&self.live[at].store, 64).unwrap();
+            let due: Vec<(EffectId, Effect)> = step::due(&self.live[at].store, None, 64).unwrap();
             self.live[at]
                 .work
                 .steps
@@ -464,7 +464,7 @@ impl World {
             let quiet = self
                 .live
                 .iter()
-                .all(|device| step::due(&device.store, 1).unwrap().is_empty());
+                .all(|device| step::due(&device.store, None, 1).unwrap().is_empty());
             if quiet && devices.iter().all(|at| seen(at) == members) {
                 return;
             }

@@ -112,7 +112,7 @@ fn ask<V: View>(store: &V, talk: ConversationId) -> Result<(), StepError<V::Erro
     step::conversations(store)?;
     step::conversation(store, talk)?;
     step::messages(store, talk, None, 1000)?;
-    step::due(store, 1000)?;
+    step::due(store, None, 1000)?;
     step::watches(store)?;
     step::wake(store)?;
     Ok(())
@@ -224,7 +224,7 @@ pub fn inputs(data: &[u8]) {
                     height: at,
                 }),
             9 => {
-                let due = step::due(&store, 8).unwrap();
+                let due = step::due(&store, None, 8).unwrap();
                 let known = Some(Box::new(scene.state.clone()));
                 due.into_iter().nth(usize::from(first % 8)).map(|(id, _)| {
                     let answer = match bytes.get(1).copied().unwrap_or_default() % 10 {

@@ -96,7 +96,8 @@ Examples:
   tokenim contact postage 20    (256 times the usual 12: each bit doubles the work)
 
 It is published with the contact key, and holds for this device. The work of a message that has 20 bits takes a computer
-less than a second, with 28 a minute. Less than 12 counts as 12.")]
+less than a second, with 28 a minute. Less than 12 counts as 12. For what goes out by itself, as invitations to
+conversations, nobody pays more than 20: with more, you are only written to by hand.")]
     Postage {
         /// Bits of work.
         #[arg(value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=i64::from(POSTAGE_BITS_MAX)))]

@@ -142,10 +142,11 @@ pub fn receipts<V: View>(view: &V) -> Result<bool, StepError<V::Error>> {
         .is_none_or(|meta| meta.receipts))
 }
 
-/// Up to `limit` effects that are due, the oldest first. Each stays due until it is answered.
-pub fn due<V: View>(view: &V, limit: usize) -> Result<Vec<(EffectId, Effect)>, StepError<V::Error>> {
+/// Up to `limit` effects that are due, the oldest first, or the oldest after one of them. Each stays due until it is answered.
+pub fn due<V: View>(view: &V, after: Option<EffectId>, limit: usize) -> Step<Vec<(EffectId, Effect)>, V> {
+    let from = after.map_or_else(Vec::new, |after| key(&[&after.get().to_be_bytes(), &[0]]));
     let tx = Tx::new(view);
-    tx.scan(Table::Outbox, &[], &[], limit)?
+    tx.scan(Table::Outbox, &[], &from, limit)?
         .into_iter()
         .map(|(key, value)| {
             let id = <[u8; 8]>::try_from(key.as_slice()).ok()?;

@@ -374,7 +374,7 @@ fn an_identity_s_state_is_its_own() {
     world.settle();
     // It asks for the third one, and is answered with the second.
     world.change(0, group, Change::Invite(people[2]));
-    let due = step::due(&world.devices[0].store, 64).unwrap();
+    let due = step::due(&world.devices[0].store, None, 64).unwrap();
     let asked = |effect: &Effect| matches!(effect, Effect::Lookup { identity } if *identity == people[2]);
     let (asked, _) = due.into_iter().find(|(_, effect)| asked(effect)).unwrap();
     let (state, height) = world.ledger.identity(&people[1], u64::MAX);

@@ -295,7 +295,7 @@ fn nothing_waits_for_look_ups_while_a_conversation_goes_on() {
     world.say(0, talk, "hello");
     world.settle();
     let looks_up = |world: &World| {
-        let due = step::due(&world.devices[0].store, 99).unwrap();
+        let due = step::due(&world.devices[0].store, None, 99).unwrap();
         due.iter().any(|(_, effect)| matches!(effect, Effect::Lookup { .. }))
     };
     world.rounds(40);

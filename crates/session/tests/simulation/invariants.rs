@@ -227,6 +227,6 @@ fn describe(world: &World, at: usize) -> String {
     format!(
         "{:?}, due {:?}, commits {given:?}, children {children:?}",
         world.infos(at),
-        step::due(store, 9).unwrap()
+        step::due(store, None, 9).unwrap()
     )
 }

@@ -1,10 +1,11 @@
-//! A network that stands still for a while.
+//! A network that stands still for a while, and people who can't be written to.
 
-use super::{PASSPHRASE, PATIENCE};
+use super::{PASSPHRASE, PATIENCE, Person, run};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokenim_client::{Argon2Cost, Client};
 use tokenim_identity::SignedRecord;
+use tokenim_mailbox::PostageBits;
 use tokenim_rpc::NodeState;
 use tokenim_testkit::{LocalNetwork, until};
 
@@ -46,5 +47,28 @@ fn a_record_that_no_node_takes_because_the_network_stands_still_is_there_when_it
         let found = publishing.await.unwrap().unwrap();
         assert!(found.state.unwrap().pending().is_some());
         client.close().await;
+    });
+}
+
+#[test]
+fn who_asks_for_more_than_is_paid_is_written_to_later_and_holds_nobody_up() {
+    run(63, |dir, config| async move {
+        let anna = Person::new(&dir, "anna", &config).await;
+        let bert = Person::new(&dir, "bert", &config).await;
+        let carl = Person::new(&dir, "carl", &config).await;
+        // Minutes of work for each envelope.
+        bert.client.set_postage(PostageBits::new(32).unwrap()).await.unwrap();
+        let mut groups = Vec::new();
+        for number in 0..40 {
+            let with = vec![bert.client.identity()];
+            groups.push(anna.chat.create_group(&format!("{number}"), with, None).await.unwrap());
+        }
+        let between = anna.chat.start(carl.client.identity()).await.unwrap();
+        anna.say(between, "good morning").await;
+        carl.reads(between, &["good morning"]).await;
+        assert_eq!(bert.chat.conversations().unwrap(), []);
+        bert.client.set_postage(PostageBits::DEFAULT).await.unwrap();
+        let all = async || (bert.chat.conversations().unwrap().len() == groups.len()).then_some(());
+        until("bert is in all groups", 3 * PATIENCE, all).await.unwrap();
     });
 }

@@ -1,5 +1,6 @@
 //! Carrying out what the machine asks for, until it is done.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
@@ -19,16 +20,16 @@ use super::super::put::{Authority, Failure, Put};
 use super::super::receive::TIME_PATIENCE;
 use super::super::{Client, ClientError, contact_keys, now};
 use super::tables;
+use super::turns::Turns;
 use crate::step::{Batch, state};
 
-/// First pause before an effect is tried again; it doubles each time.
-const PAUSE: Duration = Duration::from_millis(250);
-/// Longest such pause.
-const PAUSE_MAX: Duration = Duration::from_secs(8);
 /// How long an envelope is tried before the node set is looked at anew.
 const PUT_PATIENCE: Duration = Duration::from_secs(20);
 /// How old the proof of an identity may be that is sealed to.
 const MAX_AGE: Duration = Duration::from_secs(30);
+/// Postage that is paid at most, in bits, for what goes out by itself: 2^20 hashes, a fraction of a second. Whoever is
+/// written to sets how much, and a stranger who invites is answered.
+const SEALED_POSTAGE_BITS_MAX: u8 = 20;
 /// Seconds for which nodes keep what is sealed to a device: 14 days.
 const SEALED_SECONDS: u64 = 14 * 24 * 3_600;
 
@@ -56,28 +57,40 @@ impl From<ClientError> for Trouble {
 }
 
 impl Client {
-    /// Carries an effect out and gives its answer to the machine. It goes on until it has one.
-    pub(super) async fn carry_out(&self, id: EffectId, effect: &Effect) -> Result<(), ClientError> {
-        let mut pause = PAUSE;
+    /// Carries an effect out and gives its answer to the machine; without one it has another turn.
+    pub(super) async fn carry_out(
+        &self,
+        id: EffectId,
+        effect: &Effect,
+        turns: &Mutex<Turns>,
+    ) -> Result<(), ClientError> {
         let began = Instant::now();
-        let answer = loop {
-            match self.attempt(effect).await {
-                Ok(answer) => break answer,
-                Err(Trouble::Local(error)) => return Err(error),
-                Err(Trouble::Later(why)) => tracing::debug!(?effect, why, "not done yet"),
+        let turns = || turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = match self.attempt(effect).await {
+            Ok(answer) => answer,
+            Err(Trouble::Local(error)) => return Err(error),
+            Err(Trouble::Later(why)) => {
+                tracing::debug!(?effect, why, "not done yet");
+                if !turns().failed(id, self.shared.network.is_recent(), Instant::now()) {
+                    return Ok(());
+                }
+                Answer::Failed
             }
-            tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2).min(PAUSE_MAX);
         };
         tracing::debug!(?effect, took = ?began.elapsed(), "done");
         let client = self.clone();
         // As it is answered, this task is of no use any more and may be ended at any moment; this part of it goes on.
         let answering = tokio::spawn(async move { client.answer(id, answer).await });
-        answering.await.map_err(|_| ClientError::Closed)?
+        if answering.await.map_err(|_| ClientError::Closed)?? {
+            turns().remove(id);
+        } else {
+            turns().failed(id, false, Instant::now());
+        }
+        Ok(())
     }
 
-    /// Gives an answer to the machine; then a quorum receipt goes to those who anchor it.
-    async fn answer(&self, id: EffectId, answer: Answer) -> Result<(), ClientError> {
+    /// Gives an answer to the machine, and tells whether it was taken; then a quorum receipt goes to those who anchor it.
+    async fn answer(&self, id: EffectId, answer: Answer) -> Result<bool, ClientError> {
         let mut also = Batch::new();
         let stored = match &answer {
             Answer::Stored(receipt) => Some(receipt.clone()),
@@ -88,15 +101,15 @@ impl Client {
             tables::put(&mut also, &self.keys()?.secrets.vault, row, &bytes)
                 .map_err(|error| ClientError::Store(error.to_string()))?;
         }
-        if let Err(error) = self.step(Input::Done(id, answer), also).await? {
+        let taken = self.step(Input::Done(id, answer), also).await?;
+        if let Err(error) = &taken {
             tracing::debug!(%error, "an answer is not taken");
-            tokio::time::sleep(PAUSE_MAX).await;
         }
         if let Some(receipt) = stored {
             // So that a proof is there when it is asked for; who asks and finds none hands the receipt over again.
             self.hand_over(&receipt, 0).await;
         }
-        Ok(())
+        Ok(taken.is_ok())
     }
 
     async fn attempt(&self, effect: &Effect) -> Result<Answer, Trouble> {
@@ -175,6 +188,10 @@ impl Client {
             return Ok(Answer::Failed);
         }
         let contact = self.first_contact(to, &entry.keys).await;
+        if contact.postage.get() > SEALED_POSTAGE_BITS_MAX {
+            self.forget_contact(device);
+            return Err(Trouble::Later(format!("its inbox asks for {}", contact.postage)));
+        }
         let lifetime = SEALED_SECONDS.min(ENVELOPE_LIFETIME_SECONDS_MAX);
         let sealed = seal(
             self.shared.network.id(),

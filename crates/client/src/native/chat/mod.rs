@@ -4,6 +4,7 @@ mod effects;
 mod joining;
 mod run;
 mod tables;
+mod turns;
 mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,7 @@
 //! The driver: it carries out what is due and looks at what the machine wants to see.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokenim_identity::IdentityId;
@@ -12,12 +12,13 @@ use tokenim_wire::{Digest, UnixMillis};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::super::{Client, ClientError, Event, now};
+use super::turns::Turns;
 use super::watch::{Looked, Watching};
 use super::{Chat, ChatEvent, ChatStatus};
 use crate::step::state;
 
-/// Effects that are carried out at a time.
-const EFFECTS_MAX: usize = 32;
+/// Effects that are read from the store at a time.
+const PAGE: usize = 64;
 /// How often the store is looked at for what another process on the folder changed.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often the machine is told that time passes, if it does not ask for it earlier, in milliseconds.
@@ -103,6 +104,7 @@ struct Driving {
     client: Client,
     watching: Arc<Watching>,
     tasks: JoinSet<Result<(), ClientError>>,
+    turns: Arc<Mutex<Turns>>,
     effects: HashMap<EffectId, AbortHandle>,
     watches: HashMap<Watch, (AbortHandle, Arc<Looked>)>,
     status: ChatStatus,
@@ -121,6 +123,7 @@ async fn drive(client: Client) -> Result<(), ClientError> {
     let mut driving = Driving {
         watching: Arc::new(Watching::new(client.clone())),
         tasks: JoinSet::new(),
+        turns: Arc::default(),
         effects: HashMap::new(),
         watches: HashMap::new(),
         status: ChatStatus::default(),
@@ -183,11 +186,14 @@ impl Client {
 impl Driving {
     /// When to look again at the latest. What has been due since the last time that passed can't be done yet.
     fn next_look(&self) -> Instant {
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turns.wake(Instant::now());
         let wake = self.wake.filter(|wake| *wake > self.ticked);
         let until = wake.map_or(LOOK, |wake| {
             Duration::from_millis(wake.get().saturating_sub(now().get()))
         });
-        Instant::now() + until.min(LOOK)
+        let look = Instant::now() + until.min(LOOK);
+        turn.map_or(look, |turn| look.min(turn))
     }
 
     /// Begins what is to be begun, and ends what is of no use any more.
@@ -221,24 +227,57 @@ impl Driving {
 
     /// Carries out what is due; how many effects that are.
     fn begin_effects(&mut self) -> Result<usize, ClientError> {
-        let due = self.client.ask(|view| session::due(view, EFFECTS_MAX))?;
-        let ids: BTreeSet<EffectId> = due.iter().map(|(id, _)| *id).collect();
-        self.effects.retain(|id, task| {
-            let wanted = ids.contains(id);
-            if !wanted && !task.is_finished() {
-                task.abort();
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of the oldest all are read, of the others only those that came since, and whether those that run are due still.
+        let mut page = self.client.ask(|view| session::due(view, None, PAGE))?;
+        let last = page.last().filter(|_| page.len() == PAGE).map(|(id, _)| *id);
+        let mut known: BTreeMap<EffectId, session::Effect> = page.iter().cloned().collect();
+        turns.retain_until(last, |id| known.contains_key(id));
+        loop {
+            for (id, effect) in &page {
+                turns.add(*id, matches!(effect, session::Effect::Seal { .. }), Instant::now());
             }
-            // One that has ended without an answer is begun anew.
-            wanted && !task.is_finished()
-        });
-        for (id, effect) in due {
-            if !self.effects.contains_key(&id) {
-                let client = self.client.clone();
-                let task = self.tasks.spawn(async move { client.carry_out(id, &effect).await });
-                self.effects.insert(id, task);
+            if page.len() < PAGE {
+                break;
+            }
+            let newest = turns.newest();
+            page = self.client.ask(|view| session::due(view, newest, PAGE))?;
+        }
+        let running: Vec<EffectId> = turns
+            .running()
+            .filter(|id| last.is_some_and(|last| *id > last))
+            .collect();
+        for id in running {
+            if self.due(id)?.is_none() {
+                turns.remove(id);
             }
         }
-        Ok(ids.len())
+        for id in turns.begin(Instant::now()) {
+            let Some(effect) = known.remove(&id).map_or_else(|| self.due(id), |it| Ok(Some(it)))? else {
+                turns.remove(id);
+                continue;
+            };
+            let (client, turns) = (self.client.clone(), Arc::clone(&self.turns));
+            let task = self
+                .tasks
+                .spawn(async move { client.carry_out(id, &effect, &turns).await });
+            self.effects.insert(id, task);
+        }
+        let running: BTreeSet<EffectId> = turns.running().collect();
+        self.effects.retain(|id, task| {
+            if !running.contains(id) {
+                task.abort();
+            }
+            running.contains(id)
+        });
+        Ok(turns.len())
+    }
+
+    /// An effect, if it is due.
+    fn due(&self, id: EffectId) -> Result<Option<session::Effect>, ClientError> {
+        let before = id.get().checked_sub(1).map(EffectId::new);
+        let next = self.client.ask(|view| session::due(view, before, 1))?.pop();
+        Ok(next.filter(|(next, _)| *next == id).map(|(_, effect)| effect))
     }
 
     /// Looks at what the machine wants to see, and at nothing else any more.

@@ -255,7 +255,9 @@ impl Device {
 
     fn due(&mut self) -> &[(EffectId, Effect)] {
         let store = &self.store;
-        self.memory.due.get_or_insert_with(|| step::due(store, 6).unwrap())
+        self.memory
+            .due
+            .get_or_insert_with(|| step::due(store, None, 6).unwrap())
     }
 
     pub fn has_news(&mut self) -> bool {
@@ -467,7 +469,7 @@ impl World {
             .filter(|write| write.table == Table::Outbox && write.value.is_some())
             .map(|write| write.key.as_slice())
             .collect();
-        for (id, effect) in step::due(&device.store, usize::MAX >> 1).unwrap() {
+        for (id, effect) in step::due(&device.store, None, usize::MAX >> 1).unwrap() {
             let Effect::Put { descriptor, .. } = effect else {
                 continue;
             };
