@@ -189,6 +189,9 @@ fn two_people_talk_and_one_of_them_restarts() {
             .await;
         for person in [&anna, &bert] {
             assert_eq!(person.client.notes().unwrap(), [], "no node lies here");
+            // Of what came for the machine by the contact inbox nothing but the last one is kept.
+            let kept = person.client.messages(0, 1_000).unwrap();
+            assert!(kept.len() < 2, "{kept:?}");
         }
     });
 }
