@@ -14,8 +14,8 @@ use tokenim_ledger::{NetworkConfig, Rejection};
 use tokenim_mailbox::swarm;
 use tokenim_session::conversation::epoch::MailboxAccess;
 use tokenim_session::conversation::link::{
-    ConfirmationNumber, LinkAnswer, LinkApproval, LinkAsk, LinkCode, LinkError, LinkJoin, LinkMessage, LinkOffer,
-    LinkResponse,
+    ConfirmationNumber, LinkAnswer, LinkApproval, LinkAsk, LinkCode, LinkConsent, LinkError, LinkJoin, LinkMessage,
+    LinkOffer, LinkResponse,
 };
 use tokenim_wire::limits::LINK_ASKS_MAX;
 use tokenim_wire::{BoundedBytes, EnvelopeId};
@@ -24,7 +24,7 @@ use super::client::{Keys, os_rng};
 use super::put::{Authority, Failure, Put};
 use super::receive::Trouble;
 use super::{Client, ClientError, Network, folder, now};
-use crate::step::{EnvelopeCopy, LogWalk, LookedUp};
+use crate::step::{EnvelopeCopy, LogWalk, LookedUp, LookupError};
 
 /// Pause between two looks into the mailbox, or at the ledger.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -40,6 +40,8 @@ const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(3);
 const STATE_AGE: Duration = Duration::from_secs(30);
 /// How long after the code's expiry the ledger may take to show a device that has agreed.
 const FINAL_SECONDS: u64 = 60;
+/// And how long after the owner's side has given up: what it handed to the nodes before may still become final.
+const REFUSED_SECONDS: u64 = 10;
 /// Envelopes in the mailbox of a code: two devices don't need a tenth of them.
 const ENVELOPES_MAX: usize = 256;
 
@@ -49,10 +51,42 @@ struct Meeting {
     code: LinkCode,
     mailbox: MailboxAccess,
     walks: BTreeMap<NodeKey, LogWalk>,
+    heard: Heard,
+}
+
+/// What was said in the mailbox of a code.
+#[derive(Default)]
+struct Heard {
     /// What was read or written here.
     known: HashSet<EnvelopeId>,
+    /// How many envelopes of no use each node has shown. A node can make them up; who writes needs the code.
+    useless: BTreeMap<NodeKey, usize>,
+    /// How many were of use.
+    said: usize,
     /// What was said and not taken yet.
-    heard: VecDeque<LinkMessage>,
+    messages: VecDeque<LinkMessage>,
+}
+
+impl Heard {
+    /// Opens an envelope that a node has shown. A node that shows too many of no use is not listened to any more.
+    fn take(&mut self, code: &LinkCode, node: NodeKey, copy: &EnvelopeCopy) -> Result<(), ClientError> {
+        let useless = self.useless.entry(node).or_default();
+        if *useless >= ENVELOPES_MAX || !self.known.insert(copy.envelope) {
+            return Ok(());
+        }
+        match code.unwrap(&copy.bytes) {
+            Ok(_) if self.said >= ENVELOPES_MAX => return Err(ClientError::LinkTaken),
+            Ok(message) => {
+                self.said = self.said.saturating_add(1);
+                self.messages.push_back(message);
+            }
+            Err(error) => {
+                tracing::debug!(%node, %error, "an envelope is of no use");
+                *useless = useless.saturating_add(1);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Meeting {
@@ -62,8 +96,7 @@ impl Meeting {
             mailbox: code.mailbox(),
             code,
             walks: BTreeMap::new(),
-            known: HashSet::new(),
-            heard: VecDeque::new(),
+            heard: Heard::default(),
         }
     }
 
@@ -81,7 +114,7 @@ impl Meeting {
     async fn say_for(&mut self, message: &LinkMessage, patience: Duration) -> Result<(), ClientError> {
         let wrapped = self.code.wrap(message, self.code.expires, &mut os_rng());
         let envelope = wrapped.map_err(LinkError::from)?;
-        self.known.insert(envelope.id());
+        self.heard.known.insert(envelope.id());
         let put = Put {
             mailbox: self.mailbox.descriptor,
             authority: Authority::Key(Box::new(self.mailbox.write.clone())),
@@ -114,7 +147,7 @@ impl Meeting {
         });
         let mut reads: FuturesUnordered<_> = reads.collect();
         let mut until = tokio::time::Instant::now() + READ_TIMEOUT;
-        let mut found: Vec<EnvelopeCopy> = Vec::new();
+        let mut found: Vec<(NodeKey, EnvelopeCopy)> = Vec::new();
         let mut other_set = false;
         loop {
             let (node, read) = tokio::select! {
@@ -126,7 +159,7 @@ impl Meeting {
             };
             match read? {
                 Ok((copies, _)) => {
-                    found.extend(copies);
+                    found.extend(copies.into_iter().map(|copy| (*node, copy)));
                     until = until.min(tokio::time::Instant::now() + READ_GRACE);
                 }
                 Err(Trouble::OtherSet) => other_set = true,
@@ -135,17 +168,8 @@ impl Meeting {
             }
         }
         drop(reads);
-        for copy in found {
-            if !self.known.insert(copy.envelope) {
-                continue;
-            }
-            if self.known.len() > ENVELOPES_MAX {
-                return Err(ClientError::LinkTaken);
-            }
-            match self.code.unwrap(&copy.bytes) {
-                Ok(message) => self.heard.push_back(message),
-                Err(error) => tracing::debug!(%error, "an envelope is of no use"),
-            }
+        for (node, copy) in found {
+            self.heard.take(&self.code, node, &copy)?;
         }
         if other_set {
             // Whether there is another one shows in the next look.
@@ -160,11 +184,11 @@ impl Meeting {
             if self.code.expires <= now().to_seconds() {
                 return Err(LinkError::Expired.into());
             }
-            if let Some(message) = self.heard.pop_front() {
+            if let Some(message) = self.heard.messages.pop_front() {
                 return Ok(message);
             }
             self.listen().await?;
-            if self.heard.is_empty() {
+            if self.heard.messages.is_empty() {
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -330,6 +354,7 @@ impl Offer {
             steps,
             device,
             kept: Some(self.kept),
+            unsaid: None,
         })
     }
 
@@ -342,8 +367,16 @@ impl Offer {
                 identity: client.identity(),
             });
         }
-        let found = self.meeting.network.lookup(&answer.identity, STATE_AGE).await?;
-        if has_device(&found, &DeviceId::of(&answer.device)) {
+        let (network, device, asked) = (&self.meeting.network, DeviceId::of(&answer.device), now());
+        // It may have been linked itself a moment ago: that it is none is believed only of a block after the question.
+        let recent = |found: &LookedUp| match has_device(found, &device) || found.time >= asked {
+            true => network.check_age(found, asked, STATE_AGE),
+            false => Err(LookupError::TooOld {
+                age_ms: now().get().saturating_sub(found.time.get()),
+            }),
+        };
+        let found = network.lookup_checked(&answer.identity, None, recent).await?;
+        if has_device(&found, &device) {
             Ok(())
         } else {
             Err(ClientError::LinkAnswer(answer.identity))
@@ -358,6 +391,8 @@ pub struct Joining {
     device: DeviceId,
     /// Always there but while it is taken to be kept.
     kept: Option<Kept>,
+    /// What this device has agreed to and W nodes don't keep yet.
+    unsaid: Option<LinkConsent>,
 }
 
 impl core::fmt::Debug for Joining {
@@ -396,25 +431,35 @@ impl Joining {
     ///
     /// # Errors
     /// [`ClientError::LinkRefused`], [`ClientError::Link`] when nobody asks in time; [`ClientError::NotLinked`] if the device
-    /// has agreed and is not on the ledger yet: see [`resume`]. Errors of the folder and of the network.
+    /// has agreed and is not on the ledger yet, also if the other side has given up since: see [`resume`]. Errors of the
+    /// folder and, before the device has agreed, of the network.
     pub async fn confirm(mut self) -> Result<Client, ClientError> {
-        let last = self.meeting.code.expires.saturating_add(FINAL_SECONDS);
+        let mut last = self.meeting.code.expires.saturating_add(FINAL_SECONDS);
         loop {
             let listened = self.meeting.listen().await;
-            while let Some(message) = self.meeting.heard.pop_front() {
+            while let Some(message) = self.meeting.heard.messages.pop_front() {
                 match message {
                     LinkMessage::Ask(ask) => self.agree(ask).await?,
-                    LinkMessage::Refused => {
-                        return match self.look().await? {
-                            Some(client) => Ok(client),
-                            None => Err(ClientError::LinkRefused),
-                        };
-                    }
+                    LinkMessage::Refused if self.agreed().is_none() => return Err(ClientError::LinkRefused),
+                    // The record may be on its way all the same.
+                    LinkMessage::Refused => last = last.min(now().to_seconds().saturating_add(REFUSED_SECONDS)),
                     // That it is done, the ledger tells.
                     _ => {}
                 }
             }
-            listened?;
+            if self.agreed().is_none() {
+                listened?;
+            }
+            if let Some(consent) = self.unsaid {
+                match self.meeting.say(&LinkMessage::Consent(consent)).await {
+                    Ok(()) => self.unsaid = None,
+                    // Another time may do better.
+                    Err(error @ (ClientError::Unreachable { .. } | ClientError::NotProgressing { .. })) => {
+                        tracing::debug!(%error, "the consent is not stored yet");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
             if let Some(client) = self.look().await? {
                 return Ok(client);
             }
@@ -450,7 +495,10 @@ impl Joining {
         self.kept = Some(Kept::There(client.clone()));
         let key = &client.keys()?.secrets.signing;
         match self.steps.consent(ask, key, now().to_seconds()) {
-            Ok(consent) => self.meeting.say(&LinkMessage::Consent(consent)).await,
+            Ok(consent) => {
+                self.unsaid = Some(consent);
+                Ok(())
+            }
             // Whoever asks on and on, gets no more answers.
             Err(LinkError::Asks | LinkError::Expired) => Ok(()),
             Err(error) => Err(error.into()),
@@ -495,7 +543,7 @@ pub async fn respond(client: &Client, code: &LinkCode, words: &Phrase) -> Result
     network.refresh_nodes().await?;
     let mut meeting = Meeting::new(network, code.clone());
     meeting.listen().await?;
-    if !meeting.heard.is_empty() {
+    if !meeting.heard.messages.is_empty() {
         // The new device says nothing before somebody has answered.
         return Err(ClientError::LinkTaken);
     }
@@ -647,5 +695,51 @@ impl Approving {
                 _ => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenim_identity::NodeSigningKey;
+    use tokenim_wire::{NetworkId, UnixSeconds};
+
+    use super::*;
+
+    fn copy(bytes: &[u8]) -> EnvelopeCopy {
+        EnvelopeCopy {
+            envelope: EnvelopeId::of(bytes),
+            expiry: UnixSeconds::new(2_000_000_000),
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_node_that_makes_up_envelopes_ends_no_linking() {
+        let keys = Keys::new(DeviceSecrets::generate(&mut os_rng()));
+        let keys = keys.secrets.keys(keys.envelope.public().clone());
+        let network = NetworkId::from_bytes([1; 32]);
+        let offer = LinkOffer::new(network, keys, UnixSeconds::new(1_900_000_000), &mut os_rng()).unwrap();
+        let code = offer.code();
+        let [liar, honest] = [7, 8].map(|seed| NodeSigningKey::from_seed([seed; 32]).verifying_key());
+        let mut heard = Heard::default();
+        for number in 0..1_000_u32 {
+            heard.take(code, liar, &copy(&number.to_be_bytes())).unwrap();
+        }
+        assert_eq!((heard.known.len(), heard.messages.len()), (ENVELOPES_MAX, 0));
+        let said = || {
+            let envelope = code.wrap(&LinkMessage::Refused, code.expires, &mut os_rng());
+            copy(envelope.unwrap().as_bytes())
+        };
+        // What others show is heard all the same, once.
+        let refused = said();
+        for _ in 0..2 {
+            heard.take(code, honest, &refused).unwrap();
+        }
+        assert_eq!(heard.messages.len(), 1);
+        for _ in 1..ENVELOPES_MAX {
+            heard.take(code, honest, &said()).unwrap();
+        }
+        let more = heard.take(code, honest, &said());
+        assert!(matches!(more, Err(ClientError::LinkTaken)), "{more:?}");
     }
 }

@@ -319,6 +319,34 @@ fn a_page_never_takes_the_place_of_what_is_there_nor_reaches_into_the_own_time()
 }
 
 #[test]
+fn what_was_handed_over_and_taken_back_does_not_come_again() {
+    for seed in 120..132 {
+        let (mut world, talk, _, new) = talked(seed);
+        let (own, other, first) = (world.people[0], world.people[1], world.devices[0].id);
+        world.devices[new].online = false;
+        world.say(1, talk, "a secret");
+        world.settle();
+        let told = world.messages(0, talk).pop().unwrap();
+        let handed = page(PageOf::Direct(other), told.order, other, text("a secret"));
+        world.step(new, sealed(own, first, handed)).unwrap();
+        let content = Content::Delete { of: told.id };
+        world.tell(
+            1,
+            Input::Send {
+                conversation: talk,
+                content,
+            },
+        );
+        world.settle();
+        // Message and deletion lie in the mailbox now, and come in any order.
+        world.devices[new].online = true;
+        world.settle();
+        let left = world.messages(new, talk).pop().unwrap();
+        assert_eq!((left.id, left.content), (told.id, None), "seed {seed}");
+    }
+}
+
+#[test]
 fn what_comes_from_its_author_goes_in_the_place_of_what_was_handed_over() {
     let (mut world, talk, _, new) = talked(97);
     let (own, other, first) = (world.people[0], world.people[1], world.devices[0].id);

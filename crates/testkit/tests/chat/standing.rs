@@ -59,10 +59,15 @@ fn who_asks_for_more_than_is_paid_is_written_to_later_and_holds_nobody_up() {
         // Minutes of work for each envelope.
         bert.client.set_postage(PostageBits::new(32).unwrap()).await.unwrap();
         let mut groups = Vec::new();
-        for number in 0..40 {
+        for number in 0..20 {
             let with = vec![bert.client.identity()];
             groups.push(anna.chat.create_group(&format!("{number}"), with, None).await.unwrap());
         }
+        let made = async || {
+            let infos = anna.chat.conversations().unwrap();
+            infos.iter().all(|info| info.members.len() == 2).then_some(())
+        };
+        until("anna has made them all", 3 * PATIENCE, made).await.unwrap();
         let between = anna.chat.start(carl.client.identity()).await.unwrap();
         anna.say(between, "good morning").await;
         carl.reads(between, &["good morning"]).await;

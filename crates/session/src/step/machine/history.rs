@@ -272,11 +272,11 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         Ok(())
     }
 
-    /// Whether what is kept under a place was handed over: then what came from its author goes in its place.
+    /// Whether what is kept under a place was handed over, and not taken back: then what came from its author goes in its place.
     pub(super) fn gives_way(&mut self, id: &ConversationId, order: &OrderKey) -> Step<bool, V> {
         let row_key = key(&[id.as_bytes(), &order.to_bytes()]);
         let row: Option<MessageRow> = self.tx.object(Table::Message, &row_key)?;
-        let given = row.is_some_and(|row| row.given.is_some());
+        let given = row.is_some_and(|row| row.given.is_some() && row.content.is_some());
         if given {
             self.tx.delete(Table::Message, &row_key);
         }
