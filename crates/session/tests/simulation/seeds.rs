@@ -385,6 +385,12 @@ fn a_life_in_which_a_commit_shuts_all_out_ends_in_one_thing_to_do() {
     run(9214);
 }
 
+/// A message had its place in epoch 2 of a session of two people, and is said again in epoch 1 of the other one, which goes on.
+#[test]
+fn a_life_in_which_a_message_moves_to_a_session_that_has_come_less_far() {
+    run(3949);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_log() {
     for seed in [3, 1_000_003] {

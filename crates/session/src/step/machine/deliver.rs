@@ -20,11 +20,6 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             return Err(StepError::of(Why::Extension(unknown.name), *author));
         }
         let seen = self.seen(&id, author, &body.id)?;
-        match seen {
-            Some(Seen::Kept(order)) if self.gives_way(&id, &order)? => {}
-            Some(Seen::Kept(_) | Seen::Passed) => return Ok(()),
-            _ => {}
-        }
         if body.epoch == session.epoch && waiting.epoch == session.epoch {
             let mut session = session.clone();
             session.clock.observe(body.clock);
@@ -36,6 +31,15 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             device: *device,
             id: body.id,
         };
+        match seen {
+            Some(Seen::Kept(before)) if self.gives_way(&id, &before)? => {}
+            // Of two places that its device gave it, all take the first.
+            Some(Seen::Kept(before)) if before.device == *device && order < before => {
+                return self.moves(&id, &before, &order);
+            }
+            Some(Seen::Kept(_) | Seen::Passed) => return Ok(()),
+            _ => {}
+        }
         let others = *author != self.owner.identity;
         match &body.content {
             Content::Typing => {
@@ -64,12 +68,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
             gone: self.roster(handle)?.context.disappears_at(body.sent, self.now),
             given: None,
         };
-        let row_key = key(&[id.as_bytes(), &order.to_bytes()]);
-        self.tx.put_object(Table::Message, &row_key, &row)?;
-        self.saw(&id, author, &body.id, &Seen::Kept(order))?;
-        if let Some(time) = row.gone {
-            self.forget_at(time, Forget::Message, &row_key);
-        }
+        self.keep(&id, &order, &row)?;
         self.event(Event::Message(id, order));
         if others && body.content.is_message() && self.sends_receipts(handle)? {
             self.owe_receipt(&id, &body.id)?;

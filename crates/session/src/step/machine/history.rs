@@ -3,7 +3,7 @@
 use super::{
     super::{
         note::Note,
-        record::{Giving, MessageRow, PageRow, Peer, Seen},
+        record::{Giving, MessageRow, PageRow, Peer},
     },
     *,
 };
@@ -257,11 +257,7 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 gone,
                 given: Some(from),
             };
-            self.tx.put_object(Table::Message, &row_key, &row)?;
-            self.saw(&id, &said.author, &said.order.id, &Seen::Kept(said.order))?;
-            if let Some(gone) = gone {
-                self.forget_at(gone, Forget::Message, &row_key);
-            }
+            self.keep(&id, &said.order, &row)?;
             last = Some(said.order);
         }
         if last.is_some() {

@@ -96,9 +96,13 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
         self.tx.put_object(Table::Queue, &queue_key(id, number), &queued)
     }
 
-    fn keep(&mut self, id: &ConversationId, order: &OrderKey, row: &MessageRow) -> Step<(), V> {
-        self.tx
-            .put_object(Table::Message, &key(&[id.as_bytes(), &order.to_bytes()]), row)?;
+    /// Keeps a message in its place, until it disappears.
+    pub(super) fn keep(&mut self, id: &ConversationId, order: &OrderKey, row: &MessageRow) -> Step<(), V> {
+        let row_key = key(&[id.as_bytes(), &order.to_bytes()]);
+        self.tx.put_object(Table::Message, &row_key, row)?;
+        if let Some(time) = row.gone {
+            self.forget_at(time, Forget::Message, &row_key);
+        }
         self.saw(id, &row.author, &order.id, &Seen::Kept(*order))
     }
 
@@ -153,8 +157,9 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
                 continue;
             }
             let (epoch, clock) = match queued.placed {
-                Some(placed) => placed,
-                None => {
+                Some(placed) if placed.0 <= session.epoch => placed,
+                // Its first time, or it had its place in another session of two people, which came further.
+                _ => {
                     let placed = (session.epoch, session.clock.tick());
                     queued.placed = Some(placed);
                     self.place(id, &mut queued, placed)?;
@@ -212,20 +217,21 @@ impl<V: View, R: CryptoRng> Machine<'_, V, R> {
     /// Gives a message its place, when it is encrypted for the first time.
     fn place(&mut self, id: &ConversationId, queued: &mut Queued, placed: (u64, u64)) -> Step<(), V> {
         let Some(before) = queued.kept else { return Ok(()) };
-        let order = OrderKey {
-            epoch: placed.0,
-            clock: placed.1,
-            ..before
-        };
-        if order == before {
-            return Ok(());
-        }
+        let (epoch, clock) = placed;
+        let order = OrderKey { epoch, clock, ..before };
         queued.kept = Some(order);
+        self.moves(id, &before, &order)
+    }
+
+    /// Gives a message that is kept another place.
+    pub(super) fn moves(&mut self, id: &ConversationId, before: &OrderKey, order: &OrderKey) -> Step<(), V> {
         let old = key(&[id.as_bytes(), &before.to_bytes()]);
-        if let Some(row) = self.tx.object::<MessageRow>(Table::Message, &old)? {
+        if before != order
+            && let Some(row) = self.tx.object::<MessageRow>(Table::Message, &old)?
+        {
             self.tx.delete(Table::Message, &old);
-            self.keep(id, &order, &row)?;
-            self.event(Event::Message(*id, order));
+            self.keep(id, order, &row)?;
+            self.event(Event::Message(*id, *order));
         }
         Ok(())
     }
